@@ -1,0 +1,107 @@
+"""JSON with bounds: the one seam through which the library reads and writes it.
+
+The standard module accepts ``NaN`` and lone surrogates, recurses without a bound and raises four kinds of errors; here there is
+one error, ``InvalidJsonError``, and everything that passes can be written again as UTF-8.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+from .errors import InvalidJsonError
+
+MAX_BYTES = 32 << 20
+MAX_DEPTH = 100
+MAX_VALUES = 1_000_000
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidJsonError(f"{name} is no JSON value")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
+def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES) -> Any:
+    """Read one JSON value from a text or UTF-8 bytes; invalid bytes and lone surrogates become U+FFFD.
+
+    Raises ``InvalidJsonError`` for what is not JSON and for what is beyond the bounds: 32 MiB, a depth of 100, a million
+    values, 4 300 digits.
+    """
+    if len(data) > max_bytes:
+        raise InvalidJsonError(f"longer than {max_bytes} bytes")
+    text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
+    if text.startswith("\ufeff"):
+        text = text[1:]
+    try:
+        value = _decode(text)
+    except InvalidJsonError:
+        raise
+    except RecursionError:
+        raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:
+        raise InvalidJsonError(_said(error)) from None
+    if text.count("[") + text.count("{") > MAX_DEPTH or text.count(",") > MAX_VALUES:
+        check_bounds(value)
+    if "\\u" in text or (isinstance(data, str) and _SURROGATE.search(text)):
+        value = _without_surrogates(value)
+    return value
+
+
+def dumps(value: Any) -> str:
+    """Write a value as compact JSON text; raises ``InvalidJsonError`` where it is none."""
+    try:
+        text = _encode(value)
+    except RecursionError:
+        raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels") from None
+    except (TypeError, ValueError) as error:
+        raise InvalidJsonError(_said(error)) from None
+    return text
+
+
+def dump_bytes(value: Any) -> bytes:
+    """Write a value as compact UTF-8 JSON; a lone surrogate becomes U+FFFD."""
+    text = dumps(value)
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text).encode("utf-8")
+
+
+def check_bounds(value: Any) -> None:
+    """Raise ``InvalidJsonError`` where a value is nested deeper than 100 levels or holds more than a million values."""
+    level, depth, seen = [value], 0, 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH + 1:
+            raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels")
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+        seen += len(below)
+        if seen > MAX_VALUES:
+            raise InvalidJsonError(f"more than {MAX_VALUES} values")
+        level = below
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value) if _SURROGATE.search(value) else value
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return value
+
+
+def _said(error: Exception) -> str:
+    # the first line of json's own words: a position, never the document
+    return f"not JSON: {str(error).splitlines()[0][:120]}" if str(error) else "not JSON"

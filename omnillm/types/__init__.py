@@ -1,0 +1,1 @@
+"""Canonical values: what every wire format is read into and written from. Pure."""

@@ -1,0 +1,92 @@
+"""One turn of a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ..errors import ConfigurationError
+from ._model import Model
+from .enums import MessageRole, ProviderProtocol
+from .parts import PART_TYPES, MessagePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart, VendorPart, plain_text
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage(Model):
+    """Hold the provider's own JSON of a message that its parts cannot rebuild exactly."""
+
+    protocol: ProviderProtocol
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Message(Model):
+    """Say something in a role; ``parts`` takes a text or parts, and is a tuple afterwards.
+
+    ``raw_message`` serves emission to the protocol it came from, for as long as the message still says what was parsed.
+    """
+
+    _tag: ClassVar[str | None] = "message"
+
+    role: MessageRole
+    parts: tuple[MessagePart, ...]
+    raw_message: RawMessage | None = field(default=None, kw_only=True, compare=False)
+    vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if type(self.role) is not MessageRole:
+            object.__setattr__(self, "role", _role(self.role))
+        if type(self.parts) is not tuple:
+            object.__setattr__(self, "parts", _parts(self.parts))
+
+    @classmethod
+    def text(cls, role: MessageRole | str, text: str) -> Message:
+        """Make a message of one text."""
+        return cls(MessageRole(role), (TextPart(text),))
+
+    @classmethod
+    def user(cls, text: str) -> Message:
+        """Make a user's message of one text."""
+        return cls(MessageRole.USER, (TextPart(text),))
+
+    @classmethod
+    def system(cls, text: str) -> Message:
+        """Make a system message of one text."""
+        return cls(MessageRole.SYSTEM, (TextPart(text),))
+
+    @classmethod
+    def assistant(cls, text: str) -> Message:
+        """Make the model's message of one text."""
+        return cls(MessageRole.ASSISTANT, (TextPart(text),))
+
+    def plain_text(self) -> str:
+        """Give the text of the text parts, joined."""
+        return plain_text(self.parts)
+
+
+def _role(value: object) -> MessageRole:
+    try:
+        return MessageRole(value)
+    except ValueError:
+        choices = ", ".join(role.value for role in MessageRole)
+        raise ConfigurationError(f"role: expected one of {choices}, got {value!r:.80}", field="role") from None
+
+
+def _parts(value: Any) -> tuple[MessagePart, ...]:
+    if isinstance(value, str):
+        return (TextPart(value),)
+    if isinstance(value, PART_TYPES):
+        return (value,)
+    if not isinstance(value, Iterable):
+        raise ConfigurationError(f"parts: expected a text or message parts, got {type(value).__name__}", field="parts")
+    parts = tuple(TextPart(part) if isinstance(part, str) else part for part in value)
+    for part in parts:
+        if not isinstance(part, PART_TYPES):
+            raise ConfigurationError(f"parts: {type(part).__name__} is no message part", field="parts")
+    return parts
+
+
+RequestItem = Message | ToolCallPart | ToolResultPart | ReasoningPart | VendorPart
+ResponseItem = Message | ToolCallPart | ToolResultPart | ReasoningPart | VendorPart
+ITEM_TYPES = (Message, ToolCallPart, ToolResultPart, ReasoningPart, VendorPart)

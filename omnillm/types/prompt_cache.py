@@ -1,0 +1,107 @@
+"""What a caller wants of the provider's prompt cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import ConfigurationError
+from ._model import Model
+from .enums import PromptCacheRetention
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCacheKey(Model):
+    """Name what shares a cached prefix: a value of the caller's, or a hash of the stable prefix within a namespace."""
+
+    kind: Literal["explicit", "stable_prefix_hash"]
+    value: str | None = None
+    namespace: str | None = None
+    tenant_scope: str | None = None
+
+    @classmethod
+    def explicit(cls, value: str) -> PromptCacheKey:
+        """Use this very value."""
+        return cls("explicit", value=value)
+
+    @classmethod
+    def stable_prefix_hash(cls, namespace: str, tenant_scope: str | None = None) -> PromptCacheKey:
+        """Use a hash of the request's stable prefix; tenants in different scopes never share one."""
+        return cls("stable_prefix_hash", namespace=namespace, tenant_scope=tenant_scope)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheBreakpoint(Model):
+    """Say where the cached prefix ends; indices count the request's messages and their parts from 0."""
+
+    kind: Literal["auto", "end_of_tools", "end_of_instructions", "end_of_message", "end_of_content_block"] = "auto"
+    message_index: int | None = None
+    part_index: int | None = None
+
+    @classmethod
+    def auto(cls) -> CacheBreakpoint:
+        """Leave the place to the provider."""
+        return cls("auto")
+
+    @classmethod
+    def end_of_tools(cls) -> CacheBreakpoint:
+        """End the prefix after the tools."""
+        return cls("end_of_tools")
+
+    @classmethod
+    def end_of_instructions(cls) -> CacheBreakpoint:
+        """End the prefix after the instructions."""
+        return cls("end_of_instructions")
+
+    @classmethod
+    def end_of_message(cls, index: int) -> CacheBreakpoint:
+        """End the prefix after that message."""
+        return cls("end_of_message", message_index=_index(index))
+
+    @classmethod
+    def end_of_content_block(cls, message_index: int, part_index: int) -> CacheBreakpoint:
+        """End the prefix after that part of that message."""
+        return cls("end_of_content_block", message_index=_index(message_index), part_index=_index(part_index))
+
+
+def _index(value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigurationError(f"breakpoint: expected an index from 0, got {value!r}", field="breakpoint")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCachePolicy(Model):
+    """Ask for the prompt cache: not at all, where it can be had, or or else."""
+
+    mode: Literal["disabled", "best_effort", "required"] = "best_effort"
+    key: PromptCacheKey | None = None
+    retention: PromptCacheRetention = PromptCacheRetention.PROVIDER_DEFAULT
+    breakpoint: CacheBreakpoint = CacheBreakpoint()
+
+    @classmethod
+    def disabled(cls) -> PromptCachePolicy:
+        """Ask for no prompt cache."""
+        return cls("disabled")
+
+    @classmethod
+    def best_effort(
+        cls,
+        *,
+        key: PromptCacheKey | None = None,
+        retention: PromptCacheRetention = PromptCacheRetention.PROVIDER_DEFAULT,
+        breakpoint: CacheBreakpoint = CacheBreakpoint(),
+    ) -> PromptCachePolicy:
+        """Ask for the prompt cache where the protocol has one; what it cannot say is reported as lost."""
+        return cls("best_effort", key, retention, breakpoint)
+
+    @classmethod
+    def required(
+        cls,
+        *,
+        key: PromptCacheKey | None = None,
+        retention: PromptCacheRetention = PromptCacheRetention.PROVIDER_DEFAULT,
+        breakpoint: CacheBreakpoint = CacheBreakpoint(),
+    ) -> PromptCachePolicy:
+        """Insist: where the protocol cannot say it, emission raises ``UnsupportedFeatureError``."""
+        return cls("required", key, retention, breakpoint)

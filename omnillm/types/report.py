@@ -1,0 +1,47 @@
+"""What a conversion lost: named, never silent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ._model import Model
+from .enums import EndpointKind, WireFormat
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Loss(Model):
+    """Name one field that a conversion dropped or degraded.
+
+    ``pointer`` is a JSON Pointer (RFC 6901) into the canonical value whose last name is that field (a vendor field under its
+    wire's name); ``reason`` is a sentence.
+    """
+
+    pointer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionReport(Generic[T]):
+    """Give a converted value and an account of the conversion.
+
+    ``bridged``: the source and the target format differ; for parsing or emitting alone, the wire is not the canonical's own.
+    """
+
+    value: T
+    canonical_endpoint: EndpointKind
+    wire_format: WireFormat
+    bridged: bool
+    losses: tuple[Loss, ...] = ()
+
+    @property
+    def lossy(self) -> bool:
+        """Tell whether anything was lost."""
+        return bool(self.losses)
+
+    @property
+    def loss_reasons(self) -> tuple[str, ...]:
+        """Give the sentences alone."""
+        return tuple(loss.reason for loss in self.losses)

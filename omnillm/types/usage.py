@@ -1,0 +1,39 @@
+"""What a call consumed, in tokens, normalised: every input token and every output token, whatever the provider's convention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCacheUsage(Model):
+    """Tell what the prompt cache did; all of these tokens are among the prompt tokens.
+
+    ``cached_input_tokens`` is what a provider without the distinction reports; creation is split by time to live where known.
+    """
+
+    cached_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation_short_input_tokens: int | None = None
+    cache_creation_long_input_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage(Model):
+    """Count a call's tokens; ``estimated`` where the provider reported none."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    prompt_cache: PromptCacheUsage | None = None
+    estimated: bool = False
+    vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def total(self) -> int:
+        """Give the reported total, or the sum where none was reported."""
+        return self.total_tokens if self.total_tokens is not None else self.prompt_tokens + self.completion_tokens
