@@ -210,7 +210,14 @@ class ConnectionLostError(TransportError, ConnectionError):
 
 
 class MalformedResponseError(TransportError):
-    """Raised when the upstream's bytes are no answer: broken HTTP, broken JSON, a redirect, a page of HTML, or too large."""
+    """Raised when the upstream's bytes are no answer: broken HTTP, broken JSON, a redirect, a page of HTML, or too large.
+
+    ``status`` is the answer's, where one was read; a redirect is known by it.
+    """
+
+    def __init__(self, message: str = "", *, status: int | None = None, **parts: Any) -> None:
+        super().__init__(message, **parts)
+        self.status = status
 
 
 class StreamInterruptedError(GatewayError):

@@ -1,0 +1,193 @@
+"""What a gateway is made of, as values: keys, how to reach the network, and the whole configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from ._secret import Secret
+from .errors import ConfigurationError
+from .hooks import Hook
+from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
+from .policy.pricing import PriceTable
+from .policy.retry import RetryPolicy
+from .providers.endpoint import ProviderEndpoint
+from .state import StateStore
+from .transport.http import Timeouts
+
+DEFAULT_TPM = 90_000
+DEFAULT_RPM = 500
+MAX_LABEL_CHARS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class KeyConfig:
+    """Bring one API key and what it may use in a minute; its ``label`` is its name wherever it is spoken of.
+
+    ``models`` gives a model limits of its own, beside the key's. A missing label becomes ``key-1``, ``key-2``, … by place.
+    """
+
+    key: Secret = field(repr=False)
+    label: str | None = None
+    tpm_limit: int = field(default=DEFAULT_TPM, kw_only=True)
+    rpm_limit: int = field(default=DEFAULT_RPM, kw_only=True)
+    models: Mapping[str, ModelLimits] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.label is not None:
+            _check_label(self.label)
+        if not isinstance(self.key, Secret):
+            object.__setattr__(self, "key", Secret.literal(self.key, label=self.label))
+        ModelLimits(tpm_limit=self.tpm_limit, rpm_limit=self.rpm_limit)  # checks both
+        models = dict(self.models or {})
+        for model, limits in models.items():
+            if not isinstance(model, str) or not isinstance(limits, ModelLimits):
+                raise ConfigurationError("models: expected model names with ModelLimits", field="models")
+        object.__setattr__(self, "models", MappingProxyType(models))
+
+    @classmethod
+    def from_env(
+        cls,
+        name: str,
+        label: str | None = None,
+        *,
+        tpm_limit: int = DEFAULT_TPM,
+        rpm_limit: int = DEFAULT_RPM,
+        models: Mapping[str, ModelLimits] | None = None,
+    ) -> KeyConfig:
+        """Bring the key that an environment variable holds; such a key pickles, as the variable's name."""
+        secret = Secret.from_env(name, label=label)
+        return cls(secret, label, tpm_limit=tpm_limit, rpm_limit=rpm_limit, models=models)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        parts = (self.key, self.label, self.tpm_limit, self.rpm_limit, dict(self.models or {}))
+        return (_rebuild_key, parts)
+
+
+def _rebuild_key(key: Secret, label: str | None, tpm: int, rpm: int, models: dict[str, ModelLimits]) -> KeyConfig:
+    return KeyConfig(key, label, tpm_limit=tpm, rpm_limit=rpm, models=models)
+
+
+def _check_label(label: object) -> None:
+    if not isinstance(label, str) or not 0 < len(label) <= MAX_LABEL_CHARS or not label.isprintable():
+        raise ConfigurationError(f"label: expected 1 to {MAX_LABEL_CHARS} printable characters", field="label")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportConfig:
+    """Say how the network is reached; the environment's proxies are asked only where ``trust_proxy_env`` is set.
+
+    TLS is always verified: ``ca_bundle`` is the path of a private authority's certificates.
+    """
+
+    allow_http: bool = False
+    ca_bundle: str | None = None
+    trust_proxy_env: bool = False
+    proxies: Mapping[str, str] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("allow_http", "trust_proxy_env"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"{name}: expected true or false", field=name)
+        if self.ca_bundle is not None and not os.path.exists(self.ca_bundle):
+            raise ConfigurationError("ca_bundle: no such file", field="ca_bundle")
+        if self.proxies is not None:
+            for scheme, url in self.proxies.items():
+                if not isinstance(url, str) or "://" not in url or not isinstance(scheme, str):
+                    raise ConfigurationError("proxies: expected {'https': 'http://host:port'}", field="proxies")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteConfig:
+    """Bring one endpoint with its keys; ``model_map`` names the model there for a model asked for."""
+
+    endpoint: ProviderEndpoint
+    keys: tuple[KeyConfig, ...] = field(repr=False)
+    model_map: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.endpoint, ProviderEndpoint):
+            raise ConfigurationError(f"endpoint: expected a ProviderEndpoint, got {type(self.endpoint).__name__}", field="endpoint")
+        keys = (self.keys,) if isinstance(self.keys, KeyConfig) else tuple(self.keys)
+        for key in keys:
+            if not isinstance(key, KeyConfig):
+                raise ConfigurationError(f"keys: expected KeyConfig, got {type(key).__name__}", field="keys")
+        object.__setattr__(self, "keys", keys)
+        for asked, there in self.model_map.items():
+            if not isinstance(asked, str) or not isinstance(there, str) or not there:
+                raise ConfigurationError("model_map: expected model names", field="model_map")
+        object.__setattr__(self, "model_map", dict(self.model_map))
+
+
+_TYPES: dict[str, tuple[type, str]] = {
+    "pool": (PoolConfig, "a PoolConfig"),
+    "timeouts": (Timeouts, "Timeouts"),
+    "retry": (RetryPolicy, "a RetryPolicy"),
+    "pricing": (PriceTable, "a PriceTable"),
+    "transport": (TransportConfig, "a TransportConfig"),
+}
+MAX_WORKERS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayConfig:
+    """Gather everything a gateway is made of; ``Gateway(config)`` makes it. The first route is the primary one."""
+
+    routes: tuple[RouteConfig, ...]
+    default_model: str | None = None
+    budgets: tuple[Budget, ...] = ()
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    pricing: PriceTable = field(default_factory=PriceTable)
+    losses: LossPolicy = LossPolicy.ALLOW
+    state: StateStore | None = None
+    transport: TransportConfig = field(default_factory=TransportConfig)
+    hooks: tuple[Hook, ...] = ()
+    max_workers: int = MAX_WORKERS
+
+    def __post_init__(self) -> None:
+        if not self.routes:
+            raise ConfigurationError("routes: expected at least one endpoint with keys", field="routes")
+        for name, (kind, what) in _TYPES.items():
+            if not isinstance(getattr(self, name), kind):
+                raise ConfigurationError(f"{name}: expected {what}, got {type(getattr(self, name)).__name__}", field=name)
+        if isinstance(self.max_workers, bool) or not isinstance(self.max_workers, int) or self.max_workers < 1:
+            raise ConfigurationError("max_workers: expected a number from 1", field="max_workers")
+        if self.default_model is not None and not (isinstance(self.default_model, str) and self.default_model):
+            raise ConfigurationError("default_model: expected a model's name", field="default_model")
+        try:
+            object.__setattr__(self, "losses", LossPolicy(self.losses))
+        except ValueError:
+            raise ConfigurationError("losses: expected 'allow', 'warn' or 'raise'", field="losses") from None
+        object.__setattr__(self, "routes", _labelled(tuple(self.routes)))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_config, ({f.name: getattr(self, f.name) for f in fields(self)},))
+
+
+def _rebuild_config(parts: dict[str, Any]) -> GatewayConfig:
+    return GatewayConfig(**parts)
+
+
+def _labelled(routes: tuple[RouteConfig, ...]) -> tuple[RouteConfig, ...]:
+    """Give every key its label, ``key-N`` by its place among all keys; two of one name are refused."""
+    seen: set[str] = set()
+    out: list[RouteConfig] = []
+    place = 0
+    for route in routes:
+        keys: list[KeyConfig] = []
+        for key in route.keys:
+            place += 1
+            label = key.label if key.label is not None else f"key-{place}"
+            if label in seen:
+                raise ConfigurationError(f"label: two keys are called {label!r}", field="label")
+            seen.add(label)
+            keys.append(
+                key if key.label is not None else _rebuild_key(key.key, label, key.tpm_limit, key.rpm_limit, dict(key.models or {}))
+            )
+        out.append(RouteConfig(route.endpoint, tuple(keys), route.model_map))
+    return tuple(out)

@@ -1,0 +1,283 @@
+"""One attempt: admit, emit, send, parse, settle; a context manager, so that quota and money come back on every way out.
+
+The lease is settled once: by the response's usage, or by what the error says. Where neither is reached (an interrupt between two
+bytecodes, a lost stream) the state's ledger settles it by what is noted in the reservation as the attempt goes.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .. import _json
+from .._secret import scrub
+from ..errors import (
+    AttemptRecord,
+    GatewayError,
+    InvalidJsonError,
+    MalformedResponseError,
+    OmniLLMError,
+    ProtocolError,
+    ProviderError,
+    TransportError,
+)
+from ..policy.pricing import Cost
+from ..policy.retry import Disposition, classify, observed_limits, server_hint, should_retry
+from ..state import Ask, KeyLease, Settlement, Verdict
+from ..transport.http import HttpRequest, HttpResponse
+from ..types.hooks import AttemptEnded, AttemptStarted
+from ..types.response import LlmResponse, ResponseMeta
+from ..types.usage import TokenUsage
+from ..wire import parse_error, parse_response
+from .call import Call, Estimate
+
+if TYPE_CHECKING:
+    from .core import Core, Route
+
+ERROR_BODY_BYTES = 64 << 10
+ERROR_BODY_SECONDS = 2.0
+CHARS_PER_TOKEN = 4
+
+
+class Attempt:
+    """Hold one admitted attempt; leave it by ``complete``, or by ``open`` and later ``settle``."""
+
+    __slots__ = ("call", "core", "disposition", "estimate", "http", "kept", "lease", "model", "route", "settled", "started")
+
+    def __init__(self, core: Core, call: Call, route: Route, lease: KeyLease, estimate: Estimate) -> None:
+        self.core = core
+        self.call = call
+        self.route = route
+        self.model = route.model(call.request.model)
+        self.lease = lease
+        self.estimate = estimate
+        self.http: HttpResponse | None = None
+        self.kept = False
+        self.settled = False
+        self.disposition: Disposition | None = None
+        self.started = core.clock.monotonic()
+
+    @classmethod
+    def admit(cls, core: Core, call: Call, route: Route, exclude: frozenset[str]) -> Attempt:
+        """Take a key with room for the call, and the money, in one step; raises ``AdmissionError``, and nothing is held then."""
+        estimate = call.estimate(core, route)
+        ask = Ask(
+            pool=route.pool.name,
+            model=route.model(call.request.model),
+            tokens=estimate.tokens,
+            charge=estimate.charge,
+            tenant=call.tenant,
+            exclude=exclude,
+        )
+        lease = route.pool.acquire(ask, deadline=call.deadline, cancel=call.cancel)
+        return cls(core, call, route, lease, estimate)
+
+    def __enter__(self) -> Attempt:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self.fail(error)
+        elif not (self.kept or self.settled):
+            self.release()
+
+    # --- the road -------------------------------------------------------------------------------------------------------------
+
+    def complete(self) -> LlmResponse:
+        """Send the request and give the whole answer, settled."""
+        http = self._send()
+        body = http.read()
+        http.close()
+        response = self._parse(http, body)
+        return self.settle(response)
+
+    def open(self) -> Attempt:
+        """Send the request for a stream and read the status; whoever keeps the attempt must ``settle`` or ``fail`` it."""
+        self._send()
+        self.kept = True
+        return self
+
+    def _send(self) -> HttpResponse:
+        core, call, route, lease = self.core, self.call, self.route, self.lease
+        emitted = call.emitted(core, route)
+        if core.config.hooks:
+            core.emit(AttemptStarted(route.name, self.model, lease.label, lease.reserved_tokens))
+        headers = (route.stream_headers if call.streaming else route.headers)[lease.label]
+        request = HttpRequest("POST", route.url(emitted.path, lease.label), headers, emitted.body)
+        reservation = lease.reservation
+        reservation.observed_tokens = self.estimate.prompt_tokens
+        reservation.observed_charge = self.estimate.prompt_charge
+        reservation.sent = "maybe"
+        timeouts = core.config.timeouts
+        http = self.http = core.transport.send(
+            request,
+            deadline=call.deadline,
+            connect=timeouts.connect,
+            first_byte=timeouts.first_byte if call.streaming else timeouts.total,
+            cancel=call.cancel,
+            stream=call.streaming,
+        )
+        reservation.sent = "yes"
+        limits = observed_limits(http.headers, now_wall=core.clock.wall())
+        if limits is not None:
+            core.store.report(route.pool.name, lease.label, self.model, limits)
+        if not 200 <= http.status < 300:
+            self._refused(http)
+        return http
+
+    def _refused(self, http: HttpResponse) -> NoReturn:
+        """Raise the error that a status of failure means."""
+        if http.status < 400:
+            http.close()
+            raise MalformedResponseError(f"the upstream answered {http.status}: redirects are not followed", status=http.status, sent="yes")
+        raise self._provider_error(http.status, http, self._error_body(http))
+
+    def _error_body(self, http: HttpResponse) -> Any:
+        """Read an error's body as far as it is worth it: the status decides, however slowly or endlessly it comes."""
+        http.deadline = self.call.deadline.sooner(ERROR_BODY_SECONDS)
+        read = bytearray()
+        try:
+            for chunk in http.chunks():
+                read += chunk
+                if len(read) > ERROR_BODY_BYTES:
+                    break
+        except (TransportError, TimeoutError):
+            pass
+        finally:
+            http.close()
+        text = scrub(bytes(read[:ERROR_BODY_BYTES]).decode("utf-8", "replace"), self.core.secrets)
+        try:
+            return _json.loads(text) if text else None
+        except InvalidJsonError:
+            return text
+
+    def _provider_error(self, status: int | None, http: HttpResponse, body: Any) -> ProviderError:
+        error = parse_error(self.route.endpoint.protocol.wire_protocol, status, body)
+        return self.described(error, http)
+
+    def described(self, error: ProviderError, http: HttpResponse) -> ProviderError:
+        """Add to a provider's error what only the exchange knows: when to come back, and the request's id."""
+        if error.retry_after is None:
+            error.retry_after = server_hint(http.headers, error.raw_body, now_wall=self.core.clock.wall())
+        if error.request_id is None:
+            error.request_id = http.headers.get("x-request-id") or http.headers.get("request-id")
+        return error
+
+    def _parse(self, http: HttpResponse, body: bytes) -> LlmResponse:
+        kind = http.headers.get("content-type", "")
+        if kind.startswith("text/event-stream"):
+            return self._gathered(body)
+        try:
+            payload = _json.loads(body)
+        except InvalidJsonError as error:
+            page = "a page of HTML" if "html" in kind else error.message
+            raise MalformedResponseError(f"the upstream answered {http.status} with {page}", sent="yes") from None
+        if isinstance(payload, dict):
+            failed = self.route.codec.embedded_error(payload)
+            if failed is not None:
+                raise self.described(failed, http)
+        try:
+            return parse_response(self.route.endpoint.protocol.wire_protocol, payload)
+        except ProtocolError as error:
+            raise MalformedResponseError(f"the upstream's answer is not its protocol's: {error.message}", sent="yes") from None
+
+    def _gathered(self, body: bytes) -> LlmResponse:
+        """Read a stream that came where none was asked for."""
+        from .reading import gather
+
+        return gather(self, body)
+
+    # --- the end --------------------------------------------------------------------------------------------------------------
+
+    def settle(self, response: LlmResponse, *, first_event: float | None = None) -> LlmResponse:
+        """Settle by the response's usage, and give the response with what the gateway knows of it."""
+        now = self.core.clock.monotonic()
+        if response.usage.estimated and response.usage.prompt_tokens == 0:
+            object.__setattr__(response, "usage", self._estimated_usage(response))
+        cost = self.cost(response.usage)
+        self._settle(
+            Settlement(
+                tokens=response.usage.total(),
+                charge=cost.total_pico if cost is not None else 0,
+                verdict=Verdict.success(latency=(first_event or now) - self.started),
+            )
+        )
+        self._record("ok", None, now)
+        meta = ResponseMeta(
+            attempts=tuple(self.call.records),
+            cost=cost,
+            cost_usd=None if cost is None else cost.usd,
+            request_losses=self.call.emitted(self.core, self.route).losses,
+            key_label=self.lease.label,
+            latency=now - self.call.started,
+            time_to_first_event=None if first_event is None else first_event - self.call.started,
+        )
+        object.__setattr__(response, "meta", meta)  # ours alone until it is handed over
+        return response
+
+    def _estimated_usage(self, response: LlmResponse) -> TokenUsage:
+        """Estimate what the provider did not report: the prompt as admitted, the output by its length."""
+        chars = len(response.content_text) + len(response.reasoning_text)
+        chars += sum(len(call.name) + len(call.arguments_text()) for call in response.tool_calls)
+        return TokenUsage(self.call.prompt_tokens, -(-chars // CHARS_PER_TOKEN), estimated=True)
+
+    def cost(self, usage: TokenUsage) -> Cost | None:
+        """Give what the usage costs, or ``None`` where the model has no price."""
+        return None if self.estimate.price is None else self.estimate.price.cost(usage)
+
+    def observe(self, chars: int) -> None:
+        """Note how much output has arrived, so that a lost stream is charged for it."""
+        reservation, tokens = self.lease.reservation, -(-chars // CHARS_PER_TOKEN)
+        reservation.observed_tokens = self.estimate.prompt_tokens + tokens
+        if self.estimate.price is not None:
+            reservation.observed_charge = self.estimate.prompt_charge + tokens * self.estimate.price.output
+
+    def fail(self, error: BaseException) -> None:
+        """Settle by what the error says, close the connection, and write the attempt down."""
+        if self.http is not None:
+            self.http.close()
+        if self.settled:
+            return
+        reservation = self.lease.reservation
+        unsent = reservation.sent == "no"
+        said = None if self.http is None else should_retry(self.http.headers)
+        sent = None if isinstance(error, GatewayError) else reservation.sent
+        disposition = self.disposition = classify(error, should_retry=said, sent=sent)
+        # what was noted as sent and received so far: the prompt estimate, and a stream's output
+        charged = disposition.charge != "none" and not unsent
+        tokens, charge = (reservation.observed_tokens, reservation.observed_charge) if charged else (0, 0)
+        unsent = unsent or (isinstance(error, GatewayError) and error.sent == "no")
+        verdict = Verdict(disposition.key.kind, disposition.key.seconds, disposition.key.per_model)
+        self._settle(Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent))
+        self._record("failed", error, self.core.clock.monotonic())
+
+    def release(self) -> None:
+        """Give everything back: nothing was sent."""
+        self.settled = True
+        self.route.pool.release(self.lease)
+
+    def _settle(self, settlement: Settlement) -> None:
+        self.settled = True
+        self.route.pool.settle(self.lease, settlement)
+
+    def _record(self, outcome: str, error: BaseException | None, now: float) -> None:
+        record = AttemptRecord(
+            endpoint=self.route.name,
+            model=self.model,
+            key_label=self.lease.label,
+            outcome=outcome,
+            status=getattr(error, "status", None) if error is not None else (self.http.status if self.http is not None else None),
+            error=None if error is None else _said(error),
+            duration=now - self.started,
+            sent=getattr(error, "sent", "yes") if error is not None else "yes",
+        )
+        self.call.records.append(record)
+        if self.core.config.hooks:
+            self.core.emit(AttemptEnded(record))
+
+
+def _said(error: BaseException) -> str:
+    name = type(error).__name__
+    return f"{name}: {error}" if isinstance(error, OmniLLMError) else name
+
+

@@ -1,0 +1,132 @@
+"""One call of a user's, as its attempts share it: the request, what it may cost, its time, what was tried."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .. import _json
+from .._cancel import CancellationToken
+from .._clock import Deadline
+from ..errors import AttemptRecord, LossyRequestError, UnknownPriceError
+from ..hooks import logger
+from ..policy.limits import LossPolicy
+from ..policy.pricing import ModelPrice
+from ..types.report import Loss
+from ..types.request import LlmRequest
+from ..wire import emit_request_with_losses
+from .strict import strict_prompt_tokens
+
+if TYPE_CHECKING:
+    from ..policy.retry import CallTicket
+    from .core import Core, Route
+
+LOG_LOSSES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A request as one endpoint is sent it."""
+
+    body: bytes
+    path: str
+    losses: tuple[Loss, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an attempt reserves: tokens for the window, pico-dollars for the budgets, and the prompt's share of both."""
+
+    prompt_tokens: int
+    tokens: int
+    prompt_charge: int
+    charge: int
+    price: ModelPrice | None
+
+
+class Call:
+    """Hold what the attempts of one call share."""
+
+    __slots__ = ("_emitted", "_estimates", "cancel", "deadline", "prompt_tokens", "records", "request", "started", "streaming", "tenant", "ticket")
+
+    def __init__(
+        self,
+        core: Core,
+        request: LlmRequest,
+        *,
+        streaming: bool,
+        timeout: float | None,
+        cancel: CancellationToken | None,
+        tenant: str | None,
+    ) -> None:
+        total = timeout if timeout is not None else (math.inf if streaming else core.config.timeouts.total)
+        self.request = request
+        self.streaming = streaming
+        self.cancel = cancel
+        self.tenant = tenant
+        self.started = core.clock.monotonic()
+        self.deadline = Deadline(self.started + total, core.clock)
+        self.records: list[AttemptRecord] = []
+        self.ticket: CallTicket = core.allowance.enter()
+        self.prompt_tokens = request.estimated_prompt_tokens()
+        self._emitted: dict[str, Emitted] = {}
+        self._estimates: dict[str, Estimate] = {}
+
+    def estimate(self, core: Core, route: Route) -> Estimate:
+        """Give what an attempt at the route reserves: the prompt and the whole output cap, each at its uncached rate.
+
+        Raises ``UnknownPriceError`` where a budget is set and the model has no price.
+        """
+        model = route.model(self.request.model)
+        found = self._estimates.get(model)
+        if found is None:
+            price = core.price(model)
+            if price is None and core.config.budgets:
+                raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
+            prompt = self.prompt_tokens
+            if core.strict:
+                prompt = strict_prompt_tokens(self.request, self.emitted(core, route).body)
+            cap = self.request.generation.max_output_tokens
+            output = core.config.pool.default_output_tokens if cap is None else cap
+            prompt_charge = charge = 0
+            if price is not None:
+                bound = price.ceiling if core.strict else price.estimate
+                prompt_charge, charge = price.estimate(self.prompt_tokens, 0), bound(prompt, output)
+            found = self._estimates[model] = Estimate(self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price)
+        return found
+
+    def emitted(self, core: Core, route: Route) -> Emitted:
+        """Give the request as the route is sent it, written once; raises ``LossyRequestError`` where the policy says so."""
+        found = self._emitted.get(route.name)
+        if found is None:
+            found = self._emitted[route.name] = self._emit(core, route)
+        return found
+
+    def _emit(self, core: Core, route: Route) -> Emitted:
+        request = self.request
+        model = route.model(request.model)
+        if model != request.model:
+            request = dataclasses.replace(request, model=model)
+        if core.strict and request.generation.max_output_tokens is None:
+            capped = dataclasses.replace(request.generation, max_output_tokens=core.config.pool.default_output_tokens)
+            request = dataclasses.replace(request, generation=capped)
+        stream = True if self.streaming else (None if request.stream is None else False)
+        payload, losses = emit_request_with_losses(
+            route.codec.wire_format, request, stream=stream, text_content=route.endpoint.text_content
+        )
+        if losses:
+            self._account(core, losses)
+        if self.streaming:
+            payload = route.codec.ask_for_usage(payload)
+        return Emitted(_json.dump_bytes(payload), route.codec.path(request, self.streaming), losses)
+
+    @staticmethod
+    def _account(core: Core, losses: tuple[Loss, ...]) -> None:
+        policy = core.config.losses
+        if policy is LossPolicy.RAISE:
+            raise LossyRequestError(f"the endpoint cannot carry the whole request: {losses[0].reason}", losses=losses)
+        if policy is LossPolicy.WARN:
+            for loss in losses[:LOG_LOSSES]:
+                logger.warning("lost in translation: %s (%s)", loss.pointer, loss.reason)

@@ -1,0 +1,157 @@
+"""Which attempt comes next: another key, another try, another endpoint, or the error for the caller.
+
+Rules: changing the key after 401, 403 or 429 is free; any other retry spends one of ``max_attempts`` and a share of the gateway's
+allowance, waits with full jitter and never past the deadline, on another key first. A server's wait is kept, where it is not
+longer than the policy's cap; a longer one is the caller's to wait for. Then the fallbacks, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import (
+    AdmissionError,
+    CallCancelledError,
+    ClosedError,
+    DeadlineExceededError,
+    GatewayError,
+    LossyRequestError,
+    NoAvailableKeyError,
+    ProviderError,
+    TlsError,
+)
+from ..types.hooks import FallbackTaken, RetryScheduled
+from .attempt import Attempt
+from .call import Call
+
+if TYPE_CHECKING:
+    from .core import Core, Route
+
+T = TypeVar("T")
+
+WAKE_EVERY_S = 0.05
+
+
+class Walk:
+    """Walk the routes for one call: ``run`` a step on attempt after attempt until one is through or the error is final."""
+
+    __slots__ = ("_ahead", "_avoided", "_core", "_error", "_first_error", "_refusing", "_route", "_tries", "call")
+
+    def __init__(self, core: Core, call: Call) -> None:
+        self._core = core
+        self.call = call
+        self._route = core.routes[0]
+        self._ahead = core.routes[1:]
+        self._first_error: GatewayError | None = None
+        self._begin(self._route)
+
+    def _begin(self, route: Route) -> None:
+        self._route = route
+        self._tries = 0
+        self._refusing: frozenset[str] = frozenset()  # keys that answered 401, 403 or 429 in this call
+        self._avoided: frozenset[str] = frozenset()  # keys that failed otherwise: others come first
+        self._error: GatewayError | None = None
+
+    def run(self, step: Callable[[Attempt], T]) -> T:
+        """Take the step on an attempt; raises the error that is final, with everything that was tried."""
+        while True:
+            attempt = self._admit()
+            try:
+                with attempt:
+                    return step(attempt)
+            except BaseException as error:
+                final = self.failed(attempt, error)
+                if final is error:
+                    raise
+            if final is not None:
+                raise final
+
+    def _admit(self) -> Attempt:
+        while True:
+            try:
+                return Attempt.admit(self._core, self.call, self._route, self._refusing | self._avoided)
+            except AdmissionError as refusal:
+                final = self._refused(refusal)
+            if final is not None:
+                raise final
+
+    def _refused(self, refusal: AdmissionError) -> GatewayError | None:
+        """Say what follows where no attempt was admitted: the final error, or ``None`` for another try."""
+        if isinstance(refusal, NoAvailableKeyError) and self._error is not None:
+            if self._avoided:
+                self._avoided = frozenset()  # no other key has room: one that failed may do
+                return None
+            wait = refusal.retry_after if refusal.retry_after is not None else self._error.retry_after
+            self._error.retry_after = _longer(self._error.retry_after, refusal.retry_after)
+            if wait is not None and self._may_try(wait):
+                self._refusing = frozenset()
+                self._pause(wait, self._error)
+                return None
+            return self._give_up(self._error)
+        return self._give_up(refusal)
+
+    def failed(self, attempt: Attempt, error: BaseException) -> BaseException | None:
+        """Say what follows a failed attempt: the final error, or ``None``, after waiting, for another try."""
+        disposition = attempt.disposition
+        if not isinstance(error, GatewayError) or disposition is None or disposition.retry == "never":
+            return self._give_up(error) if isinstance(error, TlsError | LossyRequestError) else self._final(error)
+        self._error = error
+        if disposition.retry == "another_key":
+            self._refusing |= {attempt.lease.label}
+            return None
+        if not self._core.config.retry.permits(disposition):
+            return self._give_up(error)
+        delay = self._core.config.retry.backoff(self._tries, self._core.rng, hint=error.retry_after)
+        if not self._may_try(delay):
+            return self._give_up(error)
+        self._avoided |= {attempt.lease.label}
+        self._pause(delay, error)
+        return None
+
+    def _may_try(self, delay: float) -> bool:
+        """Spend one attempt, if there is one, a share of the allowance, and time for the wait."""
+        policy = self._core.config.retry
+        if self._tries + 1 >= policy.max_attempts or delay > policy.cap or delay >= self.call.deadline.remaining():
+            return False
+        if not self._core.allowance.try_retry(self.call.ticket):
+            return False
+        self._tries += 1
+        return True
+
+    def _give_up(self, error: GatewayError) -> GatewayError | None:
+        """Leave this route: for the next one, or for good."""
+        if self._first_error is None or (isinstance(self._first_error, AdmissionError) and isinstance(error, ProviderError)):
+            self._first_error = error
+        if isinstance(error, CallCancelledError | ClosedError | DeadlineExceededError) or self.call.deadline.expired:
+            return self._final(error)
+        if not self._ahead:
+            return self._final(self._first_error)
+        left, self._ahead = self._route, self._ahead[1:]
+        self._begin(self._core.routes[len(self._core.routes) - len(self._ahead) - 1])
+        if self._core.config.hooks:
+            model = self._route.model(self.call.request.model)
+            self._core.emit(FallbackTaken(left.name, self._route.name, model, type(error).__name__))
+        return None
+
+    def _final(self, error: BaseException) -> BaseException:
+        if isinstance(error, GatewayError):
+            error.attempts = tuple(self.call.records)
+        return error
+
+    def _pause(self, seconds: float, error: GatewayError) -> None:
+        """Let the time pass; ends at once, with its error, on cancel and close."""
+        core, call = self._core, self.call
+        if core.config.hooks:
+            model = self._route.model(call.request.model)
+            core.emit(RetryScheduled(self._route.name, model, seconds, type(error).__name__))
+        until = core.clock.monotonic() + seconds
+        while (left := until - core.clock.monotonic()) > 0:
+            core.check()
+            if call.cancel is not None:
+                call.cancel.raise_if_cancelled()
+            core.clock.sleep(min(left, WAKE_EVERY_S))
+
+
+def _longer(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else max(one, other)

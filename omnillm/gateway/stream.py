@@ -1,0 +1,268 @@
+"""A stream handed to the caller: it owns its attempt, and gives back key, money and connection however it is left.
+
+Rules: an error before the first event is the walk's to retry; after it, it is raised with what had arrived. The finaliser takes no
+lock: it shuts the socket down and queues the rest for the gateway's next operation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from .._clock import Deadline
+from ..errors import (
+    CallCancelledError,
+    ClosedError,
+    DeadlineExceededError,
+    GatewayError,
+    ProviderError,
+    StreamInterruptedError,
+    TransportError,
+)
+from ..types.events import Completed, LlmStreamEvent, ReasoningDelta, RefusalDelta, StreamFailed, TextDelta, ToolCallDelta
+from ..types.hooks import CallEnded
+from ..types.response import LlmResponse
+from .attempt import Attempt
+from .reading import Reader, events_of, failure, is_json
+from .route import Walk
+
+if TYPE_CHECKING:
+    from ..transport.http import HttpResponse
+    from .core import Core
+
+_DELTAS = (TextDelta, ReasoningDelta, ToolCallDelta, RefusalDelta)
+
+
+class GatewayStream:
+    """Iterate over a stream's events; ``response`` is the whole answer after the last one, which is ``Completed``.
+
+    Use it in ``with``, or read it to its end, or ``close()`` it: the connection is closed, the key is free and what was received
+    is paid for. Raises ``StreamInterruptedError``, with ``partial_response``, where the stream breaks off.
+    """
+
+    __slots__ = ("__weakref__", "_attempt", "_chars", "_chunks", "_core", "_first_at", "_given", "_idle_since", "_over", "_pid", "_queue", "_reader", "_response", "_walk")  # fmt: skip
+
+    def __init__(self, core: Core, walk: Walk) -> None:
+        self._over = True  # until there is an attempt to leave
+        self._core = core
+        self._walk = walk
+        self._pid = os.getpid()
+        self._queue: deque[LlmStreamEvent] = deque()
+        self._response: LlmResponse | None = None
+        self._given = False
+        self._first_at: float | None = None
+        self._take(walk.run(Attempt.open))
+        core.streams.add(self)
+
+    def _take(self, attempt: Attempt) -> None:
+        """Own an attempt whose status was read."""
+        self._attempt = attempt
+        http = self._http()
+        self._reader = Reader(attempt)
+        self._chunks: Iterator[bytes] | None = None if is_json(http.headers.get("content-type", "")) else http.chunks()
+        self._chars = 0
+        self._idle_since = self._core.clock.monotonic()
+        self._over = False
+
+    def _http(self) -> HttpResponse:
+        http = self._attempt.http
+        if http is None:
+            raise ClosedError("the stream was never opened")
+        return http
+
+    # --- iterating ------------------------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> LlmStreamEvent:
+        queue = self._queue
+        while not queue:
+            if self._over:
+                raise StopIteration
+            self._pump()
+        event = queue.popleft()
+        self._given = True
+        return event
+
+    def _pump(self) -> None:
+        """Read until there is at least one event, or the stream is over."""
+        if self._pid != os.getpid():
+            raise ClosedError("the stream belongs to another process")
+        try:
+            self._accept(self._read())
+        except BaseException as error:
+            self._fail(error)
+
+    def _read(self) -> list[LlmStreamEvent]:
+        if self._chunks is None:
+            http = self._http()
+            response = self._attempt._parse(http, http.read())
+            return list(events_of(response))
+        total = self._walk.call.deadline
+        idle_at = self._idle_since + self._core.config.timeouts.idle
+        self._http().deadline = total if total.at <= idle_at else Deadline(idle_at, self._core.clock)
+        chunk = next(self._chunks, None)
+        return self._reader.finish() if chunk is None else self._reader.feed(chunk)
+
+    def _accept(self, events: list[LlmStreamEvent]) -> None:
+        if not events:
+            return
+        now = self._core.clock.monotonic()
+        self._idle_since = now
+        if self._first_at is None:
+            self._first_at = now
+        chars = self._chars
+        for event in events:
+            if isinstance(event, _DELTAS):
+                chars += len(event.delta)
+            elif isinstance(event, Completed):
+                self._finish(event.response)
+            elif isinstance(event, StreamFailed):
+                raise failure(event, self._reader.partial())
+            self._queue.append(event)
+        if chars != self._chars:
+            self._chars = chars
+            if not self._over:
+                self._attempt.observe(chars)
+
+    def _finish(self, response: LlmResponse) -> None:
+        """Settle a stream that came to its end, and give its connection back."""
+        self._response = self._attempt.settle(response, first_event=self._first_at)
+        self._over = True
+        self._core.streams.discard(self)
+        self._http().finish()
+        self._end("ok")
+
+    def _fail(self, error: BaseException) -> None:
+        """Give the attempt up; raises, or goes on with another attempt where no event was handed over."""
+        self._over = True
+        self._attempt.fail(error)
+        error = self._translated(error)
+        if not self._given and not self._queue and isinstance(error, GatewayError):
+            final = self._walk.failed(self._attempt, error)
+            if final is None:
+                self._take(self._walk.run(Attempt.open))
+                return
+            error = final
+        elif isinstance(error, GatewayError):
+            error.attempts = tuple(self._walk.call.records)
+        self._core.streams.discard(self)
+        self._end("failed")
+        raise error from None
+
+    def _translated(self, error: BaseException) -> BaseException:
+        """Say of a transport's error what it means for a stream."""
+        if self._core.closed and isinstance(error, TransportError):
+            return ClosedError("the gateway was closed", sent="yes")
+        if isinstance(error, ProviderError):
+            if error.retry_after is None:
+                self._attempt.described(error, self._http())
+            if self._given or self._queue:
+                return self._interrupted(error, "error")
+            return error
+        if isinstance(error, CallCancelledError | ClosedError | StreamInterruptedError):
+            return error
+        if isinstance(error, DeadlineExceededError):
+            return error if self._walk.call.deadline.expired else self._interrupted(error, "idle")
+        return self._interrupted(error, "cut") if isinstance(error, TransportError) else error
+
+    def _interrupted(self, error: GatewayError, phase: str) -> StreamInterruptedError:
+        return StreamInterruptedError(
+            f"the stream broke off: {error.message}",
+            partial_response=self._reader.partial(),
+            phase=phase,  # type: ignore[arg-type]  # one of its literals
+            sent="yes",
+            retry_after=error.retry_after,
+        )
+
+    # --- the caller's -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def response(self) -> LlmResponse:
+        """Give the whole answer; raises ``ClosedError`` before the stream has come to its end."""
+        if self._response is None:
+            raise ClosedError("the stream has not come to its end: there is no response")
+        return self._response
+
+    def text(self) -> TextStream:
+        """Iterate over the visible text alone."""
+        return TextStream(self)
+
+    def close(self) -> None:
+        """Leave the stream: its connection is closed, its key is free, what was received is paid for."""
+        if self._over:
+            self._queue.clear()
+            return
+        self._over = True
+        self._queue.clear()
+        if self._pid != os.getpid():
+            return
+        self._core.streams.discard(self)
+        self._attempt.fail(CallCancelledError("the stream was closed by its reader", sent="yes"))
+        self._end("closed")
+
+    def abort(self) -> None:
+        """End the stream from another thread: its reader wakes with ``ClosedError``."""
+        http = self._attempt.http
+        if http is not None:
+            http.abort()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._over or self._pid != os.getpid():
+            return
+        http = self._attempt.http
+        if http is not None:
+            http.abort()
+            self._core.lost.append(http)
+
+    def __repr__(self) -> str:
+        return f"<GatewayStream {self._attempt.model!r} {'over' if self._over else 'open'}>"
+
+    def _end(self, outcome: str) -> None:
+        core, call = self._core, self._walk.call
+        core.allowance.leave(call.ticket)
+        if core.config.hooks:
+            response = self._response
+            core.emit(
+                CallEnded(
+                    call.request.model,
+                    outcome,
+                    tuple(call.records),
+                    None if response is None else response.usage,
+                    None if response is None else response.cost_usd,
+                    core.clock.monotonic() - call.started,
+                )
+            )
+
+
+class TextStream:
+    """Iterate over a stream's visible text; leaving it is leaving the stream."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: GatewayStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        for event in self._stream:
+            if isinstance(event, TextDelta):
+                return event.delta
+        raise StopIteration
+
+    def close(self) -> None:
+        """Leave the stream."""
+        self._stream.close()
+

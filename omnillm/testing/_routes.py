@@ -1,0 +1,94 @@
+"""One row per wire format: where it is served, and what its provider does that others do not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..types.enums import FinishReason, ProviderProtocol
+from ..types.parts import MessagePart, RefusalPart, TextPart
+from ..wire import SseFrame
+from ._answers import Voice
+from ._limits import HeaderRule, anthropic_headers, openai_headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Serve a wire format at a path below ``base``; ``aliases`` are other paths at which hosts serve it.
+
+    ``wants_frame`` tells whether a frame of a stream is sent to who sent this payload.
+    """
+
+    base: str
+    path: str
+    voice: Voice
+    limit_headers: HeaderRule
+    aliases: re.Pattern[str] | None = None
+    id_header: str = "x-request-id"
+    wants_frame: Callable[[dict[str, Any], SseFrame], bool] = lambda payload, frame: True
+
+    @property
+    def protocol(self) -> ProviderProtocol:
+        """Give the protocol that is spoken here."""
+        return self.voice.protocol
+
+
+def _openai_refusal(text: str) -> tuple[MessagePart, FinishReason, str | None]:
+    return RefusalPart(text), FinishReason.STOP, None
+
+
+def _anthropic_refusal(text: str) -> tuple[MessagePart, FinishReason, str | None]:
+    return TextPart(text), FinishReason.CONTENT_FILTER, "refusal"
+
+
+def _anthropic_stop(sequence: str) -> tuple[str | None, dict[str, Any]]:
+    return "stop_sequence", {"anthropic_messages": {"stop_sequence": sequence}}
+
+
+def _chat_wants(payload: dict[str, Any], frame: SseFrame) -> bool:
+    """Hold back the chunk that has a usage and no choices, unless the request asked for it."""
+    options = payload.get("stream_options")
+    return (isinstance(options, dict) and options.get("include_usage") is True) or '"choices":[]' not in frame.data
+
+
+ROUTES = (
+    Route(
+        base="/v1",
+        path="/chat/completions",
+        aliases=re.compile(r"/openai/v1/chat/completions|/openai/deployments/[^/]+/chat/completions"),
+        limit_headers=openai_headers,
+        wants_frame=_chat_wants,
+        voice=Voice(
+            protocol=ProviderProtocol.OPENAI_CHAT_COMPLETIONS,
+            response_id="chatcmpl-{}",
+            call_id="call_{}",
+            refusal=_openai_refusal,
+        ),
+    ),
+    Route(
+        base="/v1",
+        path="/messages",
+        limit_headers=anthropic_headers,
+        id_header="request-id",
+        voice=Voice(
+            protocol=ProviderProtocol.CLAUDE_MESSAGES,
+            response_id="msg_{}",
+            call_id="toolu_{}",
+            signs_reasoning=True,
+            refusal=_anthropic_refusal,
+            stopped_at=_anthropic_stop,
+        ),
+    ),
+)
+BY_PROTOCOL = {route.protocol: route for route in ROUTES}
+_BY_PATH = {route.base + route.path: route for route in ROUTES}
+
+
+def find_route(path: str) -> Route | None:
+    """Give the row that serves a path."""
+    found = _BY_PATH.get(path)
+    if found is not None:
+        return found
+    return next((route for route in ROUTES if route.aliases is not None and route.aliases.fullmatch(path)), None)

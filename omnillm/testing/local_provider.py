@@ -1,0 +1,379 @@
+"""A provider on this machine: real HTTP, the real wire formats, deterministic answers, and faults on demand."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qs
+
+from .. import _json
+from .._clock import SYSTEM_CLOCK, Clock, seconds_of
+from ..errors import ConfigurationError, ProtocolError, ProviderError
+from ..types.enums import EndpointProtocol, ProviderProtocol
+from ..types.events import StreamFailed
+from ..types.request import LlmRequest
+from ..types.response import LlmResponse
+from ..wire import StreamEmitter, emit_error, emit_response, emit_stream_event, encode_sse, parse_request
+from ..wire._errors import error_class
+from ._answers import events_of, respond, respond_with
+from ._http import Ending, HttpReply, HttpRequest, HttpServer
+from ._limits import RequestLimits
+from ._routes import BY_PROTOCOL, Route, find_route
+from ._steps import Answer, BreakStream, Delay, Fail, Hang, Malformed, Step
+
+if TYPE_CHECKING:
+    from ..providers.endpoint import ProviderEndpoint
+
+_ENDINGS: dict[str, Ending] = {"cut": "cut", "reset": "reset", "hang": "hang"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedRequest:
+    """Record one request that reached the provider.
+
+    Header names are lower case. ``json`` is the parsed body, ``None`` where it is no JSON; ``key`` and ``protocol`` are ``None``
+    where none was found; ``received_at`` is the provider's monotonic clock; ``connection`` counts connections from 1.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    json: Any
+    key: str | None = field(repr=False)
+    protocol: ProviderProtocol | None
+    received_at: float
+    connection: int
+
+
+@dataclass(slots=True)
+class _Scripted:
+    step: Step
+    left: int
+    protocol: ProviderProtocol | None
+    key: str | None
+
+
+class LocalProvider:
+    """Serve Chat Completions and Messages on a loopback port, from when it is made until ``close()`` or the end of ``with``.
+
+    Answers are deterministic: it echoes the last user text (``echo: TEXT``), calls the tools it is told to (``call NAME with
+    {json}``), quotes their results, fits the schema of structured output and refuses what starts with ``refuse``; the rest is
+    for ``script``. A word is an output token, and a delta of a stream.
+
+    ``keys`` are the keys it takes (any, where not given), ``dead_keys`` are answered with 401 and ``forbidden`` pairs of key and
+    model with 403; both are sets that may change while it serves. ``rpm`` limits the requests per minute of the keys in it, by
+    ``clock``. ``latency`` is waited before every answer, ``event_interval`` before every event of a stream.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: Iterable[str] | None = None,
+        dead_keys: Iterable[str] = (),
+        forbidden: Iterable[tuple[str, str]] = (),
+        rpm: Mapping[str, int] | None = None,
+        latency: float = 0.0,
+        event_interval: float = 0.0,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._keys = None if keys is None else frozenset(_texts(keys, "keys"))
+        self.dead_keys: set[str] = set(_texts(dead_keys, "dead_keys"))
+        self.forbidden: set[tuple[str, str]] = set(forbidden)
+        self._limits = RequestLimits(_rpm(rpm), clock)
+        self._latency = seconds_of(latency, "latency", allow_zero=True)
+        self._event_interval = seconds_of(event_interval, "event_interval", allow_zero=True)
+        self._clock = clock
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._requests: list[ReceivedRequest] = []
+        self._script: list[_Scripted] = []
+        self._numbers = itertools.count(1)
+        self._server = HttpServer(self._exchange)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LocalProvider {self.base_url}>"
+
+    def close(self) -> None:
+        """End every connection, waits included; calling it again does nothing more."""
+        self._closing.set()
+        self._server.close()
+
+    @property
+    def base_url(self) -> str:
+        """Give the root of all paths, without a slash at the end."""
+        return f"http://127.0.0.1:{self._server.port}"
+
+    def endpoint(self, protocol: ProviderProtocol | EndpointProtocol | str) -> ProviderEndpoint:
+        """Give the endpoint at which this provider speaks a protocol; raises ``ConfigurationError`` where it does not."""
+        from ..providers.endpoint import ProviderEndpoint
+
+        spoken = EndpointProtocol.parse(protocol)
+        route = BY_PROTOCOL.get(spoken.wire_protocol)
+        if route is None:
+            raise ConfigurationError(f"protocol: the local provider does not speak {spoken.wire_protocol}", field="protocol")
+        return ProviderEndpoint(spoken, self.base_url + route.base + (route.path if spoken.is_compat else ""))
+
+    @property
+    def requests(self) -> tuple[ReceivedRequest, ...]:
+        """Give what was received so far, oldest first."""
+        with self._lock:
+            return tuple(self._requests)
+
+    @property
+    def connections(self) -> int:
+        """Count the connections ever accepted."""
+        return self._server.connections
+
+    @property
+    def open_connections(self) -> int:
+        """Count the connections that are open now."""
+        return self._server.open_connections
+
+    def wait_open_connections(self, at_most: int = 0, *, timeout: float = 5.0) -> bool:
+        """Wait until no more than that many connections are open; give whether that is so."""
+        return self._server.wait_open(at_most, timeout)
+
+    def script(self, *steps: Step, protocol: ProviderProtocol | str | None = None, key: str | None = None) -> None:
+        """Say how the next requests are treated, one step each: of any protocol and key, or of the given ones only.
+
+        Steps queue up behind those scripted before. A request takes the first one that fits it, once its key and its body were
+        found good and its limit left room.
+        """
+        spoken = None if protocol is None else EndpointProtocol.parse(protocol).wire_protocol
+        scripted = [_Scripted(step, step.times, spoken, key) for step in steps]
+        with self._lock:
+            self._script.extend(scripted)
+
+    @property
+    def steps_left(self) -> int:
+        """Count the scripted steps that no request has taken yet."""
+        with self._lock:
+            return sum(scripted.left for scripted in self._script)
+
+    # --- one exchange ---------------------------------------------------------------------------------------------------------
+
+    def _exchange(self, http: HttpRequest) -> HttpReply | None:
+        path, _, query = http.target.partition("?")
+        route = find_route(path)
+        received = self._record(http, route, query)
+        if route is None:
+            return _json_reply(404, {"error": {"message": f"no such path: {path}", "type": "not_found_error"}})
+        number = next(self._numbers)
+        headers = {route.id_header: f"req_{number}"}
+        self._wait(self._latency)
+        if http.method != "POST":
+            return _refusal(route, 405, f"{http.method} is not allowed here", headers | {"allow": "POST"})
+        try:
+            refused = self._refused_key(route, received, headers)
+            if refused is not None:
+                return refused
+            try:
+                request = parse_request(route.protocol, http.body)
+            except ProtocolError as error:
+                return _refusal(route, 400, f"{error.message} at {error.pointer or '/'}", headers)
+            return self._answer(_Call(route, request, received, headers, number))
+        except Exception as error:  # noqa: BLE001  # the boundary of a server: a fault of its own is an answer, not a dead thread
+            return _refusal(route, 500, f"the local provider failed: {type(error).__name__}: {error}", headers)
+
+    def _record(self, http: HttpRequest, route: Route | None, query: str) -> ReceivedRequest:
+        try:
+            value = _json.loads(http.body) if http.body else None
+        except ProtocolError:
+            value = None
+        received = ReceivedRequest(
+            method=http.method,
+            path=http.target,
+            headers=MappingProxyType(http.headers),
+            body=http.body,
+            json=value,
+            key=_key_of(http.headers, query),
+            protocol=None if route is None else route.protocol,
+            received_at=self._clock.monotonic(),
+            connection=http.connection,
+        )
+        with self._lock:
+            self._requests.append(received)
+        return received
+
+    def _refused_key(self, route: Route, received: ReceivedRequest, headers: dict[str, str]) -> HttpReply | None:
+        key = received.key
+        if key is None:
+            return _refusal(route, 401, "no API key was given", headers)
+        if key in self.dead_keys or (self._keys is not None and key not in self._keys):
+            return _refusal(route, 401, "the API key is not valid", headers)
+        standing = self._limits.take(key)
+        if standing is not None:
+            headers |= route.limit_headers(standing, self._clock.wall())
+            if not standing.allowed:
+                return _refusal(route, 429, f"more than {standing.limit} requests per minute", headers)
+        return None
+
+    def _answer(self, call: _Call) -> HttpReply | None:
+        if (call.received.key, call.request.model) in self.forbidden:
+            return _refusal(call.route, 403, f"the key may not use the model {call.request.model}", call.headers)
+        step = self._next_step(call)
+        while isinstance(step, Delay):
+            self._wait(step.seconds)
+            step = step.then
+        if isinstance(step, Hang):
+            return None
+        if isinstance(step, Fail):
+            return _failure(call, step)
+        if isinstance(step, Malformed):
+            return HttpReply(200, {"content-type": step.content_type, **call.headers}, step.body)
+        response = _response(call, step)
+        broken = step if isinstance(step, BreakStream) else None
+        return self._streamed(call, response, broken) if call.streams else _whole(call, response, broken)
+
+    def _next_step(self, call: _Call) -> Step | None:
+        # Critical section: find a step and count it as taken, so that no two requests take the same one.
+        with self._lock:
+            for scripted in self._script:
+                if scripted.protocol in (None, call.route.protocol) and scripted.key in (None, call.received.key):
+                    scripted.left -= 1
+                    if not scripted.left:
+                        self._script.remove(scripted)
+                    return scripted.step
+        return None
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            self._clock.wait(self._closing, seconds)
+
+    def _streamed(self, call: _Call, response: LlmResponse, broken: BreakStream | None) -> HttpReply:
+        headers = {"content-type": "text/event-stream", "cache-control": "no-cache", **call.headers}
+        content, terminal = _frames(call, response)
+        if broken is None:
+            return HttpReply(200, headers, self._paced(content + terminal))
+        frames = content[: broken.after_events]
+        if broken.how == "error_event":
+            frames.append(_error_frame(call.route))
+        return HttpReply(200, headers, self._paced(frames), _ENDINGS.get(broken.how, "end"))
+
+    def _paced(self, frames: Iterable[bytes]) -> Iterator[bytes]:
+        for frame in frames:
+            self._wait(self._event_interval)
+            yield frame
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Hold what is known of a request that was found good."""
+
+    route: Route
+    request: LlmRequest
+    received: ReceivedRequest
+    headers: dict[str, str]
+    number: int
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.request.stream)
+
+
+def _key_of(headers: Mapping[str, str], query: str) -> str | None:
+    """Give the key of a request, wherever a provider would look for it."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    found = token.strip() if scheme.lower() == "bearer" else ""
+    for name in ("x-api-key", "api-key", "x-goog-api-key"):
+        found = found or headers.get(name, "")
+    return found or parse_qs(query).get("key", [""])[0] or None
+
+
+def _response(call: _Call, step: Step | None) -> LlmResponse:
+    if not isinstance(step, Answer):
+        return respond(call.request, call.route.voice, call.number)
+    if isinstance(step.answer, str):
+        return respond_with(step.answer, call.request, call.route.voice, call.number)
+    return replace(step.answer, response_id=step.answer.response_id or call.route.voice.response_id.format(call.number))
+
+
+def _frames(call: _Call, response: LlmResponse) -> tuple[list[bytes], list[bytes]]:
+    """Give a stream as bytes, event by event: its content, and what ends it."""
+    emitter = StreamEmitter(call.route.protocol)
+    *events, completed = events_of(response)
+    content = [frame for event in events for frame in emitter.feed(event)]
+    terminal = [*emitter.feed(completed), *emitter.finish()]
+    wanted, payload = call.route.wants_frame, call.received.json
+    return (
+        [encode_sse(frame) for frame in content if wanted(payload, frame)],
+        [encode_sse(frame) for frame in terminal if wanted(payload, frame)],
+    )
+
+
+# --- replies ------------------------------------------------------------------------------------------------------------------
+
+
+def _json_reply(status: int, value: Any, headers: Mapping[str, str] = MappingProxyType({}), ending: Ending = "end") -> HttpReply:
+    return HttpReply(status, {"content-type": "application/json", **headers}, _json.dump_bytes(value), ending)
+
+
+def _error(route: Route, status: int, message: str, code: str | None = None) -> ProviderError:
+    codes = frozenset({code} if code else ())
+    return error_class(status, codes)(message, protocol=route.protocol, status=status, code=code)
+
+
+def _refusal(route: Route, status: int, message: str, headers: Mapping[str, str], code: str | None = None) -> HttpReply:
+    return _json_reply(status, emit_error(route.protocol, _error(route, status, message, code)), headers)
+
+
+def _failure(call: _Call, step: Fail) -> HttpReply:
+    headers = dict(call.headers)
+    if step.retry_after is not None:
+        headers["retry-after"] = f"{step.retry_after:g}"
+    headers |= {name.lower(): value for name, value in step.headers.items()}
+    if step.body is None:
+        return _refusal(call.route, step.status, step.message or f"scripted failure {step.status}", headers, step.code)
+    if isinstance(step.body, str | bytes):
+        body = step.body.encode() if isinstance(step.body, str) else step.body
+        return HttpReply(step.status, {"content-type": "text/plain; charset=utf-8", **headers}, body)
+    return _json_reply(step.status, step.body, headers)
+
+
+def _error_frame(route: Route) -> bytes:
+    error = _error(route, 500, "scripted failure of a stream")
+    frame = emit_stream_event(route.protocol, StreamFailed(error.message, error))
+    return b"" if frame is None else encode_sse(frame)
+
+
+def _whole(call: _Call, response: LlmResponse, broken: BreakStream | None) -> HttpReply:
+    payload = emit_response(call.route.protocol, response)
+    if broken is None:
+        return _json_reply(200, payload, call.headers)
+    if broken.how == "error_event":
+        return _json_reply(200, emit_error(call.route.protocol, _error(call.route, 500, "scripted failure")), call.headers)
+    reply = _json_reply(200, payload, call.headers, _ENDINGS.get(broken.how, "end"))
+    if broken.how == "no_terminal" and isinstance(reply.body, bytes):
+        return replace(reply, body=reply.body[: len(reply.body) // 2])
+    return reply
+
+
+# --- what the caller gave -----------------------------------------------------------------------------------------------------
+
+
+def _texts(values: Iterable[str], name: str) -> list[str]:
+    given = [] if isinstance(values, str) else list(values)
+    if isinstance(values, str) or not all(isinstance(value, str) and value for value in given):
+        raise ConfigurationError(f"{name}: expected an iterable of keys", field=name)
+    return given
+
+
+def _rpm(limits: Mapping[str, int] | None) -> dict[str, int]:
+    given = dict(limits or {})
+    for limit in given.values():
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+            raise ConfigurationError(f"rpm: expected a count, got {limit!r}", field="rpm")
+    return given

@@ -1,0 +1,213 @@
+"""One exchange: a request, its answer, and what may end them from outside.
+
+Purpose. Everything that happens on a socket for one request goes by the clock and the flag kept here: how long the next
+socket call may take, whether the call was aborted, how far the exchange came, and so which error a failure is.
+
+Contract. ``timeout()`` before every socket call, ``lost()`` after a failed one. ``abort()`` from any thread, a signal handler or a
+finaliser: it takes no lock, and the owner's socket call returns at once.
+
+Rules.
+- Errors travel inside ``Stopped``, of which urllib3 knows nothing: it cleans up and lets it through, unwrapped and unlogged.
+- No text names more than host and port: never a path, a query or a header.
+- A file descriptor may be closed and given out again while another thread is about to shut it down. So ``abort`` shuts down a
+  duplicate, made first and used only if the socket is still this exchange's: its owner forgets it before closing it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+
+from .._clock import Deadline
+from ..errors import (
+    CallCancelledError,
+    ConnectError,
+    ConnectionLostError,
+    DeadlineExceededError,
+    GatewayError,
+    MalformedResponseError,
+    Sent,
+    TlsError,
+)
+
+_LONGEST = 1e6  # seconds; a socket takes no infinity
+
+
+class Stopped(Exception):
+    """Carry an error of ours out through urllib3 and requests."""
+
+    def __init__(self, error: GatewayError) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Exchange:
+    """Hold the time, the socket and the progress of one exchange."""
+
+    __slots__ = (
+        "_connect",
+        "_first_byte",
+        "_pid",
+        "aborted",
+        "broken",
+        "deadline",
+        "fresh",
+        "phase",
+        "reused",
+        "socket",
+        "started",
+        "stream",
+        "total",
+        "where",
+    )
+
+    def __init__(self, where: str, total: Deadline, *, connect: float, first_byte: float, stream: bool) -> None:
+        self.where = where
+        self.total = total
+        self.stream = stream
+        self.deadline = total  # of the step that is running
+        self.phase = "connect"
+        self.socket: socket.socket | None = None
+        self.aborted = False
+        self.fresh = False  # whether only a new connection will do
+        self.reused = True  # until one is made
+        self.broken = False  # whether the peer closed before it had the whole request
+        self.started = False  # whether a byte of the answer has come
+        self._connect = connect
+        self._first_byte = first_byte
+        self._pid = os.getpid()
+
+    # --- steps ----------------------------------------------------------------------------------------------------------------
+
+    def to_connect(self) -> None:
+        """Begin with a new connection."""
+        self.reused = False
+        self.deadline = self.total.sooner(self._connect)
+
+    def to_send(self, sock: socket.socket) -> None:
+        """Begin with the request: from here on, nobody knows what the peer has seen."""
+        self.socket = sock
+        self.phase = "first_byte"
+        self.deadline = self.total.sooner(self._first_byte)
+
+    def to_read(self) -> None:
+        """Begin with the body."""
+        self.phase = "body"
+        self.deadline = self.total
+
+    def again(self) -> bool:
+        """Start over on a new connection, where a kept one turned out dead before a byte came; tell whether it is so."""
+        stale = self.phase == "first_byte" and self.reused and not self.started and not self.aborted and not self.total.expired
+        if stale:
+            self.phase, self.deadline, self.fresh, self.broken = "connect", self.total, True, False
+        return stale
+
+    # --- socket calls -----------------------------------------------------------------------------------------------------------
+
+    def timeout(self) -> float | None:
+        """Give the seconds that the next socket call may take; stop where there are none or the call was aborted."""
+        if self.aborted:
+            raise Stopped(self.cancelled())
+        deadline = self.deadline
+        left = deadline.at - deadline.clock.monotonic()
+        if left <= 0:
+            raise Stopped(self.late())
+        return left if left < _LONGEST else None
+
+    def abort(self) -> None:
+        """End the exchange from any thread; the socket call that waits for the peer returns at once."""
+        self.aborted = True
+        self.shut()
+
+    def shut(self) -> None:
+        """Shut the connection down, for every process that holds it; does nothing in the child of a fork."""
+        sock = self.socket
+        if sock is None or self._pid != os.getpid():
+            return
+        try:
+            with socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM) as twin:
+                if self.socket is sock:
+                    twin.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # closed already
+
+    def is_foreign(self) -> bool:
+        """Tell whether the exchange belongs to another process."""
+        return self._pid != os.getpid()
+
+    # --- errors -----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def sent(self) -> Sent:
+        """Tell what the peer has seen of the request."""
+        if self.phase == "connect":
+            return "no"
+        return "yes" if self.started else "maybe"
+
+    def cancelled(self) -> GatewayError:
+        """Say that the call was aborted."""
+        return CallCancelledError(f"the call to {self.where} was cancelled", sent=self.sent)
+
+    def late(self) -> GatewayError:
+        """Say which time ran out."""
+        if self.phase == "connect" and self.deadline is not self.total:
+            return ConnectError(f"no connection to {self.where} within {self._connect:g} s", sent="no")
+        phase = "idle" if self.phase == "body" and self.stream and self.deadline.at < self.total.at else self.phase
+        return DeadlineExceededError(f"time ran out with {self.where} ({phase})", phase=phase, sent=self.sent)
+
+    def unreachable(self, why: str) -> GatewayError:
+        """Say that there is no connection."""
+        return self.cancelled() if self.aborted else ConnectError(f"cannot connect to {self.where}: {why}", sent="no")
+
+    def untrusted(self, why: str) -> GatewayError:
+        """Say that TLS failed."""
+        return self.cancelled() if self.aborted else TlsError(f"no TLS with {self.where}: {why}", sent="no")
+
+    def lost(self) -> GatewayError:
+        """Say that the connection ended too early."""
+        if self.aborted:
+            return self.cancelled()
+        if self.phase == "connect":
+            return ConnectError(f"{self.where} closed the connection", sent="no")
+        if self.phase == "body":
+            return ConnectionLostError(f"{self.where} closed the connection in mid-body", phase="body", sent="yes")
+        if self.started:
+            return self.malformed("the answer was cut in its headers")
+        return ConnectionLostError(f"{self.where} closed the connection without an answer", phase="first_byte", sent="maybe")
+
+    def malformed(self, why: str) -> GatewayError:
+        """Say that the answer is none."""
+        return MalformedResponseError(f"{self.where}: {why}", sent="yes")
+
+
+class _Current(threading.local):
+    exchange: Exchange | None = None
+
+
+_current = _Current()  # urllib3 hands nothing of ours down to the connection; a thread runs one exchange at a time
+
+
+def current() -> Exchange:
+    """Give the exchange that this thread is running."""
+    exchange = _current.exchange
+    if exchange is None:
+        raise RuntimeError("a connection was used outside an exchange")
+    return exchange
+
+
+class running:
+    """Make an exchange this thread's; a signal handler may run another in the midst of it."""
+
+    __slots__ = ("_exchange", "_outer")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._outer: Exchange | None = None
+
+    def __enter__(self) -> None:
+        self._outer = _current.exchange
+        _current.exchange = self._exchange
+
+    def __exit__(self, *_: object) -> None:
+        _current.exchange = self._outer

@@ -1,0 +1,322 @@
+"""The wire formats' one dispatch table, and the pure functions of the public interface over it.
+
+No I/O, no clock, no global state beyond the table. Payloads are ``dict``, ``str`` or ``bytes`` going in; ``emit_*`` gives a
+``dict``, ``transcode_*`` gives back the type it was given. Bad input raises ``ProtocolError`` and its subclasses only.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .. import _json
+from ..errors import EndpointMismatchError, InvalidJsonError, InvalidShapeError, ProviderError, UnsupportedFeatureError
+from ..types.enums import HttpMethod, ProviderProtocol, WireFormat
+from ..types.events import LlmStreamEvent
+from ..types.report import ConversionReport, Loss
+from ..types.request import LlmRequest
+from ..types.response import LlmResponse
+from ..types.transport import BinaryBody, JsonBody, TextBody, TransportRequest, TransportResponse
+from ._codec import Codec, Payload
+from ._fields import Emission, payload_object
+from .sse import SseDecoder, SseFrame, encode_sse
+
+T = TypeVar("T")
+P = TypeVar("P", dict[str, Any], str, bytes)
+
+# A wire format is a folder and a row; a folder is imported when its format is first used.
+_FOLDERS: dict[WireFormat, str] = {
+    WireFormat.OPENAI_CHAT_COMPLETIONS: ".openai_chat",
+    WireFormat.ANTHROPIC_MESSAGES: ".anthropic",
+}
+CODECS: dict[WireFormat, Codec] = {}
+
+
+def codec(wire_format: WireFormat | ProviderProtocol) -> Codec:
+    """Give the codec of a format or protocol; raises ``UnsupportedFeatureError`` where there is none."""
+    wire = wire_format.wire_format if isinstance(wire_format, ProviderProtocol) else wire_format
+    found = CODECS.get(wire)
+    if found is None:
+        folder = _FOLDERS.get(wire)
+        if folder is None:
+            raise UnsupportedFeatureError(f"no codec for {wire}")
+        found = CODECS[wire] = importlib.import_module(folder, __name__).CODEC
+    return found
+
+
+def _guarded(function: Callable[[Payload], T], payload: Any) -> T:
+    try:
+        return function(payload_object(payload))
+    except RecursionError:
+        raise InvalidShapeError("nested too deep") from None
+
+
+def _like(given: Any, value: Payload) -> Any:
+    if isinstance(given, str):
+        return _json.dumps(value)
+    return _json.dump_bytes(value) if isinstance(given, bytes | bytearray) else value
+
+
+# --- requests and responses ---------------------------------------------------------------------------------------------------
+
+
+def parse_request(protocol: ProviderProtocol, payload: Payload | str | bytes) -> LlmRequest:
+    """Read a request of the protocol; raises ``ProtocolError`` with a pointer where it is none."""
+    return _guarded(codec(protocol).parse_request, payload)
+
+
+def emit_request(protocol: ProviderProtocol, request: LlmRequest, *, stream: bool | None = None) -> Payload:
+    """Write a request for the protocol; ``stream`` overrides what the request says of streaming."""
+    return _emit_request(protocol.wire_format, request, stream=stream)[0]
+
+
+def _emit_request(
+    wire: WireFormat, request: LlmRequest, *, stream: bool | None = None, text_content: str = "string"
+) -> tuple[Payload, tuple[Loss, ...]]:
+    emission = Emission(wire, stream=stream, text_content=text_content)
+    try:
+        return codec(wire).emit_request(request, emission), tuple(emission.losses)
+    except RecursionError:
+        raise InvalidShapeError("nested too deep") from None
+
+
+def emit_request_with_losses(
+    wire: WireFormat, request: LlmRequest, *, stream: bool | None = None, text_content: str = "string"
+) -> tuple[Payload, tuple[Loss, ...]]:
+    """Write a request and name what the format cannot carry of it; ``text_content`` is how the endpoint wants a lone text."""
+    return _emit_request(wire, request, stream=stream, text_content=text_content)
+
+
+def parse_response(protocol: ProviderProtocol, payload: Payload | str | bytes) -> LlmResponse:
+    """Read a response of the protocol; raises ``ProtocolError`` with a pointer where it is none."""
+    return _guarded(codec(protocol).parse_response, payload)
+
+
+def emit_response(protocol: ProviderProtocol, response: LlmResponse) -> Payload:
+    """Write a response of the protocol."""
+    return _emit_response(protocol.wire_format, response)[0]
+
+
+def _emit_response(wire: WireFormat, response: LlmResponse) -> tuple[Payload, tuple[Loss, ...]]:
+    emission = Emission(wire)
+    try:
+        return codec(wire).emit_response(response, emission), tuple(emission.losses)
+    except RecursionError:
+        raise InvalidShapeError("nested too deep") from None
+
+
+def transcode_request(source: ProviderProtocol, target: ProviderProtocol, payload: P) -> P:
+    """Rewrite a request of one protocol for another."""
+    return _like(payload, emit_request(target, parse_request(source, payload)))  # type: ignore[no-any-return]  # as given
+
+
+def transcode_response(source: ProviderProtocol, target: ProviderProtocol, payload: P) -> P:
+    """Rewrite a response of one protocol for another."""
+    return _like(payload, emit_response(target, parse_response(source, payload)))  # type: ignore[no-any-return]  # as given
+
+
+# --- errors -------------------------------------------------------------------------------------------------------------------
+
+
+def parse_error(protocol: ProviderProtocol, status: int | None, payload: Any) -> ProviderError:
+    """Read a provider's error body, whatever it is, into the error class that fits; never raises for a strange body."""
+    return codec(protocol).parse_error(status, _error_body(payload))
+
+
+def _error_body(payload: Any) -> Any:
+    if isinstance(payload, str | bytes | bytearray):
+        try:
+            return _json.loads(payload)
+        except InvalidJsonError:
+            return payload if isinstance(payload, str) else bytes(payload).decode("utf-8", "replace")
+    return payload
+
+
+def emit_error(protocol: ProviderProtocol, error: ProviderError) -> Payload:
+    """Write an error in the protocol's own form."""
+    return codec(protocol).emit_error(error)
+
+
+def transcode_error(source: ProviderProtocol, target: ProviderProtocol, status: int | None, payload: P) -> P:
+    """Rewrite an error body of one protocol for another."""
+    return _like(payload, emit_error(target, parse_error(source, status, payload)))  # type: ignore[no-any-return]  # as given
+
+
+# --- streams ------------------------------------------------------------------------------------------------------------------
+
+
+def parse_stream_event(protocol: ProviderProtocol, frame: SseFrame) -> LlmStreamEvent | None:
+    """Read one frame by itself; ``None`` where it says nothing. What needs the frames before it is left empty."""
+    return codec(protocol).parse_event(frame)
+
+
+def emit_stream_event(protocol: ProviderProtocol, event: LlmStreamEvent) -> SseFrame | None:
+    """Write one event by itself; ``None`` where the protocol has no frame for it."""
+    return codec(protocol).emit_event(event)
+
+
+def transcode_stream_event(source: ProviderProtocol, target: ProviderProtocol, frame: SseFrame) -> SseFrame | None:
+    """Rewrite one frame by itself."""
+    event = parse_stream_event(source, frame)
+    return None if event is None else emit_stream_event(target, event)
+
+
+class StreamParser:
+    """Read a whole stream of the protocol, frame by frame, into events; the last one is ``Completed`` or ``StreamFailed``."""
+
+    __slots__ = ("_decoder", "feed", "finish", "partial")
+
+    def __init__(self, protocol: ProviderProtocol) -> None:
+        self._decoder = codec(protocol).stream_decoder()
+        self.feed = self._decoder.feed
+        self.finish = self._decoder.finish
+        self.partial = self._decoder.partial
+
+
+class StreamEmitter:
+    """Write a whole stream of the protocol, event by event, as frames."""
+
+    __slots__ = ("_encoder", "feed", "finish")
+
+    def __init__(self, protocol: ProviderProtocol) -> None:
+        self._encoder = codec(protocol).stream_encoder()
+        self.feed = self._encoder.feed
+        self.finish = self._encoder.finish
+
+
+class StreamTranscoder:
+    """Rewrite a whole stream of one protocol as frames of another."""
+
+    __slots__ = ("_decoder", "_encoder")
+
+    def __init__(self, source: ProviderProtocol, target: ProviderProtocol) -> None:
+        self._decoder = codec(source).stream_decoder()
+        self._encoder = codec(target).stream_encoder()
+
+    def feed(self, frame: SseFrame) -> list[SseFrame]:
+        """Give the target's frames of a source's frame."""
+        return [out for event in self._decoder.feed(frame) for out in self._encoder.feed(event)]
+
+    def finish(self) -> list[SseFrame]:
+        """Give the frames that close the stream; raises ``IncompleteStreamError`` where the source never ended."""
+        frames = [out for event in self._decoder.finish() for out in self._encoder.feed(event)]
+        return frames + self._encoder.finish()
+
+
+# --- with reports -------------------------------------------------------------------------------------------------------------
+
+_OWN_WIRES = frozenset({WireFormat.OPENAI_RESPONSES})  # the canonical form is nearest to Responses
+
+
+def _report(wire: WireFormat, value: T, losses: tuple[Loss, ...] = (), *, bridged: bool | None = None) -> ConversionReport[T]:
+    crossed = wire.is_generation and wire not in _OWN_WIRES if bridged is None else bridged
+    return ConversionReport(value, wire.canonical_endpoint_kind, wire, crossed, losses)
+
+
+def parse_api_request(wire_format: WireFormat, payload: Payload | str | bytes) -> ConversionReport[LlmRequest]:
+    """Read a request of any format, with a report."""
+    return _report(wire_format, _guarded(codec(wire_format).parse_request, payload))
+
+
+def emit_api_request(wire_format: WireFormat, api_request: LlmRequest) -> ConversionReport[Payload]:
+    """Write a request for any format, with a report; raises ``EndpointMismatchError`` for one of another kind."""
+    _check_kind(wire_format, api_request, LlmRequest)
+    value, losses = _emit_request(wire_format, api_request)
+    return _report(wire_format, value, losses)
+
+
+def transcode_api_request(source: WireFormat, target: WireFormat, payload: P) -> ConversionReport[P]:
+    """Rewrite a request of one format for another, with a report."""
+    value, losses = _emit_request(target, _guarded(codec(source).parse_request, payload))
+    return _report(target, _like(payload, value), losses, bridged=source is not target)
+
+
+def parse_api_response(wire_format: WireFormat, payload: Payload | str | bytes) -> ConversionReport[LlmResponse]:
+    """Read a response of any format, with a report."""
+    return _report(wire_format, _guarded(codec(wire_format).parse_response, payload))
+
+
+def emit_api_response(wire_format: WireFormat, api_response: LlmResponse) -> ConversionReport[Payload]:
+    """Write a response of any format, with a report; raises ``EndpointMismatchError`` for one of another kind."""
+    _check_kind(wire_format, api_response, LlmResponse)
+    value, losses = _emit_response(wire_format, api_response)
+    return _report(wire_format, value, losses)
+
+
+def transcode_api_response(source: WireFormat, target: WireFormat, payload: P) -> ConversionReport[P]:
+    """Rewrite a response of one format for another, with a report."""
+    value, losses = _emit_response(target, _guarded(codec(source).parse_response, payload))
+    return _report(target, _like(payload, value), losses, bridged=source is not target)
+
+
+def _check_kind(wire: WireFormat, value: object, expected: type) -> None:
+    codec(wire)
+    if not isinstance(value, expected):
+        raise EndpointMismatchError(f"{wire.value} takes {expected.__name__}, not {type(value).__name__}")
+
+
+# --- over HTTP ----------------------------------------------------------------------------------------------------------------
+
+
+def emit_transport_request(wire_format: WireFormat, api_request: LlmRequest) -> ConversionReport[TransportRequest]:
+    """Say what to send for a request: method, path below the provider's base, headers without credentials, body."""
+    report = emit_api_request(wire_format, api_request)
+    found, streamed = codec(wire_format), bool(api_request.stream)
+    request = TransportRequest(
+        method=HttpMethod.POST,
+        path=found.path(api_request, streamed),
+        headers={"content-type": "application/json", **found.headers},
+        accept="text/event-stream" if streamed else "application/json",
+        body=JsonBody(report.value),
+    )
+    return ConversionReport(request, report.canonical_endpoint, wire_format, report.bridged, report.losses)
+
+
+def parse_transport_response(wire_format: WireFormat, transport_response: TransportResponse) -> ConversionReport[LlmResponse]:
+    """Read what came back; raises the ``ProviderError`` that fits a status of failure."""
+    body: Any = transport_response.body
+    if isinstance(body, JsonBody):
+        value = body.value
+    elif isinstance(body, TextBody):
+        value = body.text
+    elif isinstance(body, BinaryBody):
+        value = body.data
+    else:
+        raise InvalidShapeError("expected a JSON body")
+    if not 200 <= transport_response.status < 300:
+        raise parse_error(wire_format.protocol, transport_response.status, value)
+    return parse_api_response(wire_format, value)
+
+
+__all__ = [
+    "CODECS",
+    "SseDecoder",
+    "SseFrame",
+    "StreamEmitter",
+    "StreamParser",
+    "StreamTranscoder",
+    "codec",
+    "emit_api_request",
+    "emit_api_response",
+    "emit_error",
+    "emit_request",
+    "emit_request_with_losses",
+    "emit_response",
+    "emit_stream_event",
+    "emit_transport_request",
+    "encode_sse",
+    "parse_api_request",
+    "parse_api_response",
+    "parse_error",
+    "parse_request",
+    "parse_response",
+    "parse_stream_event",
+    "parse_transport_response",
+    "transcode_api_request",
+    "transcode_api_response",
+    "transcode_error",
+    "transcode_request",
+    "transcode_response",
+    "transcode_stream_event",
+]

@@ -1,0 +1,70 @@
+"""The shape of a codec: one row of pure functions per wire format.
+
+A format's folder builds its ``CODEC`` of this shape from request.py, response.py, stream.py and error.py; the dispatch table in
+``wire/__init__.py`` finds it by the format. Nothing outside the folder knows what the format looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import ProviderError
+from ..types.enums import WireFormat
+from ..types.events import LlmStreamEvent
+from ..types.request import LlmRequest
+from ..types.response import LlmResponse
+from ._fields import Emission
+from .sse import SseFrame
+
+Payload = dict[str, Any]
+
+
+class StreamDecoder(Protocol):
+    """Read a whole stream, frame by frame; holds no more than the response being built."""
+
+    def feed(self, frame: SseFrame) -> list[LlmStreamEvent]:
+        """Give the events of a frame; none after the terminal one."""
+
+    def finish(self) -> list[LlmStreamEvent]:
+        """Give the terminal event that is still due; raises ``IncompleteStreamError`` where the terminal mark never came."""
+
+    def partial(self) -> LlmResponse | None:
+        """Give what has arrived so far, or ``None`` before the first event."""
+
+
+class StreamEncoder(Protocol):
+    """Write a whole stream, event by event."""
+
+    def feed(self, event: LlmStreamEvent) -> list[SseFrame]:
+        """Give the frames of an event."""
+
+    def finish(self) -> list[SseFrame]:
+        """Give the frames that close the stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codec:
+    """Gather what one generation format can do.
+
+    ``parse_request`` and ``parse_response`` take the JSON object and raise ``ProtocolError`` only. The ``emit_*`` of requests and
+    responses account for every canonical field in their ``Emission``. ``embedded_error`` finds an error object in a body that
+    came with a status of success. ``ask_for_usage`` gives the body that makes a stream report its usage.
+    """
+
+    wire_format: WireFormat
+    parse_request: Callable[[Payload], LlmRequest]
+    emit_request: Callable[[LlmRequest, Emission], Payload]
+    parse_response: Callable[[Payload], LlmResponse]
+    emit_response: Callable[[LlmResponse, Emission], Payload]
+    parse_error: Callable[[int | None, Any], ProviderError]
+    emit_error: Callable[[ProviderError], Payload]
+    embedded_error: Callable[[Payload], ProviderError | None]
+    stream_decoder: Callable[[], StreamDecoder]
+    stream_encoder: Callable[[], StreamEncoder]
+    parse_event: Callable[[SseFrame], LlmStreamEvent | None]
+    emit_event: Callable[[LlmStreamEvent], SseFrame | None]
+    ask_for_usage: Callable[[Payload], Payload]
+    path: Callable[[LlmRequest, bool], str]
+    headers: dict[str, str]

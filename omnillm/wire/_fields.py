@@ -1,0 +1,253 @@
+"""Reading the fields of a wire object, keeping the unknown ones, and accounting for what an emission cannot write.
+
+Purpose: every codec reads an object through ``Fields`` and writes one through ``Emission``; neither knows any wire format.
+Contract: a field is taken once; what nobody took is ``rest()`` and rides in ``vendor_extensions`` under the wire's name, explicit
+nulls and values equal to what emission would leave out included, so that emission gives the same object back. A field of another
+JSON type than the format's is an ``InvalidShapeError`` with its pointer, never another exception.
+Rules: canonical values win over kept ones of the same name, the caller's own extensions win over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from .. import _json
+from ..errors import InvalidShapeError, MissingFieldError
+from ..types.enums import WireFormat
+from ..types.report import Loss
+
+WIRE_NAMES = frozenset(wire.value for wire in WireFormat)
+
+# Names that two wires share with one meaning: a value read from one is written to the other.
+_CHAT_AND_RESPONSES = frozenset(
+    {
+        "metadata",
+        "moderation",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "top_logprobs",
+        "user",
+    }
+)
+_SHARED: dict[tuple[str, str], frozenset[str]] = {
+    (WireFormat.OPENAI_CHAT_COMPLETIONS.value, WireFormat.OPENAI_RESPONSES.value): _CHAT_AND_RESPONSES,
+    (WireFormat.OPENAI_RESPONSES.value, WireFormat.OPENAI_CHAT_COMPLETIONS.value): _CHAT_AND_RESPONSES,
+}
+
+
+def escape(name: object) -> str:
+    """Write a name as a reference token of a JSON Pointer (RFC 6901 section 3)."""
+    return str(name).replace("~", "~0").replace("/", "~1")
+
+
+def payload_object(payload: Any) -> dict[str, Any]:
+    """Read a payload given as a dictionary, a text or bytes; raises ``ProtocolError`` where it is no JSON object."""
+    if isinstance(payload, str | bytes | bytearray):
+        payload = _json.loads(payload)
+    if not isinstance(payload, dict):
+        raise InvalidShapeError(f"expected a JSON object, got {_kind(payload)}")
+    return payload
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    return {str: "a string", list: "an array", dict: "an object"}.get(type(value), type(value).__name__)
+
+
+class Fields:
+    """One wire object while it is read; give it the object's JSON Pointer.
+
+    ``text``, ``integer``, ``number``, ``boolean``, ``array`` and ``object`` take a field of that type; an absent field and a
+    null are ``None``, and the null stays among the rest. ``maybe_*`` leave a value of another type among the rest too.
+    """
+
+    __slots__ = ("_rest", "pointer")
+
+    def __init__(self, value: Any, pointer: str = "") -> None:
+        if not isinstance(value, dict):
+            raise InvalidShapeError(f"expected an object, got {_kind(value)}", pointer=pointer)
+        self._rest: dict[str, Any] = dict(value)
+        self.pointer = pointer
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._rest
+
+    def at(self, name: object) -> str:
+        """Give the pointer of a field."""
+        return f"{self.pointer}/{escape(name)}"
+
+    def peek(self, name: str) -> Any:
+        """Look at a field without taking it."""
+        return self._rest.get(name)
+
+    def take(self, name: str) -> Any:
+        """Take a field of any type; a null stays."""
+        value = self._rest.get(name)
+        if value is not None:
+            del self._rest[name]
+        return value
+
+    def keep(self, name: str, value: Any) -> None:
+        """Put a value back among the rest."""
+        self._rest[name] = value
+
+    def rest(self) -> dict[str, Any]:
+        """Give what nobody took."""
+        return self._rest
+
+    def refuse(self, name: str, expected: str) -> NoReturn:
+        """Raise ``InvalidShapeError`` for a field."""
+        raise InvalidShapeError(f"{name}: expected {expected}, got {_kind(self._rest.get(name))}", pointer=self.at(name))
+
+    def text(self, name: str) -> str | None:
+        """Take a string."""
+        value = self._rest.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            self.refuse(name, "a string")
+        del self._rest[name]
+        return value
+
+    def maybe_text(self, name: str) -> str | None:
+        """Take a string where it is one."""
+        value = self._rest.get(name)
+        if not isinstance(value, str):
+            return None
+        del self._rest[name]
+        return value
+
+    def required_text(self, name: str) -> str:
+        """Take a string that must be there."""
+        value = self.text(name)
+        if value is None:
+            raise MissingFieldError(f"{name}: required, and not there", pointer=self.at(name))
+        return value
+
+    def integer(self, name: str) -> int | None:
+        """Take an integer (``7.0`` is none)."""
+        value = self._rest.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.refuse(name, "an integer")
+        del self._rest[name]
+        return value
+
+    def maybe_count(self, name: str) -> int | None:
+        """Take an integer from 0 where it is one."""
+        value = self._rest.get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            return None
+        del self._rest[name]
+        return value
+
+    def number(self, name: str) -> int | float | None:
+        """Take a number."""
+        value = self._rest.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.refuse(name, "a number")
+        del self._rest[name]
+        return value
+
+    def boolean(self, name: str) -> bool | None:
+        """Take true or false."""
+        value = self._rest.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, bool):
+            self.refuse(name, "true or false")
+        del self._rest[name]
+        return value
+
+    def array(self, name: str) -> list[Any] | None:
+        """Take an array."""
+        value = self._rest.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            self.refuse(name, "an array")
+        del self._rest[name]
+        return value
+
+    def required_array(self, name: str) -> list[Any]:
+        """Take an array that must be there."""
+        value = self.array(name)
+        if value is None:
+            raise MissingFieldError(f"{name}: required, and not there", pointer=self.at(name))
+        return value
+
+    def object(self, name: str) -> dict[str, Any] | None:
+        """Take an object."""
+        value = self._rest.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self.refuse(name, "an object")
+        del self._rest[name]
+        return value
+
+    def extensions(self, wire: WireFormat) -> dict[str, Any]:
+        """Give what nobody took as ``vendor_extensions``: nested under the wire's name, empty where nothing is left."""
+        return {wire.value: self._rest} if self._rest else {}
+
+
+class Emission:
+    """One emission in progress: the wire it writes, its options, and its account of what it could not write.
+
+    ``stream`` is what the caller wants the body to say (``None``: what the request says); ``text_content`` is how the endpoint
+    wants a lone text (``"string"`` or ``"array"``).
+    """
+
+    __slots__ = ("losses", "stream", "text_content", "wire")
+
+    def __init__(self, wire: WireFormat, *, stream: bool | None = None, text_content: str = "string") -> None:
+        self.wire = wire
+        self.stream = stream
+        self.text_content = text_content
+        self.losses: list[Loss] = []
+
+    def lose(self, pointer: str, reason: str) -> None:
+        """Record that the field at the pointer (into the canonical value) was dropped or degraded."""
+        self.losses.append(Loss(pointer, reason))
+
+    def lay(self, out: dict[str, Any], extensions: Mapping[str, Any], pointer: str) -> dict[str, Any]:
+        """Lay a value's extensions over what was written of it; ``pointer`` is the value's.
+
+        What came from this wire fills the gaps, the caller's own goes over everything, another wire's is a loss, except the
+        names that both share. Gives ``out`` back.
+        """
+        if not extensions:
+            return out
+        mine = self.wire.value
+        for name, value in extensions.items():
+            if name not in WIRE_NAMES:
+                out[name] = value
+            elif name == mine:
+                if isinstance(value, Mapping):
+                    for key, kept in value.items():
+                        out.setdefault(key, kept)
+            elif isinstance(value, Mapping):
+                self._cross(out, name, value, pointer)
+        return out
+
+    def _cross(self, out: dict[str, Any], source: str, kept: Mapping[str, Any], pointer: str) -> None:
+        shared = _SHARED.get((source, self.wire.value), frozenset())
+        for key, value in kept.items():
+            if key in shared:
+                out.setdefault(key, value)
+            elif value is not None:
+                at = f"{pointer}/vendor_extensions/{source}/{escape(key)}"
+                self.lose(at, f"{key} is known to {source} only; {self.wire.value} has no such field")
