@@ -18,11 +18,16 @@ def main(judge: str, recorded: str, *, lift: bool) -> int:
         out = Path(folder) / "out.json"
         checks, formats = ",".join(kept["rates"]), ",".join(kept["formats"])
         subprocess.run(
-            [sys.executable, judge, recorded, "--checks", checks, "--formats", formats, "--show", "2", "--json", str(out)], check=True
+            [sys.executable, judge, recorded, "--checks", checks, "--formats", formats, "--show", "2", "--json", str(out)],
+            check=True,
         )
         totals = json.loads(out.read_text())["totals"]
     reached = {check: passed / of for check, (passed, of) in totals.items() if of}
-    low = [f"{check}: {reached.get(check, 0.0):.4f} < {rate:.4f}" for check, rate in kept["rates"].items() if reached.get(check, 0.0) < rate]
+    low = [
+        f"{check}: {reached.get(check, 0.0):.4f} < {rate:.4f}"
+        for check, rate in kept["rates"].items()
+        if reached.get(check, 0.0) < rate
+    ]
     for line in low:
         print("below the kept rate:", line)
     if lift and not low:

@@ -137,7 +137,6 @@ from .wire import (
 if TYPE_CHECKING:
     from .config import GatewayConfig, KeyConfig, TransportConfig
     from .gateway.builder import GatewayBuilder
-    from .gateway.connect import connect
     from .gateway.gateway import Gateway
     from .gateway.stream import GatewayStream
     from .policy.budget import BudgetTracker
@@ -192,7 +191,6 @@ _LAZY = {
     "TransportConfig": ".config",
     "TransportRequest": ".types.transport",
     "TransportResponse": ".types.transport",
-    "connect": ".gateway.connect",
     "cost": ".policy.pricing",
 }
 
@@ -343,7 +341,6 @@ __all__ = [
     "VendorEvent",
     "VendorPart",
     "WireFormat",
-    "connect",
     "cost",
     "emit_api_request",
     "emit_api_response",

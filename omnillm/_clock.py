@@ -91,7 +91,11 @@ def seconds_of(value: object, field: str, *, allow_zero: bool = False) -> float:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigurationError(f"{field}: expected seconds, got {value!r}; no limit is spelled math.inf", field=field)
-    if math.isnan(value) or value < 0 or (value == 0 and not allow_zero):
-        raise ConfigurationError(f"{field}: expected a positive number of seconds, got {value!r}", field=field)
-    return float(value)
+        raise ConfigurationError(f"{field}: expected seconds, got {value!r:.80}; no limit is spelled math.inf", field=field)
+    try:
+        seconds = float(value)
+    except OverflowError:
+        raise ConfigurationError(f"{field}: too many seconds; no limit is spelled math.inf", field=field) from None
+    if math.isnan(seconds) or seconds < 0 or (seconds == 0 and not allow_zero):
+        raise ConfigurationError(f"{field}: expected a positive number of seconds, got {seconds!r}", field=field)
+    return seconds

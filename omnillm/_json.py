@@ -23,7 +23,15 @@ def _refuse_constant(name: str) -> NoReturn:
     raise InvalidJsonError(f"{name} is no JSON value")
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if value in _INFINITE:
+        raise InvalidJsonError("a number beyond the range of a double")
+    return value
+
+
+_INFINITE = frozenset((float("inf"), float("-inf")))
+_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
@@ -36,8 +44,7 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES) -> Any:
     if len(data) > max_bytes:
         raise InvalidJsonError(f"longer than {max_bytes} bytes")
     text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
-    if text.startswith("\ufeff"):
-        text = text[1:]
+    text = text.removeprefix("\ufeff")
     try:
         value = _decode(text)
     except InvalidJsonError:
@@ -75,21 +82,16 @@ def dump_bytes(value: Any) -> bytes:
 
 def check_bounds(value: Any) -> None:
     """Raise ``InvalidJsonError`` where a value is nested deeper than 100 levels or holds more than a million values."""
-    level, depth, seen = [value], 0, 0
+    level, depth, seen = [[value]], -1, 0
     while level:
         depth += 1
-        if depth > MAX_DEPTH + 1:
+        if depth > MAX_DEPTH:
             raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels")
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-        seen += len(below)
+        seen += sum(map(len, level))
         if seen > MAX_VALUES:
             raise InvalidJsonError(f"more than {MAX_VALUES} values")
-        level = below
+        inner = (item for holder in level for item in (holder.values() if isinstance(holder, dict) else holder))
+        level = [item for item in inner if isinstance(item, dict | list)]
 
 
 def _without_surrogates(value: Any) -> Any:

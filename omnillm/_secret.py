@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
+from urllib.parse import quote
 
 from .errors import ConfigurationError
 
@@ -16,16 +16,16 @@ _ALLOWED = re.compile(r"[\x21-\x7e]+")  # what may stand in a header value, with
 class Secret:
     """Hold a key so that no repr, str, format, log, exception or JSON shows it.
 
-    Made by ``Secret.literal`` or ``Secret.from_env``; the second pickles, as the variable's name, the first refuses to.
+    Made by ``Secret.literal`` or ``Secret.by_reference``; the second pickles, as its reference, the first refuses to.
     Raises ``ConfigurationError`` for a key that could not stand in a header, without quoting it.
     """
 
-    __slots__ = ("_env", "_label", "_value")
+    __slots__ = ("_label", "_source", "_value")
 
-    def __init__(self, value: str, *, label: str | None = None, env: str | None = None) -> None:
-        self._value = _checked(value, label or env)
+    def __init__(self, value: str, *, label: str | None = None, source: Callable[[], str] | None = None) -> None:
+        self._value = _checked(value, label)
         self._label = label
-        self._env = env
+        self._source = source
 
     @classmethod
     def literal(cls, value: str, *, label: str | None = None) -> Secret:
@@ -33,19 +33,20 @@ class Secret:
         return cls(value, label=label)
 
     @classmethod
-    def from_env(cls, name: str, *, label: str | None = None) -> Secret:
-        """Hold the key that the environment variable has now; raises ``ConfigurationError`` naming a missing one."""
-        value = os.environ.get(name)
-        if not value:
-            raise ConfigurationError(f"environment variable {name} is not set: it should hold the API key", field=name)
-        return cls(value, label=label, env=name)
+    def by_reference(cls, source: Callable[[], str], *, label: str | None = None) -> Secret:
+        """Hold the key that ``source`` gives now; it is asked again where the secret is unpickled, and its repr is shown."""
+        return cls(source(), label=label, source=source)
+
+    def labelled(self, label: str) -> Secret:
+        """Give the same secret under the name by which errors speak of it."""
+        return Secret(self._value, label=label, source=self._source)
 
     def reveal(self) -> str:
         """Give the key itself; only for the header that carries it."""
         return self._value
 
     def __repr__(self) -> str:
-        return f"Secret(from_env={self._env!r})" if self._env else "Secret(…)"
+        return "Secret(…)" if self._source is None else f"Secret({self._source!r})"
 
     __str__ = __repr__
 
@@ -65,13 +66,13 @@ class Secret:
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        if self._env is None:
+        if self._source is None:
             _refuse(self._label)
-        return (_from_env, (self._env, self._label))
+        return (_by_reference, (self._source, self._label))
 
 
-def _from_env(name: str, label: str | None) -> Secret:
-    return Secret.from_env(name, label=label)
+def _by_reference(source: Callable[[], str], label: str | None) -> Secret:
+    return Secret.by_reference(source, label=label)
 
 
 def _refuse(label: str | None) -> NoReturn:
@@ -95,9 +96,8 @@ def _checked(value: object, label: str | None) -> str:
 
 
 def scrub(text: str, secrets: Iterable[Secret]) -> str:
-    """Give the text with every one of the secrets replaced by ``<redacted>``."""
-    for secret in secrets:
-        value = secret.reveal()
-        if value in text:
-            text = text.replace(value, "<redacted>")
+    """Give the text with every one of the secrets, as it is or as it stands in a URL, replaced by ``<redacted>``."""
+    keys = {secret.reveal() for secret in secrets}
+    for key in sorted(keys | {quote(key, safe="") for key in keys}, key=len, reverse=True):  # a key may begin another
+        text = text.replace(key, "<redacted>")
     return text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from types import MappingProxyType
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ._secret import Secret
 from .errors import ConfigurationError
@@ -24,6 +24,22 @@ MAX_LABEL_CHARS = 128
 
 
 @dataclass(frozen=True, slots=True)
+class EnvironmentVariable:
+    """Point to a key by the environment variable that holds it; calling it reads the variable."""
+
+    name: str
+
+    def __call__(self) -> str:
+        """Give what the variable holds now; raises ``ConfigurationError`` naming a missing one."""
+        if not isinstance(self.name, str) or not self.name:
+            raise ConfigurationError("name: expected the name of an environment variable", field="name")
+        value = os.environ.get(self.name)
+        if not value:
+            raise ConfigurationError(f"environment variable {self.name} is not set: it should hold the API key", field=self.name)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class KeyConfig:
     """Bring one API key and what it may use in a minute; its ``label`` is its name wherever it is spoken of.
 
@@ -36,17 +52,27 @@ class KeyConfig:
     rpm_limit: int = field(default=DEFAULT_RPM, kw_only=True)
     models: Mapping[str, ModelLimits] | None = field(default=None, kw_only=True)
 
+    if TYPE_CHECKING:  # what is taken is wider than what is held
+
+        def __init__(
+            self,
+            key: Secret | str,
+            label: str | None = None,
+            *,
+            tpm_limit: int = DEFAULT_TPM,
+            rpm_limit: int = DEFAULT_RPM,
+            models: Mapping[str, ModelLimits] | None = None,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         if self.label is not None:
             _check_label(self.label)
         if not isinstance(self.key, Secret):
             object.__setattr__(self, "key", Secret.literal(self.key, label=self.label))
+        elif self.label is not None:
+            object.__setattr__(self, "key", self.key.labelled(self.label))
         ModelLimits(tpm_limit=self.tpm_limit, rpm_limit=self.rpm_limit)  # checks both
-        models = dict(self.models or {})
-        for model, limits in models.items():
-            if not isinstance(model, str) or not isinstance(limits, ModelLimits):
-                raise ConfigurationError("models: expected model names with ModelLimits", field="models")
-        object.__setattr__(self, "models", MappingProxyType(models))
+        object.__setattr__(self, "models", _model_limits(self.models))
 
     @classmethod
     def from_env(
@@ -59,16 +85,16 @@ class KeyConfig:
         models: Mapping[str, ModelLimits] | None = None,
     ) -> KeyConfig:
         """Bring the key that an environment variable holds; such a key pickles, as the variable's name."""
-        secret = Secret.from_env(name, label=label)
+        secret = Secret.by_reference(EnvironmentVariable(name), label=label)
         return cls(secret, label, tpm_limit=tpm_limit, rpm_limit=rpm_limit, models=models)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        parts = (self.key, self.label, self.tpm_limit, self.rpm_limit, dict(self.models or {}))
-        return (_rebuild_key, parts)
 
-
-def _rebuild_key(key: Secret, label: str | None, tpm: int, rpm: int, models: dict[str, ModelLimits]) -> KeyConfig:
-    return KeyConfig(key, label, tpm_limit=tpm, rpm_limit=rpm, models=models)
+def _model_limits(models: object) -> dict[str, ModelLimits]:
+    if models is None:
+        return {}
+    if not isinstance(models, Mapping) or not all(isinstance(m, str) and isinstance(models[m], ModelLimits) for m in models):
+        raise ConfigurationError("models: expected model names with ModelLimits", field="models")
+    return dict(models)
 
 
 def _check_label(label: object) -> None:
@@ -92,7 +118,7 @@ class TransportConfig:
         for name in ("allow_http", "trust_proxy_env"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name}: expected true or false", field=name)
-        if self.ca_bundle is not None and not os.path.exists(self.ca_bundle):
+        if self.ca_bundle is not None and not Path(self.ca_bundle).exists():
             raise ConfigurationError("ca_bundle: no such file", field="ca_bundle")
         if self.proxies is not None:
             for scheme, url in self.proxies.items():
@@ -110,7 +136,9 @@ class RouteConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.endpoint, ProviderEndpoint):
-            raise ConfigurationError(f"endpoint: expected a ProviderEndpoint, got {type(self.endpoint).__name__}", field="endpoint")
+            raise ConfigurationError(
+                f"endpoint: expected a ProviderEndpoint, got {type(self.endpoint).__name__}", field="endpoint"
+            )
         keys = (self.keys,) if isinstance(self.keys, KeyConfig) else tuple(self.keys)
         for key in keys:
             if not isinstance(key, KeyConfig):
@@ -155,6 +183,8 @@ class GatewayConfig:
         for name, (kind, what) in _TYPES.items():
             if not isinstance(getattr(self, name), kind):
                 raise ConfigurationError(f"{name}: expected {what}, got {type(getattr(self, name)).__name__}", field=name)
+        if self.retry.hedge_after is not None:
+            raise ConfigurationError("hedge_after: this version makes one attempt at a time", field="hedge_after")
         if isinstance(self.max_workers, bool) or not isinstance(self.max_workers, int) or self.max_workers < 1:
             raise ConfigurationError("max_workers: expected a number from 1", field="max_workers")
         if self.default_model is not None and not (isinstance(self.default_model, str) and self.default_model):
@@ -164,13 +194,6 @@ class GatewayConfig:
         except ValueError:
             raise ConfigurationError("losses: expected 'allow', 'warn' or 'raise'", field="losses") from None
         object.__setattr__(self, "routes", _labelled(tuple(self.routes)))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild_config, ({f.name: getattr(self, f.name) for f in fields(self)},))
-
-
-def _rebuild_config(parts: dict[str, Any]) -> GatewayConfig:
-    return GatewayConfig(**parts)
 
 
 def _labelled(routes: tuple[RouteConfig, ...]) -> tuple[RouteConfig, ...]:
@@ -186,8 +209,6 @@ def _labelled(routes: tuple[RouteConfig, ...]) -> tuple[RouteConfig, ...]:
             if label in seen:
                 raise ConfigurationError(f"label: two keys are called {label!r}", field="label")
             seen.add(label)
-            keys.append(
-                key if key.label is not None else _rebuild_key(key.key, label, key.tpm_limit, key.rpm_limit, dict(key.models or {}))
-            )
+            keys.append(replace(key, label=label))
         out.append(RouteConfig(route.endpoint, tuple(keys), route.model_map))
     return tuple(out)

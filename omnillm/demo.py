@@ -75,7 +75,9 @@ def _forty_calls(tour: Tour, gateway: Gateway) -> None:
 def _dead_key(tour: Tour, gateway: Gateway, provider: LocalProvider) -> None:
     dead = [status.label for status in gateway.pool_status() if status.dead]
     shown = sum(request.key == "sk-demo-dead" for request in provider.requests)
-    tour.show("a dead key retired", dead == ["charlie"], f"{', '.join(dead)} answered 401 {shown} times, its calls went to other keys")
+    tour.show(
+        "a dead key retired", dead == ["charlie"], f"{', '.join(dead)} answered 401 {shown} times, its calls went to other keys"
+    )
 
 
 def _stream(tour: Tour, gateway: Gateway) -> None:
@@ -89,7 +91,11 @@ def _stream(tour: Tour, gateway: Gateway) -> None:
                 sys.stdout.flush()
     print()
     spread = (arrived[-1] - arrived[0]) * 1000
-    tour.show("a stream", len(arrived) > 4 and spread > 50, f"{len(arrived)} pieces over {spread:.0f} ms, ${stream.response.cost_usd:.7f}")
+    tour.show(
+        "a stream",
+        len(arrived) > 4 and spread > 50,
+        f"{len(arrived)} pieces over {spread:.0f} ms, ${stream.response.cost_usd:.7f}",
+    )
 
 
 def _rate_limit(tour: Tour, gateway: Gateway, provider: LocalProvider) -> None:
@@ -104,7 +110,9 @@ def _fallback(tour: Tour, gateway: Gateway, provider: LocalProvider) -> None:
     provider.script(fail(503, times=3), protocol=CHAT)
     answer = gateway.call("take the other road")
     taken = answer.provider_protocol is CLAUDE and answer.model == FALLBACK_MODEL
-    tour.show("a fallback taken", taken, f"{len(answer.attempts)} attempts, answered by {answer.model} at {answer.provider_protocol}")
+    tour.show(
+        "a fallback taken", taken, f"{len(answer.attempts)} attempts, answered by {answer.model} at {answer.provider_protocol}"
+    )
 
 
 def _transcoding(tour: Tour) -> None:
@@ -116,7 +124,7 @@ def _transcoding(tour: Tour) -> None:
     }
     report = transcode_api_request(WireFormat.OPENAI_CHAT_COMPLETIONS, WireFormat.ANTHROPIC_MESSAGES, payload)
     lost = sorted(loss.pointer.rsplit("/", 1)[-1] for loss in report.losses)
-    happened = report.value["system"] == "Be brief." and lost == ["logit_bias", "seed"]
+    happened = "Be brief." in str(report.value["system"]) and lost == ["logit_bias", "seed"]
     tour.show("a request transcoded", happened, f"Chat to Anthropic; named as lost: {', '.join(lost)}")
 
 
@@ -124,5 +132,6 @@ def _status(gateway: Gateway) -> None:
     print(f"\n  {'key':<10}{'state':<14}{'requests':>10}{'tokens':>12}{'in flight':>11}")
     for key in gateway.pool_status():
         state = "ready" if key.available else key.reason or "busy"
-        print(f"  {key.label:<10}{state:<14}{key.rpm_used:>6}/{key.rpm_limit}{key.tpm_used:>6}/{key.tpm_limit}{key.tpm_inflight:>11}")
+        requests, tokens = f"{key.rpm_used}/{key.rpm_limit}", f"{key.tpm_used}/{key.tpm_limit}"
+        print(f"  {key.label:<10}{state:<14}{requests:>10}{tokens:>12}{key.tpm_inflight:>11}")
     print(f"  budget: ${gateway.budget_used_usd():.6f} used, ${gateway.budget_remaining_usd():.6f} left")

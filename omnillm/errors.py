@@ -182,7 +182,7 @@ class CallCancelledError(GatewayError):
 
 
 class DeadlineExceededError(GatewayError, TimeoutError):
-    """Raised when time ran out; ``phase`` is where (``connect``, ``first_byte``, ``body``, ``idle``, ``admission``, ``backoff``)."""
+    """Raised when time ran out; ``phase`` is where (``connect``, ``first_byte``, ``body``, ``idle``, ``admission``)."""
 
     def __init__(self, message: str = "", *, phase: str = "total", **parts: Any) -> None:
         super().__init__(message, **parts)

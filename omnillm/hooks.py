@@ -17,8 +17,8 @@ def dispatch(hooks: tuple[Hook, ...], event: HookEvent) -> None:
     for hook in hooks:
         try:
             hook(event)
-        except Exception as error:
-            logger.error("an on_event hook raised %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001  # the boundary to user code
+            logger.error("an on_event hook raised %s", type(error).__name__)  # noqa: TRY400  # a traceback may show a key
 
 
 def logging_hook(event: HookEvent) -> None:
@@ -29,6 +29,8 @@ def logging_hook(event: HookEvent) -> None:
         logger.warning("fallback from %s to %s after %s", event.from_endpoint, event.to_endpoint, event.error)
     elif isinstance(event, AttemptEnded):
         record = event.record
-        logger.debug("%s at %s with %s: %s in %.3f s", record.model, record.endpoint, record.key_label, record.outcome, record.duration)
+        logger.debug(
+            "%s at %s with %s: %s in %.3f s", record.model, record.endpoint, record.key_label, record.outcome, record.duration
+        )
     elif isinstance(event, CallEnded):
         logger.debug("call of %s: %s after %d attempts in %.3f s", event.model, event.outcome, len(event.attempts), event.latency)

@@ -7,7 +7,7 @@ bytecodes, a lost stream) the state's ledger settles it by what is noted in the 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .. import _json
 from .._secret import scrub
@@ -24,7 +24,8 @@ from ..errors import (
 from ..policy.pricing import Cost
 from ..policy.retry import Disposition, classify, observed_limits, server_hint, should_retry
 from ..state import Ask, KeyLease, Settlement, Verdict
-from ..transport.http import HttpRequest, HttpResponse
+from ..transport.body import HttpResponse
+from ..transport.http import HttpRequest
 from ..types.hooks import AttemptEnded, AttemptStarted
 from ..types.response import LlmResponse, ResponseMeta
 from ..types.usage import TokenUsage
@@ -72,7 +73,7 @@ class Attempt:
         lease = route.pool.acquire(ask, deadline=call.deadline, cancel=call.cancel)
         return cls(core, call, route, lease, estimate)
 
-    def __enter__(self) -> Attempt:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -129,7 +130,9 @@ class Attempt:
         """Raise the error that a status of failure means."""
         if http.status < 400:
             http.close()
-            raise MalformedResponseError(f"the upstream answered {http.status}: redirects are not followed", status=http.status, sent="yes")
+            raise MalformedResponseError(
+                f"the upstream answered {http.status}: redirects are not followed", status=http.status, sent="yes"
+            )
         raise self._provider_error(http.status, http, self._error_body(http))
 
     def _error_body(self, http: HttpResponse) -> Any:
@@ -279,5 +282,3 @@ class Attempt:
 def _said(error: BaseException) -> str:
     name = type(error).__name__
     return f"{name}: {error}" if isinstance(error, OmniLLMError) else name
-
-

@@ -131,7 +131,7 @@ class GatewayBuilder:
         return self
 
     def config(self) -> GatewayConfig:
-        """Give the configuration so far; raises ``NoAvailableKeyError`` without a key, ``ConfigurationError`` for a wrong value."""
+        """Give the configuration; raises ``NoAvailableKeyError`` without a key, ``ConfigurationError`` for a wrong value."""
         if not self._keys:
             raise NoAvailableKeyError("the gateway has no key: add_key(KeyConfig(…)) before build()", reason="no_key")
         primary = RouteConfig(self._endpoint, tuple(self._keys))

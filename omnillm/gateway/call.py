@@ -49,7 +49,19 @@ class Estimate:
 class Call:
     """Hold what the attempts of one call share."""
 
-    __slots__ = ("_emitted", "_estimates", "cancel", "deadline", "prompt_tokens", "records", "request", "started", "streaming", "tenant", "ticket")
+    __slots__ = (
+        "_emitted",
+        "_estimates",
+        "cancel",
+        "deadline",
+        "prompt_tokens",
+        "records",
+        "request",
+        "started",
+        "streaming",
+        "tenant",
+        "ticket",
+    )
 
     def __init__(
         self,
@@ -94,7 +106,9 @@ class Call:
             if price is not None:
                 bound = price.ceiling if core.strict else price.estimate
                 prompt_charge, charge = price.estimate(self.prompt_tokens, 0), bound(prompt, output)
-            found = self._estimates[model] = Estimate(self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price)
+            found = self._estimates[model] = Estimate(
+                self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price
+            )
         return found
 
     def emitted(self, core: Core, route: Route) -> Emitted:

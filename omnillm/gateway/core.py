@@ -30,7 +30,7 @@ from ..wire import codec
 from ..wire._codec import Codec
 
 if TYPE_CHECKING:
-    from ..transport.http import HttpResponse
+    from ..transport.body import HttpResponse
     from .stream import GatewayStream
 
 PRICES_KEPT = 1024
@@ -64,7 +64,12 @@ class Core:
     """Hold what calls share; changed by ``close`` and, in the child of a fork, by ``check`` alone."""
 
     def __init__(
-        self, config: GatewayConfig, *, clock: Clock = SYSTEM_CLOCK, rng: random.Random | None = None, transport: HttpTransport | None = None
+        self,
+        config: GatewayConfig,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        rng: random.Random | None = None,
+        transport: HttpTransport | None = None,
     ) -> None:
         self.config = config
         self.clock = clock

@@ -115,7 +115,9 @@ class Gateway:
         if isinstance(request, str):
             request = LlmRequest(default or "", request)
         elif not isinstance(request, LlmRequest):
-            raise ConfigurationError(f"request: expected an LlmRequest or a string, got {type(request).__name__}", field="request")
+            raise ConfigurationError(
+                f"request: expected an LlmRequest or a string, got {type(request).__name__}", field="request"
+            )
         if not request.model:
             if default is None:
                 raise ConfigurationError("model: none in the request, and the gateway has no default_model", field="model")

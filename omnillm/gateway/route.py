@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .core import Core, Route
 
 T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
 
 WAKE_EVERY_S = 0.05
 
@@ -134,7 +135,7 @@ class Walk:
             self._core.emit(FallbackTaken(left.name, self._route.name, model, type(error).__name__))
         return None
 
-    def _final(self, error: BaseException) -> BaseException:
+    def _final(self, error: E) -> E:
         if isinstance(error, GatewayError):
             error.attempts = tuple(self.call.records)
         return error

@@ -1,7 +1,7 @@
 """A stream handed to the caller: it owns its attempt, and gives back key, money and connection however it is left.
 
-Rules: an error before the first event is the walk's to retry; after it, it is raised with what had arrived. The finaliser takes no
-lock: it shuts the socket down and queues the rest for the gateway's next operation.
+Rules: an error before the first event is the walk's to retry; after it, it is raised with what had arrived. The finaliser takes
+no lock: it shuts the socket down and queues the rest for the gateway's next operation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .reading import Reader, events_of, failure, is_json
 from .route import Walk
 
 if TYPE_CHECKING:
-    from ..transport.http import HttpResponse
+    from ..transport.body import HttpResponse
     from .core import Core
 
 _DELTAS = (TextDelta, ReasoningDelta, ToolCallDelta, RefusalDelta)
@@ -43,7 +43,22 @@ class GatewayStream:
     is paid for. Raises ``StreamInterruptedError``, with ``partial_response``, where the stream breaks off.
     """
 
-    __slots__ = ("__weakref__", "_attempt", "_chars", "_chunks", "_core", "_first_at", "_given", "_idle_since", "_over", "_pid", "_queue", "_reader", "_response", "_walk")  # fmt: skip
+    __slots__ = (
+        "__weakref__",
+        "_attempt",
+        "_chars",
+        "_chunks",
+        "_core",
+        "_first_at",
+        "_given",
+        "_idle_since",
+        "_over",
+        "_pid",
+        "_queue",
+        "_reader",
+        "_response",
+        "_walk",
+    )
 
     def __init__(self, core: Core, walk: Walk) -> None:
         self._over = True  # until there is an attempt to leave
@@ -94,7 +109,7 @@ class GatewayStream:
             raise ClosedError("the stream belongs to another process")
         try:
             self._accept(self._read())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # something is held: whatever it is, it is settled and raised again
             self._fail(error)
 
     def _read(self) -> list[LlmStreamEvent]:
@@ -156,7 +171,7 @@ class GatewayStream:
 
     def _translated(self, error: BaseException) -> BaseException:
         """Say of a transport's error what it means for a stream."""
-        if self._core.closed and isinstance(error, TransportError):
+        if self._core.closed and isinstance(error, TransportError | CallCancelledError):
             return ClosedError("the gateway was closed", sent="yes")
         if isinstance(error, ProviderError):
             if error.retry_after is None:
@@ -265,4 +280,3 @@ class TextStream:
     def close(self) -> None:
         """Leave the stream."""
         self._stream.close()
-

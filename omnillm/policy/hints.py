@@ -149,7 +149,7 @@ def _until_http_date(text: str, now_wall: float) -> float | None:
         return None
     try:
         at = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, OverflowError):
         return None
     # asctime and "-0000" carry no zone: RFC 9110 section 5.6.7 has them all in GMT
     return _believed((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now_wall)

@@ -152,31 +152,31 @@ _EXHAUSTED = Disposition("another_key", KeyVerdict("set_aside", QUOTA_SET_ASIDE_
 _CHARGES: dict[Sent, Charge] = {"no": "none", "maybe": "prompt", "yes": "observed"}
 
 
-def _limited(error: ProviderError, sent: Sent) -> Disposition:
+def _limited(error: ProviderError, _sent: Sent) -> Disposition:
     seconds = RATE_LIMIT_COOLING_S if error.retry_after is None else error.retry_after
     return Disposition("another_key", KeyVerdict("cool", seconds), "none")
 
 
-def _lost(error: BaseException, sent: Sent) -> Disposition:
+def _lost(_error: BaseException, sent: Sent) -> Disposition:
     return _FAILED if sent == "no" else Disposition("unknown", _FAILURE, _CHARGES[sent])
 
 
-def _late(error: BaseException, sent: Sent) -> Disposition:
+def _late(_error: BaseException, sent: Sent) -> Disposition:
     return _REFUSED if sent == "no" else Disposition("never", _FAILURE, _CHARGES[sent])
 
 
-def _malformed(error: MalformedResponseError, sent: Sent) -> Disposition:
+def _malformed(error: MalformedResponseError, _sent: Sent) -> Disposition:
     redirect = error.status is not None and 300 <= error.status < 400
     return _BROKEN if redirect else Disposition("unknown", _FAILURE, "prompt")
 
 
-def _interrupted(error: StreamInterruptedError, sent: Sent) -> Disposition:
+def _interrupted(error: StreamInterruptedError, _sent: Sent) -> Disposition:
     if error.phase == "cut" and error.partial_response is None:
         return Disposition("unknown", _FAILURE, "prompt")
     return Disposition("never", _FAILURE, "observed")
 
 
-def _ended(error: BaseException, sent: Sent) -> Disposition:
+def _ended(_error: BaseException, sent: Sent) -> Disposition:
     return Disposition("never", _NEUTRAL, _CHARGES[sent])
 
 

@@ -11,6 +11,7 @@ from .._secret import Secret
 from ..errors import ConfigurationError
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110 section 5.6.2, token
+_QUERY_NAME = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
 _RESERVED = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "accept", "accept-encoding"})
 
 
@@ -21,6 +22,15 @@ class AuthScheme:
     kind: Literal["bearer", "header", "query"]
     name: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.kind == "header":
+            header_name(self.name, "auth")
+        elif self.kind == "query":
+            if not isinstance(self.name, str) or not _QUERY_NAME.fullmatch(self.name):
+                raise ConfigurationError("auth: expected the name of a query parameter", field="auth")
+        elif self.kind != "bearer":
+            raise ConfigurationError("auth: expected AuthScheme.bearer(), .header(name) or .query(name)", field="auth")
+
     @classmethod
     def bearer(cls) -> AuthScheme:
         """Send ``Authorization: Bearer KEY``."""
@@ -29,17 +39,15 @@ class AuthScheme:
     @classmethod
     def header(cls, name: str) -> AuthScheme:
         """Send the key as the value of this header."""
-        return cls("header", header_name(name, "auth"))
+        return cls("header", name)
 
     @classmethod
     def query(cls, name: str) -> AuthScheme:
         """Send the key as this query parameter; a header is safer wherever the provider takes one."""
-        if not name or not re.fullmatch(r"[A-Za-z0-9_.~-]{1,128}", name):
-            raise ConfigurationError("auth: expected the name of a query parameter", field="auth")
         return cls("query", name)
 
 
-def header_name(name: str, field: str) -> str:
+def header_name(name: object, field: str) -> str:
     """Check the name of a header that a caller sets; raises ``ConfigurationError`` for one that HTTP itself needs."""
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED:
         raise ConfigurationError(f"{field}: {name!r:.80} is not the name of a header that may be set", field=field)
@@ -47,11 +55,10 @@ def header_name(name: str, field: str) -> str:
 
 
 def authorize(scheme: AuthScheme, secret: Secret, url: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
-    """Give the URL and the headers that show the key."""
+    """Give the URL and the headers that show the key; a header of the same name gives way, however it is spelled."""
     key = secret.reveal()
-    if scheme.kind == "bearer":
-        return url, {**headers, "Authorization": f"Bearer {key}"}
-    if scheme.kind == "header":
-        return url, {**headers, str(scheme.name): key}
+    if scheme.kind != "query":
+        name, value = ("Authorization", f"Bearer {key}") if scheme.kind == "bearer" else (str(scheme.name), key)
+        return url, {**{other: text for other, text in headers.items() if other.lower() != name.lower()}, name: value}
     joint = "&" if "?" in url else "?"
     return f"{url}{joint}{scheme.name}={quote(key, safe='')}", dict(headers)

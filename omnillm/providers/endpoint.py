@@ -6,7 +6,6 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -58,11 +57,7 @@ class ProviderEndpoint:
             raise ConfigurationError(f"auth: expected an AuthScheme, got {type(self.auth).__name__}", field="auth")
         if self.text_content not in ("string", "array"):
             raise ConfigurationError("text_content: expected 'string' or 'array'", field="text_content")
-        object.__setattr__(self, "default_headers", MappingProxyType(_headers(self.default_headers)))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        parts = (self.protocol, self.base_url, self.auth, dict(self.default_headers), self.text_content)
-        return (_rebuild, parts)
+        object.__setattr__(self, "default_headers", _headers(self.default_headers))
 
     @classmethod
     def openai_responses(cls, base_url: str | None = None) -> ProviderEndpoint:
@@ -131,12 +126,6 @@ class ProviderEndpoint:
         return f"{self.protocol.value}@{urlsplit(self.base_url).netloc}"
 
 
-def _rebuild(
-    protocol: EndpointProtocol, base_url: str, auth: AuthScheme, headers: dict[str, str], text: Literal["string", "array"]
-) -> ProviderEndpoint:
-    return ProviderEndpoint(protocol, base_url, auth=auth, default_headers=headers, text_content=text)
-
-
 def check_url(url: str, *, query: bool) -> SplitResult:
     """Check the URL of an endpoint, without quoting it: it may hold what should not be printed."""
     if not isinstance(url, str) or not url or _FORBIDDEN.search(url):
@@ -177,7 +166,9 @@ def _wrong(what: str) -> ConfigurationError:
     return ConfigurationError(f"base_url: {what}", field="base_url")
 
 
-def _headers(given: Mapping[str, str]) -> dict[str, str]:
+def _headers(given: object) -> dict[str, str]:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"default_headers: expected a mapping, got {type(given).__name__}", field="default_headers")
     checked: dict[str, str] = {}
     for name, value in given.items():
         header_name(name, "default_headers")

@@ -21,10 +21,10 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..types.capabilities import ToolDefinition
+from ..types.capabilities import ReasoningCapability, ToolDefinition
 from ..types.enums import FinishReason, MessageRole, ProviderProtocol
 from ..types.events import (
     AnnotationAdded,
@@ -55,29 +55,54 @@ _CALL = re.compile(r"\bcall\s+([A-Za-z0-9_.-]*[A-Za-z0-9_-])(?:\s+with\s+(?=\{))
 _JSON = json.JSONDecoder()
 
 
+def asks_for_effort(asked: ReasoningCapability) -> bool:
+    """Tell whether reasoning is asked for by an effort, a budget or a summary."""
+    return asked.effort not in (None, "none") or asked.budget_tokens is not None or asked.summary is not None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """Say what differs from protocol to protocol in a model's answer."""
+    """Say what differs from protocol to protocol in a model's answer.
+
+    ``reasons`` tells whether reasoning is asked for. ``stopped_at`` gives the word and the extensions by which an answer names
+    the stop sequence that ended it, or none; ``nulls`` gives the fields that a message has though nothing is in them.
+    """
 
     protocol: ProviderProtocol
     response_id: str
     call_id: str
     signs_reasoning: bool = False
-    refusal: Callable[[str], tuple[MessagePart, FinishReason, str | None]]
-    stopped_at: Callable[[str], tuple[str | None, dict[str, Any]]] = lambda sequence: (None, {})
-    reasoning_extensions: dict[str, Any] = field(default_factory=dict)
+    reasons: Callable[[ReasoningCapability], bool] = asks_for_effort
+    stopped_at: Callable[[str | None], tuple[str | None, dict[str, Any]]] | None = None
+    nulls: Callable[[Sequence[MessagePart]], dict[str, Any]] | None = None
+
+
+_Said = tuple[list[MessagePart], FinishReason, str | None]  # the last one is the stop sequence that ended it
 
 
 def respond(request: LlmRequest, voice: Voice, number: int) -> LlmResponse:
     """Give the answer to a request, the ``number``-th of the provider."""
-    parts, finish, raw, extensions = _say(request, voice, number)
-    if _wants_reasoning(request):
+    parts, finish, stop = _say(request, voice, number)
+    asked = request.capabilities.reasoning
+    if asked is not None and voice.reasons(asked):
         parts = [_reasoning(voice), *parts]
     parts, was_cut = _cut(parts, request.generation.max_output_tokens)
     if was_cut:
-        finish, raw, extensions = FinishReason.LENGTH, None, {}
+        finish, stop = FinishReason.LENGTH, None
+    return _response((parts, finish, stop), request, voice, number)
+
+
+def respond_with(text: str, request: LlmRequest, voice: Voice, number: int) -> LlmResponse:
+    """Give an answer of this text, whatever was asked."""
+    return _response(([TextPart(text)], FinishReason.STOP, None), request, voice, number)
+
+
+def _response(said: _Said, request: LlmRequest, voice: Voice, number: int) -> LlmResponse:
+    parts, finish, stop = said
+    raw, extensions = (None, {}) if voice.stopped_at is None else voice.stopped_at(stop)
+    nulls = {} if voice.nulls is None else voice.nulls(parts)
     return LlmResponse(
-        output=(Message(MessageRole.ASSISTANT, tuple(parts)),),
+        output=(Message(MessageRole.ASSISTANT, tuple(parts), vendor_extensions=nulls),),
         usage=usage_of(request, parts),
         model=request.model,
         provider_protocol=voice.protocol,
@@ -85,19 +110,6 @@ def respond(request: LlmRequest, voice: Voice, number: int) -> LlmResponse:
         raw_finish_reason=raw,
         response_id=voice.response_id.format(number),
         vendor_extensions=extensions,
-    )
-
-
-def respond_with(text: str, request: LlmRequest, voice: Voice, number: int) -> LlmResponse:
-    """Give an answer of this text, whatever was asked."""
-    parts = [TextPart(text)]
-    return LlmResponse(
-        output=(Message(MessageRole.ASSISTANT, tuple(parts)),),
-        usage=usage_of(request, parts),
-        model=request.model,
-        provider_protocol=voice.protocol,
-        finish_reason=FinishReason.STOP,
-        response_id=voice.response_id.format(number),
     )
 
 
@@ -115,36 +127,32 @@ def tokens_of(part: object) -> int:
 
 # --- what to say --------------------------------------------------------------------------------------------------------------
 
-_Said = tuple[list[MessagePart], FinishReason, str | None, dict[str, Any]]
-
 
 def _say(request: LlmRequest, voice: Voice, number: int) -> _Said:
     items = request.normalized_input()
     results = _last_results(items)
     if results:
-        return _text(_quoted(results, items), request, voice)
+        return _text(_quoted(results, items), request)
     text = _last_user_text(items)
     if text.lstrip().lower().startswith("refuse"):
-        part, finish, raw = voice.refusal(REFUSAL)
-        return [part], finish, raw, {}
+        return [RefusalPart(REFUSAL)], FinishReason.STOP, None
     calls = _calls(request, text, voice, number)
     if calls:
-        return [*calls], FinishReason.TOOL_CALL, None, {}
+        return [*calls], FinishReason.TOOL_CALL, None
     structured = request.capabilities.structured_output
     if structured is not None:
         value = {} if structured.schema is None else least_instance(structured.schema)
-        return _text(json.dumps(value, ensure_ascii=False), request, voice)
-    return _text(f"echo: {text}" if text else "echo:", request, voice)
+        return _text(json.dumps(value, ensure_ascii=False), request)
+    return _text(f"echo: {text}" if text else "echo:", request)
 
 
-def _text(text: str, request: LlmRequest, voice: Voice) -> _Said:
+def _text(text: str, request: LlmRequest) -> _Said:
     """Say a text, up to the first of the stop sequences."""
     found = [(text.find(stop), stop) for stop in request.generation.stop_sequences or () if stop and stop in text]
     if not found:
-        return [TextPart(text)], FinishReason.STOP, None, {}
+        return [TextPart(text)], FinishReason.STOP, None
     at, stop = min(found)
-    raw, extensions = voice.stopped_at(stop)
-    return [TextPart(text[:at])], FinishReason.STOP, raw, extensions
+    return [TextPart(text[:at])], FinishReason.STOP, stop
 
 
 def _last_user_text(items: Sequence[RequestItem]) -> str:
@@ -217,18 +225,9 @@ def _arguments(tool: ToolDefinition) -> Any:
     return value if isinstance(value, dict) else {}
 
 
-def _wants_reasoning(request: LlmRequest) -> bool:
-    asked = request.capabilities.reasoning
-    return asked is not None and (
-        asked.effort not in (None, "none") or asked.budget_tokens is not None or asked.summary is not None
-    )
-
-
 def _reasoning(voice: Voice) -> ReasoningPart:
     signature = base64.b64encode(hashlib.sha256(THOUGHT.encode()).digest()).decode() if voice.signs_reasoning else None
-    return ReasoningPart(
-        THOUGHT, signature=signature, protocol=voice.protocol, vendor_extensions=dict(voice.reasoning_extensions)
-    )
+    return ReasoningPart(THOUGHT, signature=signature, protocol=voice.protocol)
 
 
 def _cut(parts: list[MessagePart], cap: int | None) -> tuple[list[MessagePart], bool]:

@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BufferedReader
@@ -60,7 +61,8 @@ class HttpServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         self.port: int = self._listener.getsockname()[1]
         self._changed = threading.Condition()
-        self._open: dict[socket.socket, threading.Thread] = {}
+        self._open: dict[int, socket.socket] = {}
+        self._threads: list[threading.Thread] = []
         self._accepted = 0
         self._closing = False
         self._acceptor = threading.Thread(target=self._accept, name=f"local-provider-{self.port}", daemon=True)
@@ -90,13 +92,12 @@ class HttpServer:
         _wake(self.port)
         self._acceptor.join(JOIN_SECONDS)
         self._listener.close()
+        # Critical section: what is open now; a connection that is just ending has taken itself out.
         with self._changed:
-            left = list(self._open.items())
-        for sock, _ in left:
-            _shutdown(sock)
-        for _, thread in left:
-            if thread is not threading.current_thread():
-                thread.join(JOIN_SECONDS)
+            for sock in self._open.values():
+                _shutdown(sock)
+        for thread in self._threads:
+            thread.join(JOIN_SECONDS)
 
     def _accept(self) -> None:
         while True:
@@ -110,11 +111,11 @@ class HttpServer:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._accepted += 1
             number = self._accepted
-            thread = threading.Thread(
-                target=self._serve, args=(sock, number), name=f"local-provider-{self.port}-{number}", daemon=True
-            )
             with self._changed:
-                self._open[sock] = thread
+                self._open[number] = sock
+            name = f"local-provider-{self.port}-{number}"
+            thread = threading.Thread(target=self._serve, args=(sock, number), name=name, daemon=True)
+            self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
             thread.start()
 
     def _serve(self, sock: socket.socket, number: int) -> None:
@@ -130,18 +131,17 @@ class HttpServer:
         except (OSError, ValueError):
             pass  # the client left, or does not speak HTTP: nobody is there to be told
         finally:
+            # Critical section: forget the socket before its descriptor can be another's.
+            with self._changed:
+                del self._open[number]
+                self._changed.notify_all()
             reader.close()
             sock.close()
-            with self._changed:
-                del self._open[sock]
-                self._changed.notify_all()
 
 
 def _wake(port: int) -> None:
-    try:
+    with suppress(OSError):  # the accept loop may have ended already
         socket.create_connection(("127.0.0.1", port), JOIN_SECONDS).close()
-    except OSError:
-        pass  # the accept loop has already ended
 
 
 def _await_leave(sock: socket.socket) -> None:
@@ -149,10 +149,8 @@ def _await_leave(sock: socket.socket) -> None:
 
 
 def _shutdown(sock: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # it may be gone already
         sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # already gone
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------

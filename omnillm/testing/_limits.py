@@ -16,12 +16,13 @@ WINDOW_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Tell how a key stands: what is left of its limit, and in how many seconds its oldest request leaves the window."""
+    """Tell how a key stands: what is left of its limit, and when its oldest request leaves, in seconds and as Unix time."""
 
     allowed: bool
     limit: int
     remaining: int
     reset_seconds: float
+    reset_at: float
 
 
 class RequestLimits:
@@ -47,13 +48,13 @@ class RequestLimits:
             if allowed:
                 taken.append(now)
             reset = taken[0] + WINDOW_SECONDS - now if taken else WINDOW_SECONDS
-            return Standing(allowed, limit, limit - len(taken), reset)
+            return Standing(allowed, limit, limit - len(taken), reset, self._clock.wall() + reset)
 
 
-HeaderRule = Callable[[Standing, float], dict[str, str]]
+HeaderRule = Callable[[Standing], dict[str, str]]
 
 
-def openai_headers(standing: Standing, wall: float) -> dict[str, str]:
+def openai_headers(standing: Standing) -> dict[str, str]:
     """Tell it as OpenAI does: the reset as a Go duration."""
     return {
         "x-ratelimit-limit-requests": str(standing.limit),
@@ -62,9 +63,9 @@ def openai_headers(standing: Standing, wall: float) -> dict[str, str]:
     } | _retry_after(standing)
 
 
-def anthropic_headers(standing: Standing, wall: float) -> dict[str, str]:
+def anthropic_headers(standing: Standing) -> dict[str, str]:
     """Tell it as Anthropic does: the reset as a time."""
-    reset = datetime.fromtimestamp(math.ceil(wall + standing.reset_seconds), UTC)
+    reset = datetime.fromtimestamp(math.ceil(standing.reset_at), UTC)
     return {
         "anthropic-ratelimit-requests-limit": str(standing.limit),
         "anthropic-ratelimit-requests-remaining": str(standing.remaining),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..types.enums import FinishReason, ProviderProtocol
+from ..types.capabilities import ReasoningCapability
+from ..types.enums import ProviderProtocol
 from ..types.parts import MessagePart, RefusalPart, TextPart
 from ..wire import SseFrame
-from ._answers import Voice
+from ._answers import Voice, asks_for_effort
 from ._limits import HeaderRule, anthropic_headers, openai_headers
 
 
@@ -18,7 +19,7 @@ from ._limits import HeaderRule, anthropic_headers, openai_headers
 class Route:
     """Serve a wire format at a path below ``base``; ``aliases`` are other paths at which hosts serve it.
 
-    ``wants_frame`` tells whether a frame of a stream is sent to who sent this payload.
+    ``wants_frame`` tells whether a frame of a stream is sent to who sent this payload; all are, where it is ``None``.
     """
 
     base: str
@@ -27,7 +28,7 @@ class Route:
     limit_headers: HeaderRule
     aliases: re.Pattern[str] | None = None
     id_header: str = "x-request-id"
-    wants_frame: Callable[[dict[str, Any], SseFrame], bool] = lambda payload, frame: True
+    wants_frame: Callable[[dict[str, Any], SseFrame], bool] | None = None
 
     @property
     def protocol(self) -> ProviderProtocol:
@@ -35,16 +36,20 @@ class Route:
         return self.voice.protocol
 
 
-def _openai_refusal(text: str) -> tuple[MessagePart, FinishReason, str | None]:
-    return RefusalPart(text), FinishReason.STOP, None
+def _anthropic_stop(sequence: str | None) -> tuple[str | None, dict[str, Any]]:
+    return None if sequence is None else "stop_sequence", {"anthropic_messages": {"stop_sequence": sequence}}
 
 
-def _anthropic_refusal(text: str) -> tuple[MessagePart, FinishReason, str | None]:
-    return TextPart(text), FinishReason.CONTENT_FILTER, "refusal"
+def _chat_nulls(parts: Sequence[MessagePart]) -> dict[str, Any]:
+    kinds = set(map(type, parts))
+    nulls = {name: None for name, kind in (("content", TextPart), ("refusal", RefusalPart)) if kind not in kinds}
+    return {"open_ai_chat_completions": nulls}
 
 
-def _anthropic_stop(sequence: str) -> tuple[str | None, dict[str, Any]]:
-    return "stop_sequence", {"anthropic_messages": {"stop_sequence": sequence}}
+def _anthropic_reasons(asked: ReasoningCapability) -> bool:
+    """Reason when asked to adapt, too: a ``thinking`` object without a budget is in the extensions."""
+    thinking = asked.vendor_extensions.get("anthropic_messages", {}).get("thinking")
+    return asks_for_effort(asked) or (isinstance(thinking, dict) and thinking.get("type") != "disabled")
 
 
 def _chat_wants(payload: dict[str, Any], frame: SseFrame) -> bool:
@@ -64,7 +69,7 @@ ROUTES = (
             protocol=ProviderProtocol.OPENAI_CHAT_COMPLETIONS,
             response_id="chatcmpl-{}",
             call_id="call_{}",
-            refusal=_openai_refusal,
+            nulls=_chat_nulls,
         ),
     ),
     Route(
@@ -77,8 +82,8 @@ ROUTES = (
             response_id="msg_{}",
             call_id="toolu_{}",
             signs_reasoning=True,
-            refusal=_anthropic_refusal,
             stopped_at=_anthropic_stop,
+            reasons=_anthropic_reasons,
         ),
     ),
 )

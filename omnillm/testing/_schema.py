@@ -50,8 +50,13 @@ def _instance(schema: Any, root: Any, depth: int) -> Any:
             return _instance(_first(schema[name]), root, depth + 1)
     if isinstance(schema.get("allOf"), list):
         return _instance(_merged(schema, root), root, depth + 1)
-    make = _MAKERS.get(_kind(schema))
-    return None if make is None else make(schema, root, depth)
+    kind = _kind(schema)
+    if kind == "object":
+        return _object(schema, root, depth)
+    if kind == "array":
+        return _array(schema, root, depth)
+    make = _SCALARS.get(kind)
+    return None if make is None else make(schema)
 
 
 def _first(options: list[Any]) -> Any:
@@ -82,11 +87,8 @@ def _resolved(reference: Any, root: Any) -> Any:
 def _merged(schema: Mapping[str, Any], root: Any) -> dict[str, Any]:
     merged: dict[str, Any] = {name: value for name, value in schema.items() if name != "allOf"}
     for part in schema["allOf"]:
-        if isinstance(part, Mapping) and "$ref" in part:
-            part = _resolved(part["$ref"], root)
-        if not isinstance(part, Mapping):
-            continue
-        for name, value in part.items():
+        found = _resolved(part["$ref"], root) if isinstance(part, Mapping) and "$ref" in part else part
+        for name, value in found.items() if isinstance(found, Mapping) else ():
             known = merged.get(name)
             if isinstance(known, Mapping) and isinstance(value, Mapping):
                 merged[name] = {**known, **value}
@@ -113,7 +115,7 @@ def _array(schema: Mapping[str, Any], root: Any, depth: int) -> list[Any]:
     return [_instance(item, root, depth + 1) for item in items]
 
 
-def _string(schema: Mapping[str, Any], root: Any, depth: int) -> str:
+def _string(schema: Mapping[str, Any]) -> str:
     text = _FORMATS.get(str(schema.get("format")), "text")
     text = text.ljust(min(_whole(schema.get("minLength")), 10_000), "x")
     longest = schema.get("maxLength")
@@ -124,7 +126,7 @@ def _whole(value: Any) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _integer(schema: Mapping[str, Any], root: Any, depth: int) -> int:
+def _integer(schema: Mapping[str, Any]) -> int:
     step = schema.get("multipleOf")
     step = step if isinstance(step, int) and step > 0 else 1
     low = _bound(schema, "minimum", "exclusiveMinimum", lambda value: math.floor(value) + 1)
@@ -134,7 +136,7 @@ def _integer(schema: Mapping[str, Any], root: Any, depth: int) -> int:
     return math.floor(high / step) * step if high is not None and high < 0 else 0
 
 
-def _number(schema: Mapping[str, Any], root: Any, depth: int) -> int | float:
+def _number(schema: Mapping[str, Any]) -> int | float:
     low = _bound(schema, "minimum", "exclusiveMinimum", lambda value: value + 1)
     high = _bound(schema, "maximum", "exclusiveMaximum", lambda value: value - 1)
     if low is not None and high is not None and low > high:
@@ -152,11 +154,9 @@ def _bound(schema: Mapping[str, Any], name: str, exclusive: str, beyond: Callabl
     return None
 
 
-_MAKERS: dict[str, Callable[[Mapping[str, Any], Any, int], Any]] = {
-    "object": _object,
-    "array": _array,
+_SCALARS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "string": _string,
     "integer": _integer,
     "number": _number,
-    "boolean": lambda schema, root, depth: False,
+    "boolean": lambda _: False,
 }

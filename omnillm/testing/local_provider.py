@@ -171,22 +171,26 @@ class LocalProvider:
         received = self._record(http, route, query)
         if route is None:
             return _json_reply(404, {"error": {"message": f"no such path: {path}", "type": "not_found_error"}})
+        self._wait(self._latency)
+        try:
+            return self._routed(route, received)
+        except Exception as error:  # noqa: BLE001  # the boundary of a server: a fault of its own is an answer, not a dead thread
+            said = f"the local provider failed: {type(error).__name__}: {error}"
+            return _json_reply(500, {"error": {"message": said, "type": "local_provider_error"}})
+
+    def _routed(self, route: Route, received: ReceivedRequest) -> HttpReply | None:
         number = next(self._numbers)
         headers = {route.id_header: f"req_{number}"}
-        self._wait(self._latency)
-        if http.method != "POST":
-            return _refusal(route, 405, f"{http.method} is not allowed here", headers | {"allow": "POST"})
+        if received.method != "POST":
+            return _refusal(route, 405, f"{received.method} is not allowed here", headers | {"allow": "POST"})
+        refused = self._refused_key(route, received, headers)
+        if refused is not None:
+            return refused
         try:
-            refused = self._refused_key(route, received, headers)
-            if refused is not None:
-                return refused
-            try:
-                request = parse_request(route.protocol, http.body)
-            except ProtocolError as error:
-                return _refusal(route, 400, f"{error.message} at {error.pointer or '/'}", headers)
-            return self._answer(_Call(route, request, received, headers, number))
-        except Exception as error:  # noqa: BLE001  # the boundary of a server: a fault of its own is an answer, not a dead thread
-            return _refusal(route, 500, f"the local provider failed: {type(error).__name__}: {error}", headers)
+            request = parse_request(route.protocol, received.body)
+        except ProtocolError as error:
+            return _refusal(route, 400, f"{error.message} at {error.pointer or '/'}", headers)
+        return self._answer(_Call(route, request, received, headers, number))
 
     def _record(self, http: HttpRequest, route: Route | None, query: str) -> ReceivedRequest:
         try:
@@ -216,7 +220,7 @@ class LocalProvider:
             return _refusal(route, 401, "the API key is not valid", headers)
         standing = self._limits.take(key)
         if standing is not None:
-            headers |= route.limit_headers(standing, self._clock.wall())
+            headers |= route.limit_headers(standing)
             if not standing.allowed:
                 return _refusal(route, 429, f"more than {standing.limit} requests per minute", headers)
         return None
@@ -307,11 +311,11 @@ def _frames(call: _Call, response: LlmResponse) -> tuple[list[bytes], list[bytes
     *events, completed = events_of(response)
     content = [frame for event in events for frame in emitter.feed(event)]
     terminal = [*emitter.feed(completed), *emitter.finish()]
-    wanted, payload = call.route.wants_frame, call.received.json
-    return (
-        [encode_sse(frame) for frame in content if wanted(payload, frame)],
-        [encode_sse(frame) for frame in terminal if wanted(payload, frame)],
-    )
+    wanted = call.route.wants_frame
+    if wanted is not None:
+        content = [frame for frame in content if wanted(call.received.json, frame)]
+        terminal = [frame for frame in terminal if wanted(call.received.json, frame)]
+    return [encode_sse(frame) for frame in content], [encode_sse(frame) for frame in terminal]
 
 
 # --- replies ------------------------------------------------------------------------------------------------------------------

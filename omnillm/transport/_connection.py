@@ -23,7 +23,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -32,12 +32,13 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.proxy import connection_requires_http_tunnel
 
 from ..errors import ConfigurationError
-from ._exchange import Exchange, Stopped, current
+from ._exchange import Exchange, StoppedError, current
 
 MAX_LINE = 64 << 10
 MAX_HEADERS = 100
 MAX_INTERIM = 8
 _BUFFER = 16 << 10
+_SMALL = 64 << 10
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 _HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0]*?)[ \t]*\r?\n", re.ASCII)
@@ -65,14 +66,14 @@ class _Inflow(io.RawIOBase):
         try:
             count = self._sock.recv_into(buffer)
         except TimeoutError:
-            raise Stopped(exchange.late()) from None
+            raise StoppedError(exchange.late()) from None
         except OSError:
-            raise Stopped(exchange.lost()) from None
+            raise StoppedError(exchange.lost()) from None
         if count:
             exchange.started = True
             self.count += count
         elif exchange.aborted:
-            raise Stopped(exchange.cancelled())
+            raise StoppedError(exchange.cancelled())
         return count
 
 
@@ -82,7 +83,7 @@ class Answer(http.client.HTTPResponse):
     fp: io.BufferedReader | None  # type: ignore[assignment]  # http.client sets it to None where the body has ended
     owner: Connection | None = None
 
-    def __init__(self, sock: Any, debuglevel: int = 0, method: str | None = None, url: str | None = None) -> None:
+    def __init__(self, sock: Any, debuglevel: int = 0, method: str | None = None) -> None:
         self._exchange = current()
         self._inflow = _Inflow(sock, self._exchange)
         self.fp = io.BufferedReader(self._inflow, _BUFFER)
@@ -101,9 +102,9 @@ class Answer(http.client.HTTPResponse):
             if self.status >= 200:
                 break
             if self.status == 101:
-                raise Stopped(self._exchange.malformed("it switched protocols unasked"))
+                raise StoppedError(self._exchange.malformed("it switched protocols unasked"))
         else:
-            raise Stopped(self._exchange.malformed("no end of interim answers"))
+            raise StoppedError(self._exchange.malformed("no end of interim answers"))
         self.fields = self._parsed(lines)
         self._frame(keep_alive=minor != b"0")
 
@@ -111,10 +112,10 @@ class Answer(http.client.HTTPResponse):
         assert self.fp is not None
         line = self.fp.readline(MAX_LINE + 1)
         if not line.endswith(b"\n") and len(line) <= MAX_LINE:
-            raise Stopped(self._exchange.lost())
+            raise StoppedError(self._exchange.lost())
         match = _STATUS_LINE.fullmatch(line)
         if match is None:
-            raise Stopped(self._exchange.malformed("the answer is not HTTP/1"))
+            raise StoppedError(self._exchange.malformed("the answer is not HTTP/1"))
         minor, status, reason = match.groups()
         self.status = self.code = int(status)
         self.reason = (reason or b"").decode("latin-1")
@@ -126,11 +127,11 @@ class Answer(http.client.HTTPResponse):
         lines: list[str] = []
         while (line := self.fp.readline(MAX_LINE + 1)) not in (b"\r\n", b"\n"):
             if len(line) > MAX_LINE:
-                raise Stopped(self._exchange.malformed("a header is too long"))
+                raise StoppedError(self._exchange.malformed("a header is too long"))
             if not line.endswith(b"\n"):
-                raise Stopped(self._exchange.lost())
+                raise StoppedError(self._exchange.lost())
             if len(lines) == MAX_HEADERS:
-                raise Stopped(self._exchange.malformed("too many headers"))
+                raise StoppedError(self._exchange.malformed("too many headers"))
             lines.append(line.decode("latin-1"))
         return lines
 
@@ -139,7 +140,7 @@ class Answer(http.client.HTTPResponse):
         for line in lines:
             match = _HEADER.fullmatch(line)
             if match is None:  # a folded line too: RFC 9112 section 5.2 lets us refuse it
-                raise Stopped(self._exchange.malformed("a header is malformed"))
+                raise StoppedError(self._exchange.malformed("a header is malformed"))
             fields.add(*match.groups())
         return fields
 
@@ -149,17 +150,19 @@ class Answer(http.client.HTTPResponse):
         connection = fields.get("connection", "").lower()
         self.will_close = "close" in connection or not (keep_alive or "keep-alive" in connection)
         coding = fields.get("transfer-encoding")
-        lengths = {length.strip() for length in fields.get("content-length", "").split(",")} if "content-length" in fields else None
+        lengths = (
+            {length.strip() for length in fields.get("content-length", "").split(",")} if "content-length" in fields else None
+        )
         if self._method == "HEAD" or self.status in (204, 304):
             self.length = 0
         elif coding is not None:
             if coding.lower() != "chunked":
-                raise Stopped(self._exchange.malformed("an unknown transfer encoding"))
+                raise StoppedError(self._exchange.malformed("an unknown transfer encoding"))
             self.chunked = True
         elif lengths is not None:
             length = lengths.pop()
             if lengths or not _DIGITS.fullmatch(length):
-                raise Stopped(self._exchange.malformed("the length is not one number"))
+                raise StoppedError(self._exchange.malformed("the length is not one number"))
             self.length = int(length)
         else:
             self.will_close = True
@@ -173,7 +176,7 @@ class Answer(http.client.HTTPResponse):
         match = _CHUNK_SIZE.fullmatch(line)
         if match is None:
             whole = line.endswith(b"\n") or len(line) > MAX_LINE
-            raise Stopped(self._exchange.malformed("a chunk is malformed") if whole else self._exchange.lost())
+            raise StoppedError(self._exchange.malformed("a chunk is malformed") if whole else self._exchange.lost())
         return int(match[1], 16)
 
     def _close_conn(self) -> None:
@@ -193,7 +196,7 @@ class Answer(http.client.HTTPResponse):
 class Connection(HTTPConnection):
     """Carry one exchange after another."""
 
-    response_class: ClassVar[type[Answer]] = Answer
+    response_class: type[Answer] = Answer
     _exchange: Exchange | None = None
     _asked: str | None = None
 
@@ -208,16 +211,16 @@ class Connection(HTTPConnection):
         try:
             super().connect()
         except TimeoutError:
-            raise Stopped(exchange.late()) from None
-        except OSError:
-            raise Stopped(exchange.unreachable("the proxy refused")) from None
+            raise StoppedError(exchange.late()) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise StoppedError(exchange.unreachable(_refusal(error))) from None
 
     def _new_conn(self) -> socket.socket:
         exchange = current()
         try:
             addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            raise Stopped(exchange.unreachable("the name does not resolve")) from None
+            raise StoppedError(exchange.unreachable("the name does not resolve")) from None
         why = "no address"
         for place, address in enumerate(addresses):
             try:
@@ -225,10 +228,10 @@ class Connection(HTTPConnection):
             except TimeoutError:
                 why = "no answer"
                 if place == len(addresses) - 1:
-                    raise Stopped(exchange.late()) from None
+                    raise StoppedError(exchange.late()) from None
             except OSError as error:
                 why = error.strerror or type(error).__name__
-        raise Stopped(exchange.unreachable(why))
+        raise StoppedError(exchange.unreachable(why))
 
     def _dial(self, exchange: Exchange, address: Any, *, share: int) -> socket.socket:
         """Open a socket; an address of several gets its share of the time, so that a dead one leaves some to the next."""
@@ -248,25 +251,27 @@ class Connection(HTTPConnection):
             sock.close()
             raise
 
-    def request(  # type: ignore[override]  # urllib3's own has options that no exchange uses
-        self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, **_: object
-    ) -> None:
-        """Write the whole request with one call."""
+    def ask(self, method: str, head: bytes, body: bytes) -> None:
+        """Write the request, with one call where it is small."""
         exchange = self._exchange = current()
         self._asked = method
         exchange.to_send(self.sock)
         try:
-            self.send(_head(method, url, headers or {}) + (body or b""))
+            if len(body) <= _SMALL:
+                self.send(head + body)
+            else:
+                self.send(head)
+                self.send(body)
         except TimeoutError:
-            raise Stopped(exchange.late()) from None
+            raise StoppedError(exchange.late()) from None
         except OSError:
-            exchange.broken = True  # it may have answered before it closed: 413, 429
+            pass  # it may have answered before it closed (413, 429): reading will tell
 
     def send(self, data: Any) -> None:
         self.sock.settimeout(current().timeout())
         self.sock.sendall(data)
 
-    def getresponse(self) -> urllib3.HTTPResponse:
+    def answer(self) -> urllib3.HTTPResponse:
         """Read the head of the answer."""
         exchange = current()
         answer = Answer(self.sock, method=self._asked)
@@ -274,7 +279,7 @@ class Connection(HTTPConnection):
         exchange.to_read()
         answer.owner = self
         return urllib3.HTTPResponse(
-            body=answer,  # type: ignore[arg-type]  # what urllib3 puts there itself
+            body=answer,
             headers=answer.fields,
             status=answer.status,
             version=answer.version,
@@ -282,7 +287,7 @@ class Connection(HTTPConnection):
             reason=answer.reason,
             preload_content=False,
             decode_content=False,
-            original_response=answer,  # type: ignore[arg-type]  # the same
+            original_response=answer,
             request_method=self._asked,
         )
 
@@ -302,7 +307,8 @@ class SecureConnection(Connection, HTTPSConnection):
 
     @property
     def is_connected(self) -> bool:
-        return super().is_connected and not self.sock.pending()
+        pending = getattr(self.sock, "pending", None)  # missing where TLS runs within a proxy's TLS
+        return super().is_connected and not (pending is not None and pending())
 
     def connect(self) -> None:
         exchange = self._exchange = current()
@@ -312,11 +318,14 @@ class SecureConnection(Connection, HTTPSConnection):
             exchange.timeout()
         except TimeoutError:
             late = exchange.deadline is exchange.total
-            raise Stopped(exchange.late() if late else exchange.untrusted("no answer to the handshake")) from None
+            raise StoppedError(exchange.late() if late else exchange.untrusted("no answer to the handshake")) from None
         except (ssl.SSLError, ssl.CertificateError, HTTPError) as error:
-            raise Stopped(exchange.untrusted(_said(error))) from None
-        except OSError:
-            raise Stopped(exchange.unreachable("it closed, or the proxy refused")) from None
+            raise StoppedError(exchange.untrusted(_said(error))) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise StoppedError(exchange.unreachable(_refusal(error))) from None
+        except BaseException:
+            exchange.shut()
+            raise
         finally:
             twin, exchange.socket = exchange.socket, None
             if twin is not None:
@@ -335,13 +344,13 @@ class _Shelf:
         self._maxsize = maxsize
         self._idle: deque[Connection] = deque()
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Connection:
+    def get(self, **_: object) -> Connection:
         try:
             return self._idle.pop()
         except IndexError:
             raise queue.Empty from None
 
-    def put(self, item: Connection | None, block: bool = True, timeout: float | None = None) -> None:
+    def put(self, item: Connection | None, **_: object) -> None:
         if item is None or item.is_closed:
             return
         if len(self._idle) < self._maxsize:
@@ -363,6 +372,7 @@ class ConnectionPool(HTTPConnectionPool):
         self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, **_: object
     ) -> urllib3.HTTPResponse:
         """Exchange a request for an answer, whose body is to be read."""
+        head = _head(method, url, headers or {})
         connection: Any = self._get_conn()
         try:
             if connection.is_closed:
@@ -370,8 +380,8 @@ class ConnectionPool(HTTPConnectionPool):
                     self._prepare_proxy(connection)
                 else:
                     connection.connect()
-            connection.request(method, url, body, headers)
-            response: Any = connection.getresponse()
+            connection.ask(method, head, body or b"")
+            response: Any = connection.answer()
             response._connection, response._pool = connection, self
             return response  # type: ignore[no-any-return]  # an attribute of urllib3's that has no setter made it Any
         except BaseException:
@@ -392,12 +402,14 @@ def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()], "", ""]
     text = "\r\n".join(lines)
     if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text or not text.isascii():
-        raise Stopped(_refused())
+        raise ConfigurationError("a header holds a line end, a NUL or a non-ASCII character", field="headers")
     return text.encode("ascii")
 
 
-def _refused() -> Any:
-    return ConfigurationError("a header holds a line end, a NUL or a non-ASCII character", field="headers")
+def _refusal(error: Exception) -> str:
+    """Give the status with which a proxy refused a tunnel, if that is what happened."""
+    match = re.search("failed: ([0-9]{3})", str(error))
+    return f"the proxy answered {match[1]}" if match else "the connection was closed"
 
 
 def _said(error: Exception) -> str:

@@ -3,11 +3,11 @@
 Purpose. Everything that happens on a socket for one request goes by the clock and the flag kept here: how long the next
 socket call may take, whether the call was aborted, how far the exchange came, and so which error a failure is.
 
-Contract. ``timeout()`` before every socket call, ``lost()`` after a failed one. ``abort()`` from any thread, a signal handler or a
-finaliser: it takes no lock, and the owner's socket call returns at once.
+Contract. ``timeout()`` before every socket call, ``lost()`` after a failed one. ``abort()`` from any thread, a signal handler or
+a finaliser: it takes no lock, and the owner's socket call returns at once.
 
 Rules.
-- Errors travel inside ``Stopped``, of which urllib3 knows nothing: it cleans up and lets it through, unwrapped and unlogged.
+- Errors travel inside ``StoppedError``, of which urllib3 knows nothing: it cleans up and lets it through, unwrapped and unlogged.
 - No text names more than host and port: never a path, a query or a header.
 - A file descriptor may be closed and given out again while another thread is about to shut it down. So ``abort`` shuts down a
   duplicate, made first and used only if the socket is still this exchange's: its owner forgets it before closing it.
@@ -34,7 +34,7 @@ from ..errors import (
 _LONGEST = 1e6  # seconds; a socket takes no infinity
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Carry an error of ours out through urllib3 and requests."""
 
     def __init__(self, error: GatewayError) -> None:
@@ -50,7 +50,6 @@ class Exchange:
         "_first_byte",
         "_pid",
         "aborted",
-        "broken",
         "deadline",
         "fresh",
         "phase",
@@ -72,13 +71,12 @@ class Exchange:
         self.aborted = False
         self.fresh = False  # whether only a new connection will do
         self.reused = True  # until one is made
-        self.broken = False  # whether the peer closed before it had the whole request
         self.started = False  # whether a byte of the answer has come
         self._connect = connect
         self._first_byte = first_byte
         self._pid = os.getpid()
 
-    # --- steps ----------------------------------------------------------------------------------------------------------------
+    # --- steps ------------------------------------------------------------------------------------------------------------------
 
     def to_connect(self) -> None:
         """Begin with a new connection."""
@@ -89,6 +87,7 @@ class Exchange:
         """Begin with the request: from here on, nobody knows what the peer has seen."""
         self.socket = sock
         self.phase = "first_byte"
+        self.started = False  # a proxy's answer was not this one
         self.deadline = self.total.sooner(self._first_byte)
 
     def to_read(self) -> None:
@@ -100,7 +99,7 @@ class Exchange:
         """Start over on a new connection, where a kept one turned out dead before a byte came; tell whether it is so."""
         stale = self.phase == "first_byte" and self.reused and not self.started and not self.aborted and not self.total.expired
         if stale:
-            self.phase, self.deadline, self.fresh, self.broken = "connect", self.total, True, False
+            self.phase, self.deadline, self.fresh = "connect", self.total, True
         return stale
 
     # --- socket calls -----------------------------------------------------------------------------------------------------------
@@ -108,11 +107,11 @@ class Exchange:
     def timeout(self) -> float | None:
         """Give the seconds that the next socket call may take; stop where there are none or the call was aborted."""
         if self.aborted:
-            raise Stopped(self.cancelled())
+            raise StoppedError(self.cancelled())
         deadline = self.deadline
         left = deadline.at - deadline.clock.monotonic()
         if left <= 0:
-            raise Stopped(self.late())
+            raise StoppedError(self.late())
         return left if left < _LONGEST else None
 
     def abort(self) -> None:
@@ -196,7 +195,7 @@ def current() -> Exchange:
     return exchange
 
 
-class running:
+class Turn:
     """Make an exchange this thread's; a signal handler may run another in the midst of it."""
 
     __slots__ = ("_exchange", "_outer")

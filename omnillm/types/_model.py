@@ -51,9 +51,11 @@ class Model:
         if cls._tag is not None and kvs.pop("type", cls._tag) != cls._tag:
             raise InvalidShapeError(f"expected type {cls._tag!r}", pointer="/type")
         own = {f.name: f for f in fields(cls) if f.init and f.name not in cls._not_in_json}  # type: ignore[arg-type]  # a dataclass, by use
-        for name in kvs:
+        for name, value in kvs.items():
             if name not in own:
-                raise InvalidShapeError(f"{cls.__name__} has no field {name!r}", pointer=f"/{name}")
+                raise InvalidShapeError(f"{cls.__name__} has no field {name!r:.80}", pointer=f"/{name}")
+            if value is None:  # which dataclasses-json lets into any field
+                own[name].metadata["dataclasses_json"]["decoder"](None)
         for name, f in own.items():
             if name not in kvs and f.default is MISSING and f.default_factory is MISSING:
                 raise MissingFieldError(f"{cls.__name__} needs {name!r}", pointer=f"/{name}")
@@ -143,7 +145,7 @@ def _codec(hint: Any) -> tuple[Encoder, Decoder]:
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return str, _enum_decoder(hint)
     if isinstance(hint, type) and issubclass(hint, Model):
-        return lambda value: value.to_dict(), lambda value: hint.from_dict(value)
+        return lambda value: value.to_dict(), hint.from_dict
     if origin in (dict, Mapping):
         return copy_json, lambda value: copy_json(_expect(value, Mapping, "an object"))
     return copy_json, copy_json

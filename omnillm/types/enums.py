@@ -57,9 +57,8 @@ class EndpointProtocol(StrEnum):
             return cls(name)
         except ValueError:
             accepted = ", ".join(_SPELLINGS)
-            raise ConfigurationError(
-                f"protocol: {str(text)[:80]!r} is none of {accepted}, each also with _compat", field="protocol"
-            ) from None
+            what = f"{str(text)[:80]!r} is none of {accepted}, each also with _compat, nor bedrock_converse"
+            raise ConfigurationError(f"protocol: {what}", field="protocol") from None
 
 
 _SPELLINGS = {

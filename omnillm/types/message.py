@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ConfigurationError
 from ._model import Model
@@ -34,16 +34,27 @@ class Message(Model):
     raw_message: RawMessage | None = field(default=None, kw_only=True, compare=False)
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
+    if TYPE_CHECKING:  # what is taken is wider than what is held
+
+        def __init__(
+            self,
+            role: MessageRole | str,
+            parts: str | MessagePart | Iterable[MessagePart | str],
+            *,
+            raw_message: RawMessage | None = None,
+            vendor_extensions: dict[str, Any] = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         if type(self.role) is not MessageRole:
             object.__setattr__(self, "role", _role(self.role))
-        if type(self.parts) is not tuple:
+        if type(self.parts) is not tuple or not _EXACT_PARTS.issuperset(map(type, self.parts)):
             object.__setattr__(self, "parts", _parts(self.parts))
 
     @classmethod
     def text(cls, role: MessageRole | str, text: str) -> Message:
         """Make a message of one text."""
-        return cls(MessageRole(role), (TextPart(text),))
+        return cls(_role(role), (TextPart(text),))
 
     @classmethod
     def user(cls, text: str) -> Message:
@@ -65,7 +76,10 @@ class Message(Model):
         return plain_text(self.parts)
 
 
-def _role(value: object) -> MessageRole:
+_EXACT_PARTS = frozenset(PART_TYPES)
+
+
+def _role(value: Any) -> MessageRole:
     try:
         return MessageRole(value)
     except ValueError:
@@ -74,13 +88,10 @@ def _role(value: object) -> MessageRole:
 
 
 def _parts(value: Any) -> tuple[MessagePart, ...]:
-    if isinstance(value, str):
-        return (TextPart(value),)
-    if isinstance(value, PART_TYPES):
-        return (value,)
-    if not isinstance(value, Iterable):
-        raise ConfigurationError(f"parts: expected a text or message parts, got {type(value).__name__}", field="parts")
-    parts = tuple(TextPart(part) if isinstance(part, str) else part for part in value)
+    given: Any = (value,) if isinstance(value, (str, *PART_TYPES)) else value
+    if isinstance(given, Mapping | bytes) or not isinstance(given, Iterable):
+        raise ConfigurationError(f"parts: expected a text or message parts, got {type(given).__name__}", field="parts")
+    parts = tuple(TextPart(part) if isinstance(part, str) else part for part in given)
     for part in parts:
         if not isinstance(part, PART_TYPES):
             raise ConfigurationError(f"parts: {type(part).__name__} is no message part", field="parts")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 from .. import _json
-from ..errors import InvalidJsonError, InvalidShapeError
+from ..errors import ConfigurationError, InvalidJsonError, InvalidShapeError
 from ._model import Decoder, Encoder, Json, Model, copy_json, tagged
 from .enums import ProviderProtocol
 
@@ -35,6 +35,10 @@ class TextPart(Model):
     text: str
     annotations: tuple[Annotation, ...] = ()
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise ConfigurationError(f"text: expected a string, got {type(self.text).__name__}", field="text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +117,7 @@ class ToolCallPart(Model):
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     @classmethod
-    def from_text(
-        cls, call_id: str, name: str, text: str, *, vendor_extensions: dict[str, Any] | None = None
-    ) -> ToolCallPart:
+    def from_text(cls, call_id: str, name: str, text: str, *, vendor_extensions: dict[str, Any] | None = None) -> ToolCallPart:
         """Read the arguments from the text that a model wrote: never an exception, never a repair."""
         try:
             arguments = _json.loads(text) if text else {}
@@ -158,8 +160,8 @@ class ToolOutput:
                 return value
             if isinstance(value, list):
                 return tuple(decode_part(part) for part in value)
-            if isinstance(value, Mapping) and value.get("type") == "json":
-                return copy_json(value.get("value"))
+            if isinstance(value, Mapping) and value.keys() == {"type", "value"} and value["type"] == "json":
+                return copy_json(value["value"])
             raise InvalidShapeError("expected a text, an array of parts or a json part")
 
         return encode, decode
@@ -179,10 +181,12 @@ class ToolResultPart(Model):
 
     def __post_init__(self) -> None:
         output = self.output
-        if isinstance(output, Model):
+        if isinstance(output, PART_TYPES):
             object.__setattr__(self, "output", (output,))
-        elif isinstance(output, list) and output and all(isinstance(part, Model) for part in output):
-            object.__setattr__(self, "output", tuple(output))
+        elif isinstance(output, list | tuple) and output:
+            kind = tuple if all(isinstance(part, PART_TYPES) for part in output) else list
+            if type(output) is not kind:
+                object.__setattr__(self, "output", kind(output))
 
     def text(self) -> str:
         """Give the output as text: its text parts joined, a JSON value written out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _json
 from ..errors import ConfigurationError, InvalidJsonError
@@ -53,6 +53,21 @@ class GenerationConfig(Model):
         stops: Any = self.stop_sequences
         if type(stops) is not tuple:
             object.__setattr__(self, "stop_sequences", (stops,) if isinstance(stops, str) else tuple(stops or ()))
+        for name, (kind, what) in _SETTINGS.items():
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+                raise ConfigurationError(f"{name}: expected {what}, got {type(value).__name__}", field=name)
+
+
+_SETTINGS: dict[str, tuple[Any, str]] = {
+    "max_output_tokens": (int, "an integer"),
+    "temperature": ((int, float), "a number"),
+    "top_p": ((int, float), "a number"),
+    "top_k": ((int, float), "a number"),  # Gemini's is a number of any kind
+    "presence_penalty": ((int, float), "a number"),
+    "frequency_penalty": ((int, float), "a number"),
+    "seed": (int, "an integer"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +89,30 @@ class LlmRequest(Model):
     metadata: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
+    if TYPE_CHECKING:  # what is taken is wider than what is held
+
+        def __init__(
+            self,
+            model: str,
+            input: str | RequestItem | Iterable[RequestItem] = (),
+            *,
+            instructions: str | None = None,
+            messages: Iterable[Message] = (),
+            capabilities: CapabilitySet = ...,
+            generation: GenerationConfig = ...,
+            stream: bool | None = None,
+            metadata: Mapping[str, Any] = ...,
+            vendor_extensions: dict[str, Any] = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
-        if not isinstance(self.model, str):
-            raise ConfigurationError(f"model: expected a string, got {type(self.model).__name__}", field="model")
-        if type(self.input) is not tuple:
-            object.__setattr__(self, "input", _items(self.input, "input"))
-        if type(self.messages) is not tuple:
-            object.__setattr__(self, "messages", _items(self.messages, "messages"))
+        for name, value in (("model", self.model), ("instructions", self.instructions or "")):
+            if not isinstance(value, str):
+                raise ConfigurationError(f"{name}: expected a string, got {type(value).__name__}", field=name)
+        if type(self.input) is not tuple or not _EXACT_ITEMS.issuperset(map(type, self.input)):
+            object.__setattr__(self, "input", _items(self.input, "input", ITEM_TYPES))
+        if type(self.messages) is not tuple or not _EXACT_MESSAGES.issuperset(map(type, self.messages)):
+            object.__setattr__(self, "messages", _items(self.messages, "messages", (Message,)))
         if self.input and self.messages and self.input != self.messages:
             raise ConfigurationError("messages: given beside a different input; give one of the two", field="messages")
 
@@ -127,18 +159,26 @@ class LlmRequest(Model):
         return self.estimated_prompt_tokens() + (DEFAULT_OUTPUT_TOKENS if cap is None else cap)
 
 
-def _items(value: Any, name: str) -> tuple[Any, ...]:
+_EXACT_ITEMS = frozenset(ITEM_TYPES)
+_EXACT_MESSAGES = frozenset((Message,))
+
+
+def _items(value: Any, name: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
     if isinstance(value, str):
         return (Message.user(value),)
-    if isinstance(value, ITEM_TYPES):
+    if isinstance(value, kinds):
         return (value,)
     if value is None or isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
         raise ConfigurationError(f"{name}: expected a text or items, got {type(value).__name__}", field=name)
     items = tuple(value)
     for item in items:
-        if not isinstance(item, ITEM_TYPES):
-            raise ConfigurationError(f"{name}: {type(item).__name__} is no request item", field=name)
+        if not isinstance(item, kinds):
+            raise ConfigurationError(f"{name}: {type(item).__name__} is none of {_names(kinds)}", field=name)
     return items
+
+
+def _names(kinds: tuple[type, ...]) -> str:
+    return ", ".join(kind.__name__ for kind in kinds)
 
 
 def _as_message(item: ToolCallPart | ToolResultPart | ReasoningPart | VendorPart) -> Message:
@@ -177,9 +217,9 @@ def _weight(part: object) -> tuple[int, int]:
     if isinstance(part, AudioPart):
         return _utf8(part.transcript or ""), AUDIO_TOKENS
     if isinstance(part, FilePart):
-        return (len(part.data) * 3 // 4, 0) if _is_text_file(part) else (0, FILE_TOKENS)
+        return (0, FILE_TOKENS) if part.data is None or not _is_text(part) else (len(part.data) * 3 // 4, 0)
     return (_json_size(part.payload), 0) if isinstance(part, VendorPart) else (0, 0)
 
 
-def _is_text_file(part: FilePart) -> bool:
-    return part.data is not None and (part.media_type or "").startswith("text/")
+def _is_text(part: FilePart) -> bool:
+    return (part.media_type or "").startswith("text/")

@@ -98,7 +98,9 @@ class LlmResponse(Model):
     def as_input(self) -> tuple[RequestItem, ...]:
         """Give the items to append to the next request's input so that calls, signatures and encrypted state survive the turn."""
         return tuple(
-            item if not isinstance(item, Message) or item.role is MessageRole.ASSISTANT else Message(MessageRole.ASSISTANT, item.parts)
+            item
+            if not isinstance(item, Message) or item.role is MessageRole.ASSISTANT
+            else Message(MessageRole.ASSISTANT, item.parts)
             for item in self.output
         )
 

@@ -4,12 +4,14 @@ Purpose: every codec reads an object through ``Fields`` and writes one through `
 Contract: a field is taken once; what nobody took is ``rest()`` and rides in ``vendor_extensions`` under the wire's name, explicit
 nulls and values equal to what emission would leave out included, so that emission gives the same object back. A field of another
 JSON type than the format's is an ``InvalidShapeError`` with its pointer, never another exception.
-Rules: canonical values win over kept ones of the same name, the caller's own extensions win over both.
+Rules: canonical values win over kept ones of the same name, the caller's own extensions win over both. How a wire spelled what a
+canonical value holds (an old name, an explicit default) is kept under ``SPELLING``: it is never written and never a loss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from .. import _json
@@ -18,6 +20,9 @@ from ..types.enums import WireFormat
 from ..types.report import Loss
 
 WIRE_NAMES = frozenset(wire.value for wire in WireFormat)
+
+SPELLING = "@spelling"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 # Names that two wires share with one meaning: a value read from one is written to the other.
 _CHAT_AND_RESPONSES = frozenset(
@@ -61,7 +66,45 @@ def _kind(value: Any) -> str:
         return "a boolean"
     if isinstance(value, int | float):
         return "a number"
-    return {str: "a string", list: "an array", dict: "an object"}.get(type(value), type(value).__name__)
+    names: dict[type, str] = {str: "a string", list: "an array", dict: "an object"}
+    return names.get(type(value), type(value).__name__)
+
+
+def kept(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
+    """Give what was kept of a wire in a value's ``vendor_extensions``; empty where there is nothing."""
+    found = extensions.get(wire.value) if extensions else None
+    return found if isinstance(found, Mapping) else _NOTHING
+
+
+def spelling(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
+    """Give how a wire spelled what the value holds; empty where it did so in its usual way."""
+    found = kept(extensions, wire).get(SPELLING)
+    return found if isinstance(found, Mapping) else _NOTHING
+
+
+def is_hollow(value: Any) -> bool:
+    """Tell whether a kept value says nothing that a wire without the field would not say too."""
+    if isinstance(value, Mapping):
+        return all(name == SPELLING or is_hollow(item) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(is_hollow, value))
+    return value is None or value == ""
+
+
+def names_in(value: Any) -> str:
+    """List the names of the fields in a value, at any depth and each once: what a loss says of a value lost whole."""
+    names: dict[str, None] = {}
+    level = [value]
+    while level:
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, Mapping):
+                names |= dict.fromkeys(map(str, item))
+                below.extend(item.values())
+            elif isinstance(item, list | tuple):
+                below.extend(item)
+        level = below
+    return ", ".join(names)
 
 
 class Fields:
@@ -100,6 +143,13 @@ class Fields:
     def keep(self, name: str, value: Any) -> None:
         """Put a value back among the rest."""
         self._rest[name] = value
+
+    def spell(self, name: str, as_: Any) -> None:
+        """Note how the wire spelled what the canonical field of that name holds."""
+        noted = self._rest.get(SPELLING)
+        if not isinstance(noted, dict):
+            noted = self._rest[SPELLING] = {}
+        noted[name] = as_
 
     def rest(self) -> dict[str, Any]:
         """Give what nobody took."""
@@ -237,17 +287,18 @@ class Emission:
                 out[name] = value
             elif name == mine:
                 if isinstance(value, Mapping):
-                    for key, kept in value.items():
-                        out.setdefault(key, kept)
+                    for key, found in value.items():
+                        if key != SPELLING:
+                            out.setdefault(key, found)
             elif isinstance(value, Mapping):
                 self._cross(out, name, value, pointer)
         return out
 
-    def _cross(self, out: dict[str, Any], source: str, kept: Mapping[str, Any], pointer: str) -> None:
+    def _cross(self, out: dict[str, Any], source: str, foreign: Mapping[str, Any], pointer: str) -> None:
         shared = _SHARED.get((source, self.wire.value), frozenset())
-        for key, value in kept.items():
+        for key, value in foreign.items():
             if key in shared:
                 out.setdefault(key, value)
-            elif value is not None:
+            elif key != SPELLING and not is_hollow(value):
                 at = f"{pointer}/vendor_extensions/{source}/{escape(key)}"
                 self.lose(at, f"{key} is known to {source} only; {self.wire.value} has no such field")

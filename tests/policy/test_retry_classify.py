@@ -96,7 +96,7 @@ TABLE: list[tuple[BaseException, Disposition]] = [
 
 def _name(row: object) -> str | None:
     if isinstance(row, Disposition):
-        return "-".join((row.retry, row.key.kind, row.charge))
+        return f"{row.retry}-{row.key.kind}-{row.charge}"
     parts = (getattr(row, name, None) for name in ("status", "phase", "sent"))
     return "-".join((type(row).__name__, *(str(part) for part in parts if part is not None)))
 

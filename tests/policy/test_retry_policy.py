@@ -88,7 +88,9 @@ def test_the_ceiling_doubles_up_to_the_cap(attempt: int, ceiling: float) -> None
     hint=st.none() | st.floats(0, 1e6),
     seed=st.integers(),
 )
-def test_a_wait_lies_between_the_hint_and_the_ceiling(base: float, cap: float, attempt: int, hint: float | None, seed: int) -> None:
+def test_a_wait_lies_between_the_hint_and_the_ceiling(
+    base: float, cap: float, attempt: int, hint: float | None, seed: int
+) -> None:
     """Whatever the policy, a wait is finite, at least the server's and at most the cap where the server asks for less."""
     waited = RetryPolicy(base=base, cap=cap).backoff(attempt, random.Random(seed), hint=hint)
     assert math.isfinite(waited)

@@ -161,11 +161,10 @@ def test_arguments_are_an_object() -> None:
     assert calls(ask("call odd", tools=(ToolDefinition("odd", {"type": "string"}),))) == [("odd", {})]
 
 
-def test_refusal_by_protocol() -> None:
-    """A refusal is a part of its own in Chat, and a stop reason at Anthropic."""
-    chat, claude = ask("Refuse this"), ask("refuse", voice=CLAUDE)
-    assert (chat.refusal, chat.text, chat.finish_reason) == (REFUSAL, "", FinishReason.STOP)
-    assert (claude.text, claude.finish_reason, claude.raw_finish_reason) == (REFUSAL, FinishReason.CONTENT_FILTER, "refusal")
+def test_refusal() -> None:
+    """A text that starts with the word is refused, whatever tools are there."""
+    response = ask(" Refuse to call weather", tools=TOOLS)
+    assert (response.refusal, response.text, response.finish_reason) == (REFUSAL, "", FinishReason.STOP)
 
 
 def test_structured_output() -> None:

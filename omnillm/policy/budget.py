@@ -1,0 +1,205 @@
+"""Budgets: money is reserved before a call, and settled by what the call cost.
+
+Purpose: the accounts of every budget, by scope and calendar window; and the one-budget façade for use alone.
+Contract: money is an integer number of pico-dollars. The caller holds the lock and commits the changes it is handed.
+Rules:
+- ``spent + reserved <= limit`` whenever something is admitted; a call that costs nothing is always admitted.
+- What a call cost beyond its reservation is counted all the same: late results may overshoot, nothing is hidden.
+- A day or a month begins on the wall clock of its time zone and never steps back; a call counts where it settles.
+- A call without a tenant belongs to the tenant without a name.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .ledger import Change
+from .limits import PICO, Budget, BudgetScope, BudgetWindow, check_count, pico_usd, zone
+
+__all__ = ["PICO", "Account", "Book", "BudgetRefusal", "BudgetStatus", "BudgetTracker", "period_end"]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRefusal:
+    """Say which budget has no room, and how much it lacks (pico-dollars); ``resets_at`` is Unix seconds."""
+
+    scope: BudgetScope
+    limit: int
+    used: int
+    reserved: int
+    needed: int
+    resets_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """Tell how one budget stands (pico-dollars), for one tenant, key or model where its scope is that."""
+
+    scope: BudgetScope
+    subject: str | None
+    window: BudgetWindow
+    limit: int
+    used: int
+    reserved: int
+    resets_at: float | None = None
+
+
+class _Sums(NamedTuple):
+    spent: int
+    reserved: int
+    resets_at: float
+
+
+def period_end(window: BudgetWindow, where: dt.tzinfo, wall: float) -> float:
+    """Give when the calendar window that holds this moment ends (Unix seconds); never, for ``total``."""
+    if window == "total":
+        return math.inf
+    today = dt.datetime.fromtimestamp(wall, where).date()
+    first = today + dt.timedelta(days=1)
+    if window == "month":
+        first = (today.replace(day=1) + dt.timedelta(days=32)).replace(day=1)
+    return dt.datetime.combine(first, dt.time(), where).timestamp()
+
+
+class Account:
+    """One budget of one subject: what was spent, and what calls in flight have reserved."""
+
+    __slots__ = ("_sums", "_zone", "budget", "limit", "subject")
+
+    def __init__(self, budget: Budget, subject: str | None, wall: float) -> None:
+        self.budget = budget
+        self.subject = subject
+        self.limit = budget.limit_pico
+        self._zone = zone(budget.timezone)
+        self._sums = _Sums(0, 0, period_end(budget.window, self._zone, wall))
+
+    def roll(self, wall: float) -> None:
+        """Begin the next day or month where this one is over; what is reserved stays reserved."""
+        _, reserved, resets_at = self._sums
+        if wall >= resets_at:
+            self._sums = _Sums(0, reserved, period_end(self.budget.window, self._zone, wall))
+
+    def allows(self, charge: int) -> bool:
+        """Tell whether that much may be reserved."""
+        return charge == 0 or self._sums.spent + self._sums.reserved + charge <= self.limit
+
+    def reserving(self, charge: int) -> Change:
+        """Plan to reserve."""
+        spent, reserved, resets_at = self._sums
+        return (setattr, (self, "_sums", _Sums(spent, reserved + charge, resets_at)))
+
+    def settling(self, charge: int, actual: int) -> Change:
+        """Plan to spend what the call cost in place of what it had reserved."""
+        spent, reserved, resets_at = self._sums
+        return (setattr, (self, "_sums", _Sums(spent + actual, reserved - charge, resets_at)))
+
+    def refusal(self, charge: int) -> BudgetRefusal:
+        """Say why that much is not to be had."""
+        spent, reserved, _ = self._sums
+        return BudgetRefusal(self.budget.scope, self.limit, spent, reserved, charge, self.resets_at)
+
+    def status(self) -> BudgetStatus:
+        """Tell how it stands."""
+        spent, reserved, _ = self._sums
+        return BudgetStatus(self.budget.scope, self.subject, self.budget.window, self.limit, spent, reserved, self.resets_at)
+
+    @property
+    def resets_at(self) -> float | None:
+        """Give when the next day or month begins (Unix seconds)."""
+        return None if math.isinf(self._sums.resets_at) else self._sums.resets_at
+
+
+class Book:
+    """Keep the accounts of all budgets, and find those that a call must fit."""
+
+    __slots__ = ("_accounts", "_by_key", "_shared", "has_calendar", "has_key_budgets", "spent")
+
+    def __init__(self, budgets: Sequence[Budget], wall: float) -> None:
+        self.spent = 0
+        self._by_key = [(place, budget) for place, budget in enumerate(budgets) if budget.scope == "key"]
+        self._shared = [(place, budget) for place, budget in enumerate(budgets) if budget.scope != "key"]
+        self.has_key_budgets = bool(self._by_key)
+        self.has_calendar = any(budget.window != "total" for budget in budgets)
+        self._accounts: dict[tuple[int, str | None, str | None], Account] = {}
+        for place, budget in self._shared:
+            if budget.scope == "gateway":
+                self._accounts[place, None, None] = Account(budget, None, wall)
+
+    def shared(self, *, tenant: str | None, model: str, wall: float) -> list[Account]:
+        """Find the accounts a call must fit whatever key it gets."""
+        subjects = {"gateway": None, "tenant": tenant, "model": model}
+        return [self._account(place, budget, (None, subjects[budget.scope]), wall) for place, budget in self._shared]
+
+    def of_key(self, pool: str, label: str, wall: float) -> list[Account]:
+        """Find the accounts a call must fit with that key."""
+        return [self._account(place, budget, (pool, label), wall) for place, budget in self._by_key]
+
+    def spending(self, actual: int) -> Change:
+        """Plan to count what was spent in all, whatever budgets there are."""
+        return (setattr, (self, "spent", self.spent + actual))
+
+    def statuses(self, wall: float) -> Iterator[BudgetStatus]:
+        """Tell how every account stands that was ever used."""
+        for account in self._accounts.values():
+            account.roll(wall)
+            yield account.status()
+
+    def _account(self, place: int, budget: Budget, subject: tuple[str | None, str | None], wall: float) -> Account:
+        account = self._accounts.get((place, *subject))
+        if account is None:
+            account = self._accounts[place, *subject] = Account(budget, subject[1], wall)
+        if self.has_calendar:
+            account.roll(wall)
+        return account
+
+
+def first_refusal(accounts: Iterable[Account], charge: int) -> BudgetRefusal | None:
+    """Give the refusal of the first account without room for the charge."""
+    return next((account.refusal(charge) for account in accounts if not account.allows(charge)), None)
+
+
+class BudgetTracker:
+    """Track one budget by amounts, for use alone and from any thread; a gateway settles by reservation, never by amounts.
+
+    What is reserved counts as used until it is settled: ``used_usd() + remaining_usd()`` is the limit unless it is overshot.
+    """
+
+    __slots__ = ("_limit", "_lock", "_used")
+
+    def __init__(self, limit_usd: float) -> None:
+        self._limit = pico_usd(limit_usd, "limit_usd")
+        self._lock = threading.Lock()
+        self._used = 0
+
+    def try_reserve(self, pico: int) -> bool:
+        """Reserve that many pico-dollars if the limit has room for them; nothing always fits."""
+        check_count(pico, "pico", least=0)
+        with self._lock:  # Critical section: one comparison, one store
+            if pico and self._used + pico > self._limit:
+                return False
+            self._used += pico
+            return True
+
+    def settle(self, estimated: int, actual: int) -> None:
+        """Spend the actual pico-dollars in place of the estimated ones that were reserved."""
+        check_count(estimated, "estimated", least=0)
+        check_count(actual, "actual", least=0)
+        with self._lock:  # Critical section: one store
+            self._used = max(0, self._used - estimated + actual)
+
+    def used_usd(self) -> float:
+        """Give what is spent and reserved (USD)."""
+        return self._used / PICO
+
+    def limit_usd(self) -> float:
+        """Give the limit (USD)."""
+        return self._limit / PICO
+
+    def remaining_usd(self) -> float:
+        """Give what may still be reserved (USD), never below zero."""
+        return max(0, self._limit - self._used) / PICO

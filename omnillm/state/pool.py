@@ -1,0 +1,211 @@
+"""The key pool: what the gateway talks to; it takes keys from a store and waits for them where it may.
+
+Purpose: turn the store's refusals into errors, or into waiting, first come first served.
+Contract: knows labels, never secrets. Whoever leaves ``acquire`` without a lease, by whatever exception, leaves the queue.
+Rules:
+- Only the first in the queue asks the store; nobody overtakes who waits. What waiting cannot help is refused at once.
+- A waiter wakes when something is settled, on ``close``, on its token's ``cancel``, and every 50 ms for what makes no sound: a
+  lease that was dropped, time that passed, another process.
+- The queue holds its waiters weakly: one that was interrupted even while it was leaving is gone with its frame.
+- No lock here: the queue is a dictionary under atomic operations, and a bell rings without one, so that a signal handler, a
+  finaliser or a cancel callback may settle and ring.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from functools import partial
+from queue import Empty, SimpleQueue
+
+from .._cancel import CancellationToken
+from .._clock import SYSTEM_CLOCK, Clock, Deadline
+from ..errors import AdmissionError, BudgetExceededError, ClosedError, DeadlineExceededError, NoAvailableKeyError, NoKeyReason
+from ..policy.limits import PICO
+from . import Ask, BudgetRefusal, KeyLease, Refusal, Settlement, StateStore
+
+POLL_S = 0.05
+
+_REASONS: dict[NoKeyReason, str] = {
+    "window": "the keys have used up their windows",
+    "cooling": "the keys are cooling down",
+    "breaker": "the keys failed too often and rest",
+    "dead": "the keys are retired or set aside",
+    "too_large": "the request is larger than the limits of the keys",
+    "no_key": "there is no key left to try",
+}
+
+
+class Bell(threading.Event):
+    """Wake one waiter; unlike ``Event.set``, ``SimpleQueue.put`` is safe in finalisers and signal handlers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rings: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        """Ring."""
+        self.rings.put(None)
+
+    def is_set(self) -> bool:
+        """Tell whether it rang since it was cleared."""
+        return not self.rings.empty()
+
+    def clear(self) -> None:
+        """Forget that it rang."""
+        while not self.rings.empty():
+            self.rings.get_nowait()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it rings or the time is over; give whether it rang."""
+        try:
+            self.rings.get(timeout=timeout)
+        except Empty:
+            return False
+        self.rings.put(None)  # an event stays set
+        return True
+
+
+class KeyPool:
+    """Take keys from one pool of a store, waiting up to ``acquire_timeout`` seconds where none is free."""
+
+    def __init__(self, store: StateStore, name: str, *, clock: Clock = SYSTEM_CLOCK, acquire_timeout: float = 0.0) -> None:
+        self.name = name
+        self._store = store
+        self._clock = clock
+        self._acquire_timeout = acquire_timeout
+        self._closed = False
+        self._tickets = itertools.count()
+        self._waiting: dict[int, weakref.ref[Bell]] = {}
+
+    def acquire(self, ask: Ask, *, deadline: Deadline | None = None, cancel: CancellationToken | None = None) -> KeyLease:
+        """Take a key for the call; the lease must be given to ``settle`` or ``release``, or be dropped.
+
+        Raises ``NoAvailableKeyError``, ``BudgetExceededError``, ``CallCancelledError``, ``DeadlineExceededError`` with the phase
+        ``admission``, and ``ClosedError``.
+        """
+        self._check(deadline, cancel)
+        if self._waiting and self._first() is not None:
+            refusal = self._store.peek(ask)
+            if refusal is not None and refusal.is_final:
+                raise self._error(refusal)
+        else:
+            outcome = self._store.admit(ask)
+            if isinstance(outcome, KeyLease):
+                return outcome
+            if outcome.is_final or self._acquire_timeout <= 0:
+                raise self._error(outcome)
+        return self._wait(ask, deadline, cancel)
+
+    def settle(self, lease: KeyLease, settlement: Settlement) -> bool:
+        """Settle the call by what it used; true the first time only."""
+        settled = self._store.settle(lease.reservation.id, settlement)
+        self._ring()
+        return settled
+
+    def release(self, lease: KeyLease) -> bool:
+        """Give back everything the lease holds: nothing was sent; true the first time only."""
+        released = self._store.release(lease.reservation.id)
+        self._ring()
+        return released
+
+    def close(self) -> None:
+        """End every waiting ``acquire`` with ``ClosedError``, and refuse those to come; what is held may still be settled."""
+        self._closed = True
+        for ticket in list(self._waiting):
+            self._ring_at(ticket)
+
+    def after_fork(self) -> None:
+        """Forget the waiters of the parent's threads, which do not exist in the child."""
+        self._waiting = {}
+
+    # --- waiting --------------------------------------------------------------------------------------------------------------
+
+    def _wait(self, ask: Ask, deadline: Deadline | None, cancel: CancellationToken | None) -> KeyLease:
+        bell, ticket, handle = Bell(), next(self._tickets), None
+        patience = Deadline.after(self._acquire_timeout, self._clock)
+        try:
+            self._waiting[ticket] = weakref.ref(bell)
+            if cancel is not None:
+                handle = cancel.subscribe(partial(bell.rings.put, None))  # holds what rings, not the bell
+            while True:
+                bell.clear()
+                self._check(deadline, cancel)
+                over = patience.expired
+                outcome = self._store.admit(ask) if self._first() is bell else self._overtaken(ask, over=over)
+                if isinstance(outcome, KeyLease):
+                    return outcome
+                if over or outcome.is_final:
+                    raise self._error(outcome)
+                naps = (
+                    POLL_S,
+                    outcome.retry_after or POLL_S,
+                    patience.remaining(),
+                    POLL_S if deadline is None else deadline.remaining(),
+                )
+                self._clock.wait(bell, min(naps))
+        finally:
+            self._waiting.pop(ticket, None)
+            if cancel is not None and handle is not None:
+                cancel.unsubscribe(handle)
+            self._ring()
+
+    def _overtaken(self, ask: Ask, *, over: bool) -> Refusal:
+        """Give the refusal of a waiter whose turn it is not: what the store would say, once its patience is over."""
+        refusal = self._store.peek(ask) if over else None
+        return refusal or Refusal("window", POLL_S)
+
+    def _first(self) -> Bell | None:
+        """Give the bell of the first who still waits."""
+        for ticket in list(self._waiting):
+            waiter = self._waiting.get(ticket)
+            bell = None if waiter is None else waiter()
+            if bell is not None:
+                return bell
+            self._waiting.pop(ticket, None)
+        return None
+
+    def _ring(self) -> None:
+        """Wake the first who waits."""
+        if self._waiting and (bell := self._first()) is not None:
+            bell.set()
+
+    def _ring_at(self, ticket: int) -> None:
+        waiter = self._waiting.get(ticket)
+        bell = None if waiter is None else waiter()
+        if bell is not None:
+            bell.set()
+
+    # --- refusing -------------------------------------------------------------------------------------------------------------
+
+    def _check(self, deadline: Deadline | None, cancel: CancellationToken | None) -> None:
+        if self._closed:
+            raise ClosedError("the gateway is closed")
+        if cancel is not None:
+            cancel.raise_if_cancelled()
+        if deadline is not None and deadline.expired:
+            raise DeadlineExceededError("the time was over before a key was free", phase="admission")
+
+    def _error(self, refusal: Refusal) -> AdmissionError:
+        if refusal.budget is not None:
+            return _over_budget(refusal.budget, refusal.retry_after)
+        reason = refusal.reason or "no_key"
+        when = "" if refusal.retry_after is None else f"; one is free in {refusal.retry_after:.3f} s"
+        return NoAvailableKeyError(
+            f"no key can take the request: {_REASONS[reason]}{when}", reason=reason, retry_after=refusal.retry_after
+        )
+
+
+def _over_budget(refusal: BudgetRefusal, retry_after: float | None) -> BudgetExceededError:
+    limit, used, reserved, needed = (pico / PICO for pico in (refusal.limit, refusal.used, refusal.reserved, refusal.needed))
+    return BudgetExceededError(
+        f"the {refusal.scope} budget of ${limit:g} has no room for ${needed:g}: ${used:g} is spent and ${reserved:g} reserved",
+        scope=refusal.scope,
+        limit_usd=limit,
+        used_usd=used,
+        reserved_usd=reserved,
+        needed_usd=needed,
+        resets_at=refusal.resets_at,
+        retry_after=retry_after,
+    )

@@ -1,0 +1,6 @@
+"""Bytes to and from an origin, within time and bounds; knows no model, pool, price or wire format."""
+
+from .body import HttpResponse
+from .http import HttpRequest, HttpTransport, Timeouts
+
+__all__ = ["HttpRequest", "HttpResponse", "HttpTransport", "Timeouts"]

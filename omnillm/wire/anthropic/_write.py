@@ -1,0 +1,257 @@
+"""Parts written as content blocks.
+
+Purpose: the one writer of blocks, for requests and responses.
+Contract: every part is written, or lost by name; an empty text is left out, because the API refuses one.
+Rules: a ``VendorPart`` of this wire is written as it stands, never copied; nothing given is changed. What only its provider can
+verify (a signature, an encrypted state, the index of a citation) is never made up and never sent elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ... import _json
+from ...errors import InvalidJsonError
+from ...types.parts import (
+    AudioPart,
+    FilePart,
+    ImageBase64Part,
+    ImageUrlPart,
+    JsonPart,
+    MessagePart,
+    ReasoningPart,
+    RefusalPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    VendorPart,
+)
+from .._fields import Emission, names_in
+from ._citations import write_citation
+from ._own import PROTOCOL, spelled
+from ._read import decode_text
+
+Block = dict[str, Any]
+
+_NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")  # Messages API reference: tool_use.id matches ^[a-zA-Z0-9_-]+$
+_IMAGE_MAGIC = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGO": "image/gif", "UklGR": "image/webp"}
+
+
+class BlockWriter:
+    """Write the parts of one request, in order: calls and results without an id are paired by their position."""
+
+    def __init__(self, emission: Emission) -> None:
+        self._emission = emission
+        self._calls = 0
+        self._results = 0
+
+    def write(self, part: MessagePart, pointer: str) -> Block | None:
+        """Write a part; ``None`` where nothing of it can be written."""
+        block: Block | None = getattr(self, f"_{part._tag}")(part, pointer)
+        return block
+
+    def _lay(self, block: Block, part: Any, pointer: str) -> Block:
+        return self._emission.lay(block, part.vendor_extensions, pointer)
+
+    def _text(self, part: TextPart, pointer: str) -> Block | None:
+        if not part.text:
+            return None
+        block: Block = {"type": "text", "text": part.text}
+        if part.annotations:
+            citations = [written for written in map(write_citation, part.annotations) if written is not None]
+            if citations:
+                block["citations"] = citations
+            if len(citations) < len(part.annotations):
+                self._emission.lose(f"{pointer}/annotations", "a citation of another provider has no form here")
+        return self._lay(block, part, pointer)
+
+    def _refusal(self, part: RefusalPart, pointer: str) -> Block | None:
+        return self._lay({"type": "text", "text": part.text}, part, pointer) if part.text else None
+
+    def _json(self, part: JsonPart, pointer: str) -> Block | None:
+        return self._lay({"type": "text", "text": _json.dumps(part.value)}, part, pointer)
+
+    def _audio(self, part: AudioPart, pointer: str) -> Block | None:
+        if part.transcript:
+            self._emission.lose(f"{pointer}/data", "the format takes no sound (audio); its transcript is sent")
+            return self._lay({"type": "text", "text": part.transcript}, part, pointer)
+        self._emission.lose(f"{pointer}/data", "the format takes no sound (audio, input_audio)")
+        return None
+
+    def _image_url(self, part: ImageUrlPart, pointer: str) -> Block | None:
+        return self._image({"type": "url", "url": part.url}, part, pointer)
+
+    def _image_base64(self, part: ImageBase64Part, pointer: str) -> Block | None:
+        return self._image(_image_source(part.data, part.media_type), part, pointer)
+
+    def _image(self, source: Block, part: ImageUrlPart | ImageBase64Part, pointer: str) -> Block:
+        if part.detail is not None:
+            self._emission.lose(f"{pointer}/detail", "an image has no detail setting here")
+        return self._lay({"type": "image", "source": source}, part, pointer)
+
+    def _file(self, part: FilePart, pointer: str) -> Block | None:
+        source = self._file_source(part, pointer)
+        if source is None:
+            return None
+        media_type = part.media_type or ""
+        is_image = media_type.startswith("image/") or spelled(part.vendor_extensions, "type") == "image"
+        block: Block = {"type": "image" if is_image else "document", "source": source}
+        if part.filename is not None:
+            if is_image:
+                self._emission.lose(f"{pointer}/filename", "an image has no name here")
+            else:
+                block["title"] = part.filename
+        return self._lay(block, part, pointer)
+
+    def _file_source(self, part: FilePart, pointer: str) -> Block | None:
+        """Give the source that the file's first way of being there makes, the others being lost."""
+        if part.data is not None:
+            self._lose_fields(part, pointer, ("url", "file_id"))
+            return self._data_source(part, part.data, pointer)
+        if part.url is not None:
+            self._lose_fields(part, pointer, ("file_id", "media_type"))
+            return {"type": "url", "url": part.url}
+        if part.file_id is not None:
+            self._lose_fields(part, pointer, ("media_type",))
+            return {"type": "file", "file_id": part.file_id}
+        self._emission.lose(pointer, "a file without data, url and file_id is none")
+        return None
+
+    def _data_source(self, part: FilePart, data: str, pointer: str) -> Block | None:
+        media_type = part.media_type or "application/pdf"
+        if media_type.startswith("image/"):
+            return _image_source(data, media_type)
+        if media_type == "application/pdf":
+            return {"type": "base64", "media_type": media_type, "data": data}
+        text = decode_text(data) if media_type.startswith("text/") else None
+        if text is None:
+            self._emission.lose(f"{pointer}/data", "a file is a PDF, a text or an image here; this file_data is none")
+            return None
+        if media_type != "text/plain":
+            self._emission.lose(f"{pointer}/media_type", "every text is text/plain here")
+        return {"type": "text", "media_type": "text/plain", "data": text}
+
+    def _lose_fields(self, part: FilePart, pointer: str, names: tuple[str, ...]) -> None:
+        for name in names:
+            if getattr(part, name) is not None:
+                self._emission.lose(f"{pointer}/{name}", "a document has one source here, and that says no more of it")
+
+    def _tool_call(self, part: ToolCallPart, pointer: str) -> Block | None:
+        if not part.call_id:
+            self._calls += 1
+        given = part.arguments
+        if isinstance(given, str):
+            try:
+                given = _json.loads(given) if given else {}
+            except InvalidJsonError:
+                self._emission.lose(f"{pointer}/arguments", "the input of a tool is JSON here; this text is not")
+                given = {}
+        call_id = tool_id(part.call_id, self._calls)
+        block: Block = {"type": "tool_use", "id": call_id, "name": part.name, "input": {} if given is None else given}
+        return self._lay(block, part, pointer)
+
+    def _tool_result(self, part: ToolResultPart, pointer: str) -> Block | None:
+        if not part.call_id:
+            self._results += 1
+        block: Block = {"type": "tool_result", "tool_use_id": tool_id(part.call_id, self._results)}
+        content = self._output(part.output, pointer)
+        if content:
+            block["content"] = content
+        if part.is_error or spelled(part.vendor_extensions, "is_error") is not None:
+            block["is_error"] = part.is_error
+        if part.name is not None:
+            self._emission.lose(f"{pointer}/name", "a result names its call by id alone")
+        return self._lay(block, part, pointer)
+
+    def _output(self, output: Any, pointer: str) -> str | list[Block]:
+        if isinstance(output, str):
+            return output
+        if not isinstance(output, tuple):
+            return _json.dumps(output)
+        blocks = (self.write(part, f"{pointer}/output/{i}") for i, part in enumerate(output))
+        return [block for block in blocks if block is not None]
+
+    def _reasoning(self, part: ReasoningPart, pointer: str) -> Block | None:
+        """Write what this provider signed; the API refuses any other thinking."""
+        if _is_ours(part):
+            return self._own_reasoning(part, pointer)
+        if part.text or part.summary or part.signature or part.encrypted_content:
+            self._emission.lose(
+                f"{pointer}/text",
+                "only reasoning that Anthropic signed is taken back: the summary, signature and encrypted_content of any other,"
+                " its thinking, reasoning_content and reasoning_details are not sent",
+            )
+        return None
+
+    def _own_reasoning(self, part: ReasoningPart, pointer: str) -> Block:
+        if part.summary:
+            self._emission.lose(f"{pointer}/summary", "reasoning has no separate summary here")
+        if part.encrypted_content is not None and not part.text and part.signature is None:
+            return self._lay({"type": "redacted_thinking", "data": part.encrypted_content}, part, pointer)
+        if part.encrypted_content is not None:
+            self._emission.lose(f"{pointer}/encrypted_content", "a block is signed or encrypted here, not both")
+        block: Block = {"type": "thinking", "thinking": part.text}
+        if part.signature is not None:
+            block["signature"] = part.signature
+        return self._lay(block, part, pointer)
+
+    def _vendor(self, part: VendorPart, pointer: str) -> Block | None:
+        payload = part.payload
+        if part.protocol is PROTOCOL and isinstance(payload, dict):
+            return payload
+        kind = payload.get("type") if isinstance(payload, Mapping) else None
+        names = names_in(payload)
+        self._emission.lose(
+            f"{pointer}/payload", f"a {kind or 'vendor'} block is known to {part.protocol} only, with its {names}"
+        )
+        return None
+
+
+class AnswerWriter(BlockWriter):
+    """Write the parts of an answer: what a client is shown, not what the API must take back."""
+
+    def __init__(self, emission: Emission) -> None:
+        super().__init__(emission)
+        self.refusals: list[str] = []
+
+    def _refusal(self, part: RefusalPart, pointer: str) -> Block | None:
+        """Leave it to ``stop_details``: a refusal is no text of the answer."""
+        self.refusals.append(part.text)
+        self._lay({}, part, pointer)
+        return None
+
+    def _audio(self, part: AudioPart, pointer: str) -> Block | None:
+        """Leave it out, transcript and all: the text of an answer is what the model wrote."""
+        self._emission.lose(f"{pointer}/data", "the format takes no sound (audio), nor its transcript")
+        return None
+
+    def _reasoning(self, part: ReasoningPart, pointer: str) -> Block | None:
+        if _is_ours(part):
+            return self._own_reasoning(part, pointer)
+        for name in ("signature", "encrypted_content"):
+            if getattr(part, name) is not None:
+                self._emission.lose(f"{pointer}/{name}", "another provider's state means nothing here")
+        text = part.text or "\n\n".join(part.summary)
+        if part.text and part.summary:
+            self._emission.lose(f"{pointer}/summary", "reasoning has no separate summary here")
+        return self._lay({"type": "thinking", "thinking": text, "signature": ""}, part, pointer) if text else None
+
+
+def _is_ours(part: ReasoningPart) -> bool:
+    """Tell whether the state of the reasoning is this provider's, or the caller's own, which is taken for it."""
+    return part.protocol is PROTOCOL or (part.protocol is None and bool(part.signature or part.encrypted_content))
+
+
+def _image_source(data: str, media_type: str | None) -> Block:
+    if media_type is None:
+        media_type = next((kind for magic, kind in _IMAGE_MAGIC.items() if data.startswith(magic)), "image/png")
+    elif media_type == "image/jpg":  # no registered name, though OpenAI takes it
+        media_type = "image/jpeg"
+    return {"type": "base64", "media_type": media_type, "data": data}
+
+
+def tool_id(call_id: str, position: int) -> str:
+    """Give an id that the API takes: the call's own without what it refuses, or that of the nth call, counted from 1."""
+    return _NOT_IN_AN_ID.sub("_", call_id) if call_id else f"call_{position - 1}"

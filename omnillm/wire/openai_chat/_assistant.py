@@ -1,0 +1,243 @@
+"""The assistant's message: reasoning, content, refusal, sound and calls, as parts and back.
+
+Rules: compatible servers say reasoning in ``reasoning_content``, ``reasoning`` (beside ``reasoning_details``) or content parts of
+type ``thinking``; the part's spelling says which. A signature of another provider is of no use here: in a request such reasoning is
+dropped with a loss, in a reply its text is written as ``reasoning_content``. The deprecated ``function_call`` has no id: call and result
+are matched by the function's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ...types.enums import MessageRole
+from ...types.message import Message
+from ...types.parts import (
+    Annotation,
+    AudioPart,
+    JsonPart,
+    MessagePart,
+    ReasoningPart,
+    RefusalPart,
+    TextPart,
+    ToolCallPart,
+    VendorPart,
+)
+from .._fields import Emission, Fields, is_hollow, spelling
+from ._annotations import read_annotations, write_annotations
+from ._content import CHAT, TEXT_ROLE, WIRE, Placed, fill, inner, read_content, text_or_empty, write_content
+
+REASONING_FIELDS = ("reasoning_content", "reasoning")  # the first one that says something is the reasoning
+_CONTENT = TEXT_ROLE | {ReasoningPart}
+
+
+# --- reading ------------------------------------------------------------------------------------------------------------------
+
+
+def read_assistant(fields: Fields, *, reply: bool) -> Message:
+    """Read an assistant's message, but for its role; in a reply calls without an id are given one."""
+    parts = _read_reasoning(fields)
+    content = fields.peek("content")
+    if content is not None and content not in ("", []):  # an empty one says nothing: it stays among the rest
+        parts.extend(_with_annotations(read_content(content, fields.at("content")), fields))
+        fields.take("content")
+    refusal = text_or_empty(fields, "refusal")
+    if refusal:
+        parts.append(RefusalPart(refusal))
+    audio = fields.peek("audio")
+    if isinstance(audio, dict) and isinstance(audio.get("data"), str):
+        parts.append(_read_audio(Fields(fields.take("audio"), fields.at("audio"))))
+    if fields.peek("tool_calls"):
+        at = fields.at("tool_calls")
+        parts.extend(
+            _read_call(call, f"{at}/{i}", derived=f"call_{i}" if reply else "")
+            for i, call in enumerate(fields.array("tool_calls") or ())
+        )
+    legacy = fields.peek("function_call")
+    if isinstance(legacy, dict):
+        parts.append(_read_function_call(Fields(fields.take("function_call"), fields.at("function_call"))))
+    return Message(MessageRole.ASSISTANT, tuple(parts), vendor_extensions=fields.extensions(WIRE))
+
+
+def _read_reasoning(fields: Fields) -> list[MessagePart]:
+    own = Fields({})
+    text = ""
+    for name in REASONING_FIELDS:
+        value = fields.peek(name)
+        if value and isinstance(value, str):
+            text = value
+            fields.take(name)
+            own.spell("text", name)
+            break
+    details = fields.peek("reasoning_details")
+    if details and isinstance(details, list):
+        own.keep("reasoning_details", fields.take("reasoning_details"))
+    return [ReasoningPart(text, protocol=CHAT, vendor_extensions=own.extensions(WIRE))] if own.rest() else []
+
+
+def _with_annotations(parts: tuple[MessagePart, ...], fields: Fields) -> tuple[MessagePart, ...]:
+    """Hang the message's annotations on its text, where there is exactly one and they are of a known form."""
+    given = fields.peek("annotations")
+    if not given or len(parts) != 1 or not isinstance(parts[0], TextPart):
+        return parts
+    annotations = read_annotations(given)
+    if annotations is None:
+        return parts
+    fields.take("annotations")
+    return (TextPart(parts[0].text, annotations, vendor_extensions=parts[0].vendor_extensions),)
+
+
+def _read_audio(fields: Fields) -> AudioPart:
+    return AudioPart(fields.required_text("data"), None, fields.text("transcript"), vendor_extensions=fields.extensions(WIRE))
+
+
+def _read_function_call(fields: Fields) -> ToolCallPart:
+    name = text_or_empty(fields, "name")
+    arguments = fields.take("arguments")
+    outer = Fields({})
+    outer.spell("type", "function_call")
+    if fields.rest():
+        outer.keep("function_call", fields.rest())
+    extensions = outer.extensions(WIRE)
+    call_id = f"call_{name}" if name else "call_0"
+    if isinstance(arguments, str):
+        return ToolCallPart.from_text(call_id, name, arguments, vendor_extensions=extensions)
+    return ToolCallPart(call_id, name, {} if arguments is None else arguments, vendor_extensions=extensions)
+
+
+def _read_call(value: Any, pointer: str, *, derived: str) -> MessagePart:
+    fields = Fields(value, pointer)
+    kind = fields.peek("type")
+    body = "custom" if kind == "custom" else "function"
+    if (kind and kind not in ("function", "custom")) or not isinstance(fields.peek(body), dict):
+        return VendorPart(CHAT, value)
+    call_id = text_or_empty(fields, "id") or derived
+    if kind == "custom":
+        fields.spell("type", "custom")
+    elif "type" not in fields:
+        fields.spell("type", None)
+    if kind:
+        fields.take("type")
+    function = Fields(fields.take(body), fields.at(body))
+    name = text_or_empty(function, "name")
+    arguments = function.take("input" if kind == "custom" else "arguments")
+    if function.rest():
+        fields.keep(body, function.rest())
+    extensions = fields.extensions(WIRE)
+    if kind == "custom" and isinstance(arguments, str):
+        return ToolCallPart(call_id, name, arguments, arguments, vendor_extensions=extensions)
+    if isinstance(arguments, str):
+        return ToolCallPart.from_text(call_id, name, arguments, vendor_extensions=extensions)
+    return ToolCallPart(call_id, name, {} if arguments is None else arguments, vendor_extensions=extensions)
+
+
+# --- writing ------------------------------------------------------------------------------------------------------------------
+
+
+def write_assistant(placed: Iterable[Placed], emission: Emission, *, reply: bool, array: bool = False) -> dict[str, Any]:
+    """Write an assistant's message of its parts; what it cannot hold is a loss."""
+    out: dict[str, Any] = {"role": "assistant"}
+    content: list[Placed] = []
+    for part, at in placed:
+        if isinstance(part, TextPart | JsonPart) or _is_thinking(part):
+            content.append((part, at))
+        elif isinstance(part, VendorPart) and not _is_call(part):
+            content.append((part, at))
+        elif isinstance(part, ToolCallPart | VendorPart):
+            _write_call(out, part, emission, at)
+        elif isinstance(part, ReasoningPart):
+            _write_reasoning(out, part, emission, at, reply=reply)
+        elif isinstance(part, RefusalPart):
+            out["refusal"] = out.get("refusal", "") + part.text
+            emission.lay({}, part.vendor_extensions, at)
+        elif isinstance(part, AudioPart):
+            _write_audio(out, part, emission, at, reply=reply)
+        else:
+            emission.lose(at, f"{type(part).__name__} has no place in an assistant's message of Chat Completions")
+    _write_content(out, content, emission, reply=reply, array=array)
+    return out
+
+
+def _is_thinking(part: object) -> bool:
+    return isinstance(part, ReasoningPart) and spelling(part.vendor_extensions, WIRE).get("text") == "thinking"
+
+
+def _is_call(part: VendorPart) -> bool:
+    """Tell a call of an unknown type from a content part of an unknown type: calls have ids."""
+    return part.protocol is CHAT and isinstance(part.payload, dict) and "id" in part.payload
+
+
+def _write_content(out: dict[str, Any], placed: list[Placed], emission: Emission, *, reply: bool, array: bool) -> None:
+    if not placed:
+        return
+    annotations = write_annotations(placed, emission, reply=reply)
+    if annotations:
+        out["annotations"] = annotations
+    if reply and len(placed) == 1 and isinstance(placed[0][0], JsonPart) and is_hollow(placed[0][0].vendor_extensions):
+        out["content"] = placed[0][0].value
+        return
+    content: Any = write_content(placed, emission, _CONTENT, array=array)
+    if reply and isinstance(content, list):
+        texts = [
+            block["text"] for block in content if isinstance(block, dict) and len(block) == 2 and block.get("type") == "text"
+        ]
+        if len(texts) == len(content):
+            content = "".join(texts)  # the API's own replies hold one text
+    if content is not None:
+        out["content"] = content
+
+
+def _write_reasoning(out: dict[str, Any], part: ReasoningPart, emission: Emission, at: str, *, reply: bool) -> None:
+    foreign = part.protocol is not None and part.protocol is not CHAT
+    if foreign and not reply:
+        emission.lose(at, f"reasoning of {part.protocol} is of no use to Chat Completions")
+        return
+    text = part.text
+    if not text and part.summary:
+        text = "".join(part.summary)
+    elif part.summary:
+        emission.lose(f"{at}/summary", "Chat Completions has no summaries of reasoning")
+    if text:
+        name = spelling(part.vendor_extensions, WIRE).get("text")
+        field = name if name in REASONING_FIELDS else REASONING_FIELDS[0]
+        out[field] = out.get(field, "") + text
+    if part.signature is not None:
+        emission.lose(f"{at}/signature", "Chat Completions has no signature of reasoning")
+    if part.encrypted_content is not None:
+        emission.lose(f"{at}/encrypted_content", "Chat Completions has no encrypted reasoning")
+    emission.lay(out, part.vendor_extensions, at)
+
+
+def _write_audio(out: dict[str, Any], part: AudioPart, emission: Emission, at: str, *, reply: bool) -> None:
+    own = emission.lay({}, part.vendor_extensions, at)
+    if reply:
+        audio = {"data": part.data, **own}
+        audio.setdefault("id", "audio_0")
+        audio.setdefault("expires_at", 0)
+        audio["transcript"] = part.transcript or ""
+        out["audio"] = audio
+        if part.media_type is not None:
+            emission.lose(f"{at}/media_type", "Chat Completions does not say the format of sound in a reply")
+    elif "id" in own:
+        out["audio"] = {"id": own["id"]}  # the API takes its own sound back by reference
+    else:
+        emission.lose(at, "Chat Completions takes an assistant's sound by the id of an earlier reply only")
+
+
+def _write_call(out: dict[str, Any], part: ToolCallPart | VendorPart, emission: Emission, at: str) -> None:
+    if isinstance(part, VendorPart):
+        out.setdefault("tool_calls", []).append(part.payload)
+        return
+    kind = spelling(part.vendor_extensions, WIRE).get("type", "function")
+    if kind == "function_call":
+        function = {"name": part.name, "arguments": part.arguments_text()}
+        out["function_call"] = fill(function, inner(part.vendor_extensions, "function_call"))
+        emission.lay({}, part.vendor_extensions, at)
+        return
+    body, text = ("custom", "input") if kind == "custom" else ("function", "arguments")
+    call: dict[str, Any] = {"id": part.call_id} if part.call_id else {}
+    if kind is not None:
+        call["type"] = body
+    call[body] = fill({"name": part.name, text: part.arguments_text()}, inner(part.vendor_extensions, body))
+    out.setdefault("tool_calls", []).append(emission.lay(call, part.vendor_extensions, at))

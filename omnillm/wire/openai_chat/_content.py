@@ -1,0 +1,312 @@
+"""Content of Chat Completions messages: a text, or a list of typed parts, and the canonical parts they stand for.
+
+Contract: ``read_content`` takes any JSON value, ``write_content`` what a role may hold; a part of an unknown type is a
+``VendorPart``. Rules: a lone text without fields of its own is written as a string, unless the endpoint wants an array; the fields of
+a nested object (``image_url``, ``input_audio``, ``file``) that nobody knows ride in the extensions under that object's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ... import _json
+from ...errors import InvalidShapeError
+from ...types.enums import ProviderProtocol, WireFormat
+from ...types.parts import (
+    AudioPart,
+    FilePart,
+    ImageBase64Part,
+    ImageUrlPart,
+    JsonPart,
+    MessagePart,
+    ReasoningPart,
+    RefusalPart,
+    TextPart,
+    VendorPart,
+)
+from .._fields import Emission, Fields, kept, spelling
+
+CHAT = ProviderProtocol.OPENAI_CHAT_COMPLETIONS
+WIRE = WireFormat.OPENAI_CHAT_COMPLETIONS
+
+Placed = tuple[Any, str]  # a part and its pointer
+
+_MEDIA_OF_FORMAT = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+_FORMAT_OF_MEDIA = {
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/vnd.wave": "wav",
+}
+_IMAGE_BY_HEAD = {"/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}  # base64 of the formats' magic numbers
+_NAME_BY_MEDIA = {"application/pdf": "document.pdf", "text/plain": "document.txt"}
+
+
+def inner(extensions: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Give what was kept of a nested object."""
+    found = kept(extensions, WIRE).get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def fill(out: dict[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill the gaps of a written object with what was kept of it."""
+    for name, value in rest.items():
+        out.setdefault(name, value)
+    return out
+
+
+def text_or_empty(fields: Fields, name: str) -> str:
+    """Take a text; an empty one stays among the rest, since an absent one reads the same."""
+    value = fields.text(name)
+    if value == "":
+        fields.keep(name, value)
+    return value or ""
+
+
+# --- reading ------------------------------------------------------------------------------------------------------------------
+
+
+def read_content(content: Any, pointer: str) -> tuple[MessagePart, ...]:
+    """Read a message's content: a text, a list of parts, or (some servers) an object; ``None`` is no part."""
+    if isinstance(content, str):
+        return (TextPart(content),)
+    if isinstance(content, list):
+        return tuple(read_part(part, f"{pointer}/{i}") for i, part in enumerate(content))
+    if isinstance(content, dict):
+        return (JsonPart(content),)
+    if content is None:
+        return ()
+    raise InvalidShapeError("content: expected a string, an array or null", pointer=pointer)
+
+
+def read_part(value: Any, pointer: str) -> MessagePart:
+    """Read one content part."""
+    fields = Fields(value, pointer)
+    kind = fields.peek("type")
+    read = _READERS.get(kind) if isinstance(kind, str) else None
+    if read is None:
+        return VendorPart(CHAT, value)
+    fields.take("type")
+    return read(fields)
+
+
+def _read_text(fields: Fields) -> MessagePart:
+    return TextPart(fields.required_text("text"), vendor_extensions=fields.extensions(WIRE))
+
+
+def _read_refusal(fields: Fields) -> MessagePart:
+    return RefusalPart(fields.required_text("refusal"), vendor_extensions=fields.extensions(WIRE))
+
+
+def _nested(fields: Fields, name: str) -> Fields:
+    return Fields(fields.take(name), fields.at(name))
+
+
+def _keep_nested(fields: Fields, name: str, nested: Fields) -> dict[str, Any]:
+    if nested.rest():
+        fields.keep(name, nested.rest())
+    return fields.extensions(WIRE)
+
+
+def _read_image(fields: Fields) -> MessagePart:
+    given = fields.peek("image_url")
+    if isinstance(given, str):  # Mistral takes the URL itself
+        image = Fields({"url": given}, fields.pointer)
+        fields.take("image_url")
+        fields.spell("url", "image_url")
+    else:
+        image = _nested(fields, "image_url")
+    url, detail = image.required_text("url"), image.text("detail")
+    extensions = _keep_nested(fields, "image_url", image)
+    data = _split_data_url(url)
+    if data is None:
+        return ImageUrlPart(url, detail, vendor_extensions=extensions)
+    return ImageBase64Part(data[1], data[0], detail, vendor_extensions=extensions)
+
+
+def _split_data_url(url: str) -> tuple[str, str] | None:
+    if not url.startswith("data:"):
+        return None
+    head, mark, data = url.partition(";base64,")
+    return (head[5:], data) if mark else None
+
+
+def _read_audio(fields: Fields) -> MessagePart:
+    audio = _nested(fields, "input_audio")
+    data, form = audio.required_text("data"), audio.text("format")
+    media_type = None if form is None else _MEDIA_OF_FORMAT.get(form, f"audio/{form}")
+    return AudioPart(data, media_type, vendor_extensions=_keep_nested(fields, "input_audio", audio))
+
+
+def _read_file(fields: Fields) -> MessagePart:
+    file = _nested(fields, "file")
+    file_id, filename, given = file.text("file_id"), file.text("filename"), file.text("file_data")
+    media_type = data = url = None
+    if given is not None:
+        split = _split_data_url(given)
+        if split is not None:
+            media_type, data = split
+        elif given.startswith(("https://", "http://")):
+            url = given
+            fields.spell("url", "file_data")
+        else:
+            data = given
+            fields.spell("data", "bare")
+    extensions = _keep_nested(fields, "file", file)
+    return FilePart(file_id, media_type, data, filename, url, vendor_extensions=extensions)
+
+
+def _read_thinking(fields: Fields) -> MessagePart:
+    thinking = fields.take("thinking")
+    if isinstance(thinking, list):
+        text = "".join(chunk["text"] for chunk in thinking if isinstance(chunk, dict) and isinstance(chunk.get("text"), str))
+    elif isinstance(thinking, str | None):
+        text = thinking or ""
+    else:
+        fields.keep("thinking", thinking)
+        fields.refuse("thinking", "an array or a string")
+    fields.spell("text", "thinking")
+    return ReasoningPart(text, protocol=CHAT, vendor_extensions=fields.extensions(WIRE))
+
+
+_READERS: dict[str, Callable[[Fields], MessagePart]] = {
+    "text": _read_text,
+    "image_url": _read_image,
+    "input_audio": _read_audio,
+    "file": _read_file,
+    "refusal": _read_refusal,
+    "thinking": _read_thinking,
+}
+
+
+# --- writing ------------------------------------------------------------------------------------------------------------------
+
+TEXT_ROLE = frozenset({TextPart, JsonPart, VendorPart})
+USER_ROLE = TEXT_ROLE | {ImageUrlPart, ImageBase64Part, AudioPart, FilePart}
+
+
+def write_content(
+    parts: Iterable[Placed], emission: Emission, allowed: frozenset[type], *, array: bool = False
+) -> str | list[Any] | None:
+    """Write what a role may hold of the parts; ``None`` where nothing is left. ``array`` keeps a lone text in an array."""
+    written = []
+    for part, pointer in parts:
+        if type(part) in allowed:
+            block = _WRITERS[type(part)](part, emission, pointer)
+            if block is not None:
+                written.append(block)
+        else:
+            emission.lose(pointer, f"{_name(part)} has no place in this message of Chat Completions")
+    if not written:
+        return None
+    if len(written) == 1 and not array and emission.text_content != "array":
+        return lone_text(written[0])
+    return written
+
+
+def lone_text(block: Any) -> str | list[Any]:
+    """Give a text block without fields of its own as a string."""
+    if isinstance(block, dict) and len(block) == 2 and block.get("type") == "text":
+        text = block.get("text")
+        if isinstance(text, str):
+            return text
+    return [block]
+
+
+def _name(part: object) -> str:
+    return type(part).__name__
+
+
+def _write_text(part: TextPart, emission: Emission, pointer: str) -> Any:
+    return emission.lay({"type": "text", "text": part.text}, part.vendor_extensions, pointer)
+
+
+def _write_json(part: JsonPart, emission: Emission, pointer: str) -> Any:
+    return emission.lay({"type": "text", "text": _json.dumps(part.value)}, part.vendor_extensions, pointer)
+
+
+def _write_image(part: ImageUrlPart | ImageBase64Part, emission: Emission, pointer: str) -> Any:
+    image = {"url": part.url if isinstance(part, ImageUrlPart) else _image_data_url(part)}
+    if part.detail is not None:
+        image["detail"] = part.detail
+    bare = len(image) == 1 and spelling(part.vendor_extensions, WIRE).get("url") == "image_url"
+    fill(image, inner(part.vendor_extensions, "image_url"))
+    out = {"type": "image_url", "image_url": image["url"] if bare else image}
+    return emission.lay(out, part.vendor_extensions, pointer)
+
+
+def _image_data_url(part: ImageBase64Part) -> str:
+    media_type = part.media_type
+    if media_type is None:
+        media_type = _IMAGE_BY_HEAD.get(part.data[:4], "image/png")
+    return f"data:{media_type};base64,{part.data}"
+
+
+def _write_audio(part: AudioPart, emission: Emission, pointer: str) -> Any:
+    audio = {"data": part.data}
+    if part.media_type is not None:
+        audio["format"] = _FORMAT_OF_MEDIA.get(part.media_type) or part.media_type.removeprefix("audio/")
+    fill(audio, inner(part.vendor_extensions, "input_audio"))
+    if part.transcript is not None:
+        emission.lose(f"{pointer}/transcript", "Chat Completions takes sound without its transcript")
+    return emission.lay({"type": "input_audio", "input_audio": audio}, part.vendor_extensions, pointer)
+
+
+def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
+    spelled = spelling(part.vendor_extensions, WIRE)
+    file: dict[str, Any] = {}
+    if part.file_id is not None:
+        file["file_id"] = part.file_id
+    if part.data is not None:
+        bare = part.media_type is None and "data" in spelled
+        file["file_data"] = part.data if bare else f"data:{_media_type(part)};base64,{part.data}"
+    elif part.media_type is not None:
+        emission.lose(f"{pointer}/media_type", "Chat Completions knows a file's media type by its data only")
+    if part.url is not None and "url" in spelled:
+        file.setdefault("file_data", part.url)
+    elif part.url is not None:
+        emission.lose(f"{pointer}/url", "Chat Completions takes no document by its URL")
+        if not file:
+            return None
+    if part.filename is not None:
+        file["filename"] = part.filename
+    elif part.data is not None:  # the API refuses data without a name
+        file["filename"] = _NAME_BY_MEDIA.get(_media_type(part), "document")
+    fill(file, inner(part.vendor_extensions, "file"))
+    return emission.lay({"type": "file", "file": file}, part.vendor_extensions, pointer)
+
+
+def _media_type(part: FilePart) -> str:
+    return "application/pdf" if part.media_type is None else part.media_type
+
+
+def _write_vendor(part: VendorPart, emission: Emission, pointer: str) -> Any:
+    if part.protocol is CHAT:
+        return part.payload
+    emission.lose(pointer, f"a block that only {part.protocol.value} knows")
+    return None
+
+
+def _write_refusal(part: RefusalPart, emission: Emission, pointer: str) -> Any:
+    return emission.lay({"type": "refusal", "refusal": part.text}, part.vendor_extensions, pointer)
+
+
+def _write_thinking(part: ReasoningPart, emission: Emission, pointer: str) -> Any:
+    out = {"type": "thinking", "thinking": [{"type": "text", "text": part.text}]}
+    return emission.lay(out, part.vendor_extensions, pointer)
+
+
+_WRITERS: dict[type, Callable[[Any, Emission, str], Any]] = {
+    TextPart: _write_text,
+    JsonPart: _write_json,
+    ImageUrlPart: _write_image,
+    ImageBase64Part: _write_image,
+    AudioPart: _write_audio,
+    FilePart: _write_file,
+    RefusalPart: _write_refusal,
+    ReasoningPart: _write_thinking,
+    VendorPart: _write_vendor,
+}

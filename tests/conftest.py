@@ -1,0 +1,80 @@
+"""What holds for every test: no network but loopback, no thread and no socket left behind, hypothesis without a stop-watch."""
+
+from __future__ import annotations
+
+import gc
+import ipaddress
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+JOIN_SECONDS = 2.0
+
+settings.register_profile("omnillm", deadline=None, max_examples=50, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("omnillm-ci", settings.get_profile("omnillm"), derandomize=True)
+settings.load_profile("omnillm-ci" if os.environ.get("CI") else "omnillm")
+
+
+def is_here(host: object) -> bool:
+    """Tell whether a host given to the socket module is this machine."""
+    name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
+    if name in (None, "", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(str(name)).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse(host: object) -> None:
+    # no OSError: the library would take it for an upstream that is down, and the test would go on
+    pytest.fail(f"a test reached for the network: {host!r}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """Refuse to look up or to reach any host but this one."""
+    look_up = socket.getaddrinfo
+
+    def guarded(method: Any) -> Any:
+        def reach(self: socket.socket, *args: Any) -> Any:
+            address = args[-1]
+            if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple) and not is_here(address[0]):
+                _refuse(address[0])
+            return method(self, *args)
+
+        return reach
+
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if not is_here(host):
+            _refuse(host)
+        return look_up(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex", "sendto"):
+            patch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """Fail a test that leaves a thread behind which would hold up interpreter exit."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    for thread in left:
+        thread.join(JOIN_SECONDS)
+    assert not [thread.name for thread in left if thread.is_alive()]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_socket_left() -> Iterator[None]:
+    """Collect what a module's tests left in cycles, so that an unclosed socket's warning, an error here, falls on that module."""
+    yield
+    gc.collect()

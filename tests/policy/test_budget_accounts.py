@@ -1,0 +1,138 @@
+"""Budgets: what is admitted, what is counted, and when a calendar window begins anew."""
+
+import datetime as dt
+import math
+import threading
+import zoneinfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnillm.errors import ConfigurationError
+from omnillm.policy.budget import PICO, Account, Book, BudgetRefusal, BudgetTracker, first_refusal, period_end
+from omnillm.policy.ledger import Journal
+from omnillm.policy.limits import Budget
+
+
+def unix(text, zone="UTC"):
+    return dt.datetime.fromisoformat(text).replace(tzinfo=zoneinfo.ZoneInfo(zone) if zone != "UTC" else dt.UTC).timestamp()
+
+
+PERIODS = [
+    ("day", "UTC", "2026-11-23T10:00:00", "2026-11-24T00:00:00"),
+    ("day", "UTC", "2026-11-24T00:00:00", "2026-11-25T00:00:00"),
+    ("month", "UTC", "2026-12-31T23:59:59", "2027-01-01T00:00:00"),
+    ("month", "UTC", "2028-02-29T00:00:00", "2028-03-01T00:00:00"),
+    ("day", "Europe/Berlin", "2026-10-25T01:00:00", "2026-10-26T00:00:00"),  # 25 hours long
+    ("day", "America/New_York", "2026-03-08T01:00:00", "2026-03-09T00:00:00"),  # 23 hours long
+    ("month", "Asia/Tokyo", "2026-01-31T23:00:00", "2026-02-01T00:00:00"),
+]
+
+
+@pytest.mark.parametrize(("window", "zone", "moment", "end"), PERIODS)
+def test_a_period_ends_at_local_midnight(window, zone, moment, end):
+    """A day or month ends at midnight of its time zone, however long it is."""
+    where = dt.UTC if zone == "UTC" else zoneinfo.ZoneInfo(zone)
+    assert period_end(window, where, unix(moment, zone)) == unix(end, zone)
+
+
+def test_a_total_never_ends():
+    """A total budget has no period."""
+    assert period_end("total", dt.UTC, 0.0) == math.inf
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 60), st.integers(0, 90)), max_size=40))
+def test_spent_and_reserved_stay_within_the_limit_at_every_admission(steps):
+    """What is spent and reserved is what a list says, and never above the limit when something is admitted."""
+    account, journal, held, spent = Account(Budget(100 / PICO), None, 0.0), Journal(), [], 0
+    for admit, charge, actual in steps:
+        if admit:
+            fits = charge == 0 or spent + sum(held) + charge <= 100
+            assert account.allows(charge) == fits
+            if fits:
+                journal.commit([account.reserving(charge)])
+                held.append(charge)
+                assert charge == 0 or spent + sum(held) <= 100
+        elif held:
+            journal.commit([account.settling(held.pop(), actual)])
+            spent += actual
+        status = account.status()
+        assert (status.used, status.reserved) == (spent, sum(held))
+
+
+def test_a_day_begins_anew_and_keeps_what_is_reserved():
+    """With the day what was spent is forgotten; what is in flight stays reserved and counts where it settles."""
+    day = unix("2026-11-23T12:00:00")
+    account, journal = Account(Budget(1.0, window="day"), None, day), Journal()
+    journal.commit([account.reserving(PICO)])
+    journal.commit([account.settling(PICO, PICO)])
+    journal.commit([account.reserving(7)])
+    assert account.refusal(1) == BudgetRefusal("gateway", PICO, PICO, 7, 1, unix("2026-11-24T00:00:00"))
+    account.roll(day + 86_400)
+    assert (account.status().used, account.status().reserved) == (0, 7)
+    assert account.resets_at == unix("2026-11-25T00:00:00")
+    account.roll(day)
+    assert account.resets_at == unix("2026-11-25T00:00:00"), "a wall clock that is set back begins nothing anew"
+
+
+def test_a_book_finds_the_accounts_of_a_call():
+    """Each scope has one account per subject; a key's budgets are found by pool and label."""
+    budgets = [Budget(1), Budget(2, scope="tenant"), Budget(3, scope="model"), Budget(4, scope="key")]
+    book = Book(budgets, 0.0)
+    first = book.shared(tenant="a", model="m", wall=0.0)
+    assert [(one.budget.scope, one.subject) for one in first] == [("gateway", None), ("tenant", "a"), ("model", "m")]
+    again = book.shared(tenant="b", model="m", wall=0.0)
+    assert [one is other for one, other in zip(first, again, strict=True)] == [True, False, True]
+    assert book.of_key("p", "k", 0.0) == book.of_key("p", "k", 0.0) != book.of_key("q", "k", 0.0)
+    assert book.has_key_budgets and not book.has_calendar
+    assert [status.scope for status in book.statuses(0.0)] == ["gateway", "tenant", "model", "tenant", "key", "key"]
+
+
+def test_the_first_budget_without_room_is_named():
+    """A refusal is that of the first account that lacks room; none where all have it."""
+    book = Book([Budget(1), Budget(0.5, scope="tenant")], 0.0)
+    accounts = book.shared(tenant=None, model="m", wall=0.0)
+    assert first_refusal(accounts, PICO // 2) is None
+    assert first_refusal(accounts, PICO).scope == "tenant"
+    assert first_refusal(accounts, 2 * PICO).scope == "gateway"
+    assert first_refusal(accounts, 0) is None
+
+
+def test_the_tracker_reserves_and_settles_by_amounts():
+    """The façade keeps used and remaining together the limit, and takes what costs nothing even when it is spent."""
+    tracker = BudgetTracker(1.0)
+    assert tracker.try_reserve(6 * 10**11)
+    assert not tracker.try_reserve(5 * 10**11)
+    assert (tracker.used_usd(), tracker.remaining_usd(), tracker.limit_usd()) == (0.6, 0.4, 1.0)
+    tracker.settle(6 * 10**11, 2 * 10**11)
+    assert tracker.used_usd() == 0.2
+    assert tracker.try_reserve(8 * 10**11)
+    assert tracker.try_reserve(0)
+    tracker.settle(8 * 10**11, 9 * 10**11)
+    assert (tracker.remaining_usd(), tracker.try_reserve(0), tracker.try_reserve(1)) == (0.0, True, False)
+
+
+@pytest.mark.parametrize("amount", [-1, 1.5, True, None])
+def test_the_tracker_takes_whole_pico_dollars(amount):
+    """An amount is a whole number of pico-dollars, not below zero."""
+    tracker = BudgetTracker(1.0)
+    for call in (lambda: tracker.try_reserve(amount), lambda: tracker.settle(amount, 0), lambda: tracker.settle(0, amount)):
+        with pytest.raises(ConfigurationError):
+            call()
+
+
+def test_the_tracker_admits_no_more_than_its_limit_from_many_threads():
+    """Threads that reserve at once get together exactly what the limit holds."""
+    tracker, won, gate = BudgetTracker(1000 / PICO), [], threading.Barrier(8)
+
+    def reserve():
+        gate.wait()
+        won.extend(1 for _ in range(400) if tracker.try_reserve(1))
+
+    threads = [threading.Thread(target=reserve) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), tracker.remaining_usd()) == (1000, 0.0)

@@ -1,0 +1,159 @@
+"""The sliding window against a list that is summed up anew each time."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnillm.policy.hints import ObservedLimits
+from omnillm.policy.ledger import Journal
+from omnillm.policy.limits import ModelLimits
+from omnillm.policy.window import MAX_CORRECTION_S, Window, leaves_at, seconds_until
+
+TPM, RPM = 20, 4
+STEPS = st.one_of(
+    st.tuples(st.just("let in"), st.integers(0, 12)),
+    st.tuples(st.just("settle"), st.integers(0, 15), st.integers(0, 1)),
+    st.tuples(st.just("pass"), st.sampled_from([0.0, 0.5, 20.0, 59.0, 60.0, math.nextafter(60.0, 61.0), 61.0])),
+)
+
+
+class Naive:
+    """A window that forgets nothing and sums everything."""
+
+    def __init__(self):
+        self.entries = []
+
+    def used(self, now):
+        counted = [one for one in self.entries if not one["settled"] or now <= one["at"] + 60]
+        return sum(one["requests"] for one in counted), sum(one["tokens"] for one in counted)
+
+    def fits(self, tokens, now):
+        requests, used = self.used(now)
+        return requests < RPM and used + tokens <= TPM
+
+
+def let_in(window, tokens, now):
+    slot, changes = window.admitting(tokens, now)
+    Journal().commit(changes)
+    return slot
+
+
+def settle(window, slot, tokens, now, requests=1):
+    Journal().commit(window.settling(slot, requests=requests, tokens=tokens, now=now))
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_the_window_counts_what_a_list_would(steps):
+    """After any history, what counts and what fits is what a list of all requests says."""
+    window, naive, now, flying = Window(ModelLimits(TPM, RPM)), Naive(), 1000.0, []
+    for step in steps:
+        match step:
+            case ("let in", tokens):
+                assert (window.left(now) >= tokens) == naive.fits(tokens, now)
+                if naive.fits(tokens, now):
+                    entry = {"at": now, "tokens": tokens, "requests": 1, "settled": False}
+                    naive.entries.append(entry)
+                    flying.append((let_in(window, tokens, now), entry))
+            case ("settle", tokens, requests) if flying:
+                slot, entry = flying.pop(0)
+                settle(window, slot, tokens, now, requests)
+                entry.update(tokens=tokens, requests=requests, settled=True)
+            case ("pass", seconds):
+                now += seconds
+        assert window.used(now) == naive.used(now)
+
+
+@given(st.lists(st.tuples(st.floats(0, 70), st.integers(0, TPM)), max_size=40))
+def test_no_sixty_seconds_see_more_than_the_limit(asks):
+    """Whatever is asked and when, no closed interval of 60 seconds holds more than the limits."""
+    window, now, taken = Window(ModelLimits(TPM, RPM)), 0.0, []
+    for wait, tokens in asks:
+        now += wait
+        if window.left(now) >= tokens:
+            settle(window, let_in(window, tokens, now), tokens, now)
+            taken.append((now, tokens))
+    for start, _ in taken:
+        inside = [tokens for at, tokens in taken if start <= at <= start + 60]
+        assert len(inside) <= RPM and sum(inside) <= TPM
+
+
+@given(st.lists(STEPS, max_size=30), st.integers(0, TPM), st.floats(0, 1e9))
+def test_the_opening_is_the_first_moment_that_fits(steps, tokens, start):
+    """Once all is settled a request fits at the opening, whoever waits for it is in time, and nothing fits the moment before."""
+    window, now = Window(ModelLimits(TPM, RPM)), start
+    for step in steps:
+        match step:
+            case ("let in", size) if window.left(now) >= size:
+                settle(window, let_in(window, size, now), size, now)
+            case ("pass", seconds):
+                now += seconds
+    opening = window.opening(tokens, now)
+    fits_now = window.left(now) >= tokens
+    assert (opening == now) == fits_now
+    if not fits_now:
+        assert window.next_change(now) <= opening
+        before = math.nextafter(opening, 0)
+        assert before <= now or window.left(before) < tokens
+        assert window.left(now + seconds_until(opening, now)) >= tokens
+
+
+def test_what_is_too_large_never_opens():
+    """A request above the limit has no opening, and an empty window never changes."""
+    window = Window(ModelLimits(TPM, RPM))
+    assert window.opening(TPM + 1, 0.0) == math.inf
+    assert window.next_change(0.0) == math.inf
+
+
+def test_a_call_in_flight_is_expected_to_leave_with_its_minute_and_then_any_second():
+    """The opening takes calls in flight to end with their minute; one that outlived it, in a second."""
+    window = Window(ModelLimits(TPM, 1))
+    slot = let_in(window, 5, 100.0)
+    assert window.opening(1, 110.0) == leaves_at(100.0)
+    assert window.opening(1, 500.0) == 501.0
+    assert window.used(500.0) == (1, 5)
+    settle(window, slot, 7, 500.0)
+    assert window.used(500.0) == (0, 0)
+
+
+REPORTS = [
+    (ObservedLimits(remaining_requests=1, reset_requests=10.0), 10, (3, 0), (0, 0)),
+    (ObservedLimits(remaining_tokens=5), 60, (0, 15), (0, 0)),
+    (ObservedLimits(remaining_tokens=-3, reset_tokens=1.0), 1, (0, 20), (0, 0)),
+    (ObservedLimits(remaining_requests=100, remaining_tokens=100), 60, (0, 0), (0, 0)),
+    (ObservedLimits(remaining_tokens=0, reset_tokens=1e12), MAX_CORRECTION_S, (0, 20), (0, 0)),
+    (ObservedLimits(), 60, (0, 0), (0, 0)),
+]
+
+
+@pytest.mark.parametrize(("observed", "reset", "used", "after"), REPORTS)
+def test_the_provider_lowers_what_is_left_and_never_raises_it(observed, reset, used, after):
+    """What the provider says is left counts until its reset where it is less than ours."""
+    window = Window(ModelLimits(TPM, RPM))
+    Journal().commit(window.correcting(observed, 0.0))
+    assert window.used(0.0) == used
+    assert window.used(math.nextafter(float(reset), 0)) == used
+    assert window.used(float(reset)) == after
+
+
+def test_the_newest_report_counts():
+    """A later report replaces an earlier one, and what we count ourselves is not counted twice."""
+    window = Window(ModelLimits(TPM, RPM))
+    let_in(window, 4, 0.0)
+    Journal().commit(window.correcting(ObservedLimits(remaining_tokens=2, reset_tokens=30.0), 0.0))
+    assert (window.left(0.0), window.opening(3, 0.0), window.next_change(0.0)) == (2, 30.0, 30.0)
+    Journal().commit(window.correcting(ObservedLimits(remaining_tokens=11), 1.0))
+    assert window.left(1.0) == 11
+
+
+@given(st.floats(0, 1e10), st.floats(0, 1e5))
+def test_a_wait_is_rounded_up(now, ahead):
+    """Adding the wait to the clock always reaches the moment."""
+    at = now + ahead
+    assert now + seconds_until(at, now) >= at
+
+
+def test_a_moment_past_needs_no_wait():
+    """There is nothing to wait for in the past."""
+    assert seconds_until(1.0, 2.0) == 0.0
