@@ -59,8 +59,11 @@ class Attempt:
         self.started = core.clock.monotonic()
 
     @classmethod
-    def admit(cls, core: Core, call: Call, route: Route, exclude: frozenset[str]) -> Attempt:
-        """Take a key with room for the call, and the money, in one step; raises ``AdmissionError``, and nothing is held then."""
+    def admit(cls, core: Core, call: Call, route: Route, exclude: frozenset[str], *, timeout: float | None = None) -> Attempt:
+        """Take a key with room for the call, and the money, in one step; raises ``AdmissionError``, and nothing is held then.
+
+        ``timeout`` is how long to wait for a key (seconds), the pool's own where unset.
+        """
         estimate = call.estimate(core, route)
         ask = Ask(
             pool=route.pool.name,
@@ -70,7 +73,7 @@ class Attempt:
             tenant=call.tenant,
             exclude=exclude,
         )
-        lease = route.pool.acquire(ask, deadline=call.deadline, cancel=call.cancel)
+        lease = route.pool.acquire(ask, deadline=call.deadline, cancel=call.cancel, timeout=timeout)
         return cls(core, call, route, lease, estimate)
 
     def __enter__(self) -> Self:

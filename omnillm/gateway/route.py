@@ -71,7 +71,10 @@ class Walk:
     def _admit(self) -> Attempt:
         while True:
             try:
-                return Attempt.admit(self._core, self.call, self._route, self._refusing | self._avoided)
+                # nobody waits for another key while one that failed has room
+                patience = 0.0 if self._avoided else None
+                exclude = self._refusing | self._avoided
+                return Attempt.admit(self._core, self.call, self._route, exclude, timeout=patience)
             except AdmissionError as refusal:
                 final = self._refused(refusal)
             if final is not None:

@@ -79,24 +79,33 @@ class KeyPool:
         self._tickets = itertools.count()
         self._waiting: dict[int, weakref.ref[Bell]] = {}
 
-    def acquire(self, ask: Ask, *, deadline: Deadline | None = None, cancel: CancellationToken | None = None) -> KeyLease:
+    def acquire(
+        self,
+        ask: Ask,
+        *,
+        deadline: Deadline | None = None,
+        cancel: CancellationToken | None = None,
+        timeout: float | None = None,
+    ) -> KeyLease:
         """Take a key for the call; the lease must be given to ``settle`` or ``release``, or be dropped.
 
+        ``timeout`` is how long to wait this once (seconds), ``acquire_timeout`` where unset.
         Raises ``NoAvailableKeyError``, ``BudgetExceededError``, ``CallCancelledError``, ``DeadlineExceededError`` with the phase
         ``admission``, and ``ClosedError``.
         """
         self._check(deadline, cancel)
+        timeout = self._acquire_timeout if timeout is None else timeout
         if self._waiting and self._first() is not None:
             refusal = self._store.peek(ask)
-            if refusal is not None and refusal.is_final:
+            if refusal is not None and (refusal.is_final or timeout <= 0):
                 raise self._error(refusal)
         else:
             outcome = self._store.admit(ask)
             if isinstance(outcome, KeyLease):
                 return outcome
-            if outcome.is_final or self._acquire_timeout <= 0:
+            if outcome.is_final or timeout <= 0:
                 raise self._error(outcome)
-        return self._wait(ask, deadline, cancel)
+        return self._wait(ask, deadline, cancel, timeout)
 
     def settle(self, lease: KeyLease, settlement: Settlement) -> bool:
         """Settle the call by what it used; true the first time only."""
@@ -122,9 +131,9 @@ class KeyPool:
 
     # --- waiting --------------------------------------------------------------------------------------------------------------
 
-    def _wait(self, ask: Ask, deadline: Deadline | None, cancel: CancellationToken | None) -> KeyLease:
+    def _wait(self, ask: Ask, deadline: Deadline | None, cancel: CancellationToken | None, timeout: float) -> KeyLease:
         bell, ticket, handle = Bell(), next(self._tickets), None
-        patience = Deadline.after(self._acquire_timeout, self._clock)
+        patience = Deadline.after(timeout, self._clock)
         try:
             self._waiting[ticket] = weakref.ref(bell)
             if cancel is not None:

@@ -260,8 +260,14 @@ def _pieces(part: object) -> list[str]:
 
 
 def events_of(response: LlmResponse) -> list[LlmStreamEvent]:
-    """Give the events of a stream that ends in this response; the last one is ``Completed``."""
+    """Give the events of a stream that ends in this response; the last one is ``Completed``.
+
+    The usage is told twice, as Anthropic does, the input at the start and all of it at the end; an estimate is not told.
+    """
+    usage, told = response.usage, not response.usage.estimated
     events: list[LlmStreamEvent] = [ResponseStarted(response.response_id, response.model, response.provider_protocol)]
+    if told:
+        events.append(UsageUpdated(TokenUsage(usage.prompt_tokens, prompt_cache=usage.prompt_cache)))
     for index, item in enumerate(response.output):
         if isinstance(item, Message):
             events.append(OutputItemAdded(replace(item, parts=(), raw_message=None), index))
@@ -270,7 +276,7 @@ def events_of(response: LlmResponse) -> list[LlmStreamEvent]:
         else:
             events.append(OutputItemAdded(item, index))
             events.extend(_part_events(item, index))
-    return [*events, UsageUpdated(response.usage), Completed(response)]
+    return [*events, *([UsageUpdated(usage)] if told else []), Completed(response)]
 
 
 def _part_events(part: MessagePart, index: int) -> list[LlmStreamEvent]:

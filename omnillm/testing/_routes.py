@@ -10,16 +10,19 @@ from typing import Any
 from ..types.capabilities import ReasoningCapability
 from ..types.enums import ProviderProtocol
 from ..types.parts import MessagePart, RefusalPart, TextPart
-from ..wire import SseFrame
 from ._answers import Voice, asks_for_effort
 from ._limits import HeaderRule, anthropic_headers, openai_headers
+
+
+def _always(_payload: dict[str, Any]) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """Serve a wire format at a path below ``base``; ``aliases`` are other paths at which hosts serve it.
 
-    ``wants_frame`` tells whether a frame of a stream is sent to who sent this payload; all are, where it is ``None``.
+    ``reports_usage`` tells whether a stream for this payload reports its usage.
     """
 
     base: str
@@ -28,7 +31,7 @@ class Route:
     limit_headers: HeaderRule
     aliases: re.Pattern[str] | None = None
     id_header: str = "x-request-id"
-    wants_frame: Callable[[dict[str, Any], SseFrame], bool] | None = None
+    reports_usage: Callable[[dict[str, Any]], bool] = _always
 
     @property
     def protocol(self) -> ProviderProtocol:
@@ -52,10 +55,9 @@ def _anthropic_reasons(asked: ReasoningCapability) -> bool:
     return asks_for_effort(asked) or (isinstance(thinking, dict) and thinking.get("type") != "disabled")
 
 
-def _chat_wants(payload: dict[str, Any], frame: SseFrame) -> bool:
-    """Hold back the chunk that has a usage and no choices, unless the request asked for it."""
+def _chat_reports_usage(payload: dict[str, Any]) -> bool:
     options = payload.get("stream_options")
-    return (isinstance(options, dict) and options.get("include_usage") is True) or '"choices":[]' not in frame.data
+    return isinstance(options, dict) and options.get("include_usage") is True
 
 
 ROUTES = (
@@ -64,7 +66,7 @@ ROUTES = (
         path="/chat/completions",
         aliases=re.compile(r"/openai/v1/chat/completions|/openai/deployments/[^/]+/chat/completions"),
         limit_headers=openai_headers,
-        wants_frame=_chat_wants,
+        reports_usage=_chat_reports_usage,
         voice=Voice(
             protocol=ProviderProtocol.OPENAI_CHAT_COMPLETIONS,
             response_id="chatcmpl-{}",

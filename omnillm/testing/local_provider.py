@@ -17,6 +17,7 @@ from ..types.enums import EndpointProtocol, ProviderProtocol
 from ..types.events import StreamFailed
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
+from ..types.usage import TokenUsage
 from ..wire import StreamEmitter, emit_error, emit_response, emit_stream_event, encode_sse, parse_request
 from ..wire._errors import error_class
 from ._answers import events_of, respond, respond_with
@@ -307,14 +308,12 @@ def _response(call: _Call, step: Step | None) -> LlmResponse:
 
 def _frames(call: _Call, response: LlmResponse) -> tuple[list[bytes], list[bytes]]:
     """Give a stream as bytes, event by event: its content, and what ends it."""
+    if not call.route.reports_usage(call.received.json):
+        response = replace(response, usage=TokenUsage(estimated=True))
     emitter = StreamEmitter(call.route.protocol)
     *events, completed = events_of(response)
     content = [frame for event in events for frame in emitter.feed(event)]
     terminal = [*emitter.feed(completed), *emitter.finish()]
-    wanted = call.route.wants_frame
-    if wanted is not None:
-        content = [frame for frame in content if wanted(call.received.json, frame)]
-        terminal = [frame for frame in terminal if wanted(call.received.json, frame)]
     return [encode_sse(frame) for frame in content], [encode_sse(frame) for frame in terminal]
 
 

@@ -305,6 +305,8 @@ class Connection(HTTPConnection):
 class SecureConnection(Connection, HTTPSConnection):
     """The same over TLS."""
 
+    _twin: socket.socket | None = None  # for abort(): a handshake takes the descriptor out of the socket object
+
     @property
     def is_connected(self) -> bool:
         pending = getattr(self.sock, "pending", None)  # missing where TLS runs within a proxy's TLS
@@ -327,13 +329,14 @@ class SecureConnection(Connection, HTTPSConnection):
             exchange.shut()
             raise
         finally:
-            twin, exchange.socket = exchange.socket, None
+            exchange.socket = None
+            twin, self._twin = self._twin, None
             if twin is not None:
                 twin.close()
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        current().socket = sock.dup()  # TLS takes the descriptor out of the socket object: this one stays for abort()
+        current().socket = self._twin = sock.dup()
         return sock
 
 
@@ -372,11 +375,12 @@ class ConnectionPool(HTTPConnectionPool):
         self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, **_: object
     ) -> urllib3.HTTPResponse:
         """Exchange a request for an answer, whose body is to be read."""
-        head = _head(method, url, headers or {})
+        tunnel = connection_requires_http_tunnel(self.proxy, self.proxy_config, self.scheme)
+        head = _head(method, url, {**(headers or {}), **({} if tunnel else self.proxy_headers)})
         connection: Any = self._get_conn()
         try:
             if connection.is_closed:
-                if connection_requires_http_tunnel(self.proxy, self.proxy_config, self.scheme):
+                if tunnel:
                     self._prepare_proxy(connection)
                 else:
                     connection.connect()

@@ -47,6 +47,7 @@ class Exchange:
 
     __slots__ = (
         "_connect",
+        "_connected",
         "_first_byte",
         "_pid",
         "aborted",
@@ -70,9 +71,10 @@ class Exchange:
         self.socket: socket.socket | None = None
         self.aborted = False
         self.fresh = False  # whether only a new connection will do
-        self.reused = True  # until one is made
+        self.reused = False  # whether the request went over a kept connection
         self.started = False  # whether a byte of the answer has come
         self._connect = connect
+        self._connected = False
         self._first_byte = first_byte
         self._pid = os.getpid()
 
@@ -80,13 +82,14 @@ class Exchange:
 
     def to_connect(self) -> None:
         """Begin with a new connection."""
-        self.reused = False
+        self._connected = True
         self.deadline = self.total.sooner(self._connect)
 
     def to_send(self, sock: socket.socket) -> None:
         """Begin with the request: from here on, nobody knows what the peer has seen."""
         self.socket = sock
         self.phase = "first_byte"
+        self.reused = not self._connected
         self.started = False  # a proxy's answer was not this one
         self.deadline = self.total.sooner(self._first_byte)
 
@@ -97,9 +100,9 @@ class Exchange:
 
     def again(self) -> bool:
         """Start over on a new connection, where a kept one turned out dead before a byte came; tell whether it is so."""
-        stale = self.phase == "first_byte" and self.reused and not self.started and not self.aborted and not self.total.expired
+        stale = self.reused and not (self.started or self.aborted or self.total.expired)
         if stale:
-            self.phase, self.deadline, self.fresh = "connect", self.total, True
+            self.phase, self.deadline, self.fresh, self.reused = "connect", self.total, True, False
         return stale
 
     # --- socket calls -----------------------------------------------------------------------------------------------------------

@@ -346,7 +346,7 @@ def _is_loopback(host: str) -> bool:
 def _checked_bundle(path: str | os.PathLike[str] | None) -> str | None:
     if path is None:
         return None
-    if isinstance(path, bool) or not isinstance(path, str | os.PathLike) or not Path(path).exists():
+    if not isinstance(path, str | os.PathLike) or not path or not Path(path).exists():
         raise ConfigurationError("ca_bundle: expected the path of a file or folder of certificates", field="ca_bundle")
     return os.fspath(path)
 

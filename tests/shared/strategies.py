@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 import omnillm as o
+from omnillm.types._model import Model
 from omnillm.types.events import LlmStreamEvent
 from omnillm.types.message import RequestItem
 from omnillm.types.parts import MessagePart
@@ -182,58 +183,78 @@ responses = st.builds(
     maybe(names),
     vendor_extensions=extensions,
 )
-events: st.SearchStrategy[LlmStreamEvent] = st.one_of(
-    st.builds(o.ResponseStarted, maybe(names), names, maybe(protocols), vendor_extensions=extensions),
-    st.builds(o.OutputItemAdded, items, counts),
-    st.builds(o.ContentPartAdded, parts, counts),
-    st.builds(o.TextDelta, texts, counts),
-    st.builds(o.RefusalDelta, texts, counts),
-    st.builds(o.ReasoningDelta, texts, counts, signature=maybe(texts), encrypted_content=maybe(texts)),
-    st.builds(o.ToolCallDelta, names, names, texts, counts),
-    st.builds(o.ToolResultAdded, tool_result_parts),
-    st.builds(o.AnnotationAdded, annotations, counts),
-    st.builds(o.UsageUpdated, usages),
-    st.builds(o.VendorEvent, protocols, json_values),
-    st.builds(o.Completed, responses),
-    st.builds(o.StreamFailed, texts),
-)
+_events: dict[type[Model], st.SearchStrategy[Any]] = {
+    o.ResponseStarted: st.builds(o.ResponseStarted, maybe(names), names, maybe(protocols), vendor_extensions=extensions),
+    o.OutputItemAdded: st.builds(o.OutputItemAdded, items, counts),
+    o.ContentPartAdded: st.builds(o.ContentPartAdded, parts, counts),
+    o.TextDelta: st.builds(o.TextDelta, texts, counts),
+    o.RefusalDelta: st.builds(o.RefusalDelta, texts, counts),
+    o.ReasoningDelta: st.builds(o.ReasoningDelta, texts, counts, signature=maybe(texts), encrypted_content=maybe(texts)),
+    o.ToolCallDelta: st.builds(o.ToolCallDelta, names, names, texts, counts),
+    o.ToolResultAdded: st.builds(o.ToolResultAdded, tool_result_parts),
+    o.AnnotationAdded: st.builds(o.AnnotationAdded, annotations, counts),
+    o.UsageUpdated: st.builds(o.UsageUpdated, usages),
+    o.VendorEvent: st.builds(o.VendorEvent, protocols, json_values),
+    o.Completed: st.builds(o.Completed, responses),
+    o.StreamFailed: st.builds(o.StreamFailed, texts),
+}
+events: st.SearchStrategy[LlmStreamEvent] = st.one_of(*_events.values())
 
 losses = st.builds(o.Loss, texts, texts)
+multipart_texts = st.builds(o.MultipartText, texts)
+multipart_files = st.builds(o.MultipartFile, texts, st.binary(max_size=8), maybe(names))
+multipart_fields = st.builds(o.MultipartField, names, multipart_texts | multipart_files)
 json_bodies = st.builds(o.JsonBody, json_values)
-multipart_fields = st.builds(
-    o.MultipartField,
-    names,
-    st.builds(o.MultipartText, texts) | st.builds(o.MultipartFile, texts, st.binary(max_size=8), maybe(names)),
-)
-bodies = st.one_of(
-    json_bodies,
-    st.builds(o.TextBody, texts),
-    st.builds(o.BinaryBody, st.binary(max_size=8), maybe(names)),
-    st.builds(o.MultipartBody, tuples_of(multipart_fields)),
-)
+text_bodies = st.builds(o.TextBody, texts)
+binary_bodies = st.builds(o.BinaryBody, st.binary(max_size=8), maybe(names))
+multipart_bodies = st.builds(o.MultipartBody, tuples_of(multipart_fields))
+bodies = st.one_of(json_bodies, text_bodies, binary_bodies, multipart_bodies)
 headers = st.dictionaries(names, texts, max_size=2)
 transport_requests = st.builds(
     o.TransportRequest, st.sampled_from(o.HttpMethod), texts, headers, maybe(names), maybe(bodies)
 )
 transport_responses = st.builds(o.TransportResponse, st.integers(100, 599), headers, maybe(names), maybe(bodies))
 
-canonical_values = {
-    "annotation": annotations,
-    "part": parts,
-    "message": messages,
-    "tool_definition": tool_definitions,
-    "tool_choice": tool_choices,
-    "builtin_tool": builtin_tools,
-    "structured_output": structured_outputs,
-    "reasoning_capability": reasoning_capabilities,
-    "cache_policy": cache_policies,
-    "capabilities": capabilities,
-    "generation": generations,
-    "request": requests,
-    "usage": usages,
-    "response": responses,
-    "event": events,
-    "loss": losses,
-    "transport_request": transport_requests,
-    "transport_response": transport_responses,
+canonical_values: dict[type[Model], st.SearchStrategy[Any]] = {
+    o.Annotation: annotations,
+    o.TextPart: text_parts,
+    o.ImageUrlPart: image_url_parts,
+    o.ImageBase64Part: image_base64_parts,
+    o.AudioPart: audio_parts,
+    o.FilePart: file_parts,
+    o.JsonPart: json_parts,
+    o.ToolCallPart: tool_call_parts,
+    o.ToolResultPart: tool_result_parts,
+    o.ReasoningPart: reasoning_parts,
+    o.RefusalPart: refusal_parts,
+    o.VendorPart: vendor_parts,
+    o.RawMessage: raw_messages,
+    o.Message: messages,
+    o.ToolDefinition: tool_definitions,
+    o.ToolChoice: tool_choices,
+    o.BuiltinTool: builtin_tools,
+    o.StructuredOutputConfig: structured_outputs,
+    o.ReasoningCapability: reasoning_capabilities,
+    o.SafetySettings: safety_settings,
+    o.CacheSettings: cache_settings,
+    o.PromptCacheKey: cache_keys,
+    o.CacheBreakpoint: cache_breakpoints,
+    o.PromptCachePolicy: cache_policies,
+    o.CapabilitySet: capabilities,
+    o.GenerationConfig: generations,
+    o.LlmRequest: requests,
+    o.PromptCacheUsage: cache_usages,
+    o.TokenUsage: usages,
+    o.LlmResponse: responses,
+    o.Loss: losses,
+    o.JsonBody: json_bodies,
+    o.TextBody: text_bodies,
+    o.BinaryBody: binary_bodies,
+    o.MultipartText: multipart_texts,
+    o.MultipartFile: multipart_files,
+    o.MultipartField: multipart_fields,
+    o.MultipartBody: multipart_bodies,
+    o.TransportRequest: transport_requests,
+    o.TransportResponse: transport_responses,
+    **_events,
 }

@@ -258,6 +258,7 @@ def test_events_say_what_the_response_says() -> None:
     response = LlmResponse((Message(MessageRole.ASSISTANT, PARTS), CALL), TokenUsage(1, 2), "m", CHAT.protocol)
     events = events_of(response)
     assert isinstance(events[0], ResponseStarted)
+    assert events[1] == UsageUpdated(TokenUsage(1))
     assert events[-2:] == [UsageUpdated(response.usage), Completed(response)]
     assert [event.index for event in events if isinstance(event, OutputItemAdded)] == [0, 1]
     assert [event.delta for event in events if isinstance(event, TextDelta)] == [" two", "  words", "\n"]
@@ -272,3 +273,9 @@ def test_events_say_what_the_response_says() -> None:
     assert "".join(delta.delta for delta in deltas if delta.call_id == "c1") == '{"city":"Reykjavik"}'
     assert {delta.index for delta in deltas if delta.call_id == "call_1"} == {1}
     assert sum(map(tokens_of, PARTS)) == 2 + 3 + 2 + 0 + 3
+
+
+def test_events_without_usage() -> None:
+    """A response whose usage nobody reported streams none."""
+    response = LlmResponse((Message.assistant("hi"),), TokenUsage(estimated=True), "m", CHAT.protocol)
+    assert not any(isinstance(event, UsageUpdated) for event in events_of(response))

@@ -63,10 +63,12 @@ def test_chat_usage_is_streamed_on_demand(client: Any, provider: LocalProvider) 
 
 
 def test_claude_usage_is_always_streamed(client: Any, provider: LocalProvider) -> None:
-    """A Messages stream reports the same usage as the whole answer."""
+    """A Messages stream reports the input at its start, and at its end the same usage as the whole answer."""
     whole = client.post(provider, CLAUDE).answer.usage
-    usage = client.post(provider, CLAUDE, stream=True).answer.usage
+    reply = client.post(provider, CLAUDE, stream=True)
+    usage = reply.answer.usage
     assert (usage.prompt_tokens, usage.completion_tokens) == (whole.prompt_tokens, whole.completion_tokens)
+    assert json.loads(reply.frames[0])["message"]["usage"] == {"input_tokens": whole.prompt_tokens, "output_tokens": 0}
 
 
 TOOLS = {

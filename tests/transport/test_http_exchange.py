@@ -322,10 +322,11 @@ def test_plain_http_needs_leave_but_on_loopback(send: Send) -> None:
     with ScriptedServer([expect(), respond(body=b"x")]) as server:
         assert send(f"http://localhost:{server.port}/").read() == b"x"
     open_transport = HttpTransport(allow_http=True)
+    with responses.RequestsMock() as mock:
+        mock.post("http://api.example.com/", body="x")
+        assert send("http://api.example.com/", transport=open_transport).read() == b"x"
     with pytest.raises(ConnectError):
-        send("http://nowhere.invalid/", transport=open_transport)
-    with pytest.raises(ConnectError):
-        send("http://[::1]:1/", transport=open_transport)
+        send("http://[::1]:1/")
     open_transport.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import pickle
 import random
+import socket
 import threading
 import traceback
 from collections.abc import Callable, Sequence
@@ -166,8 +167,13 @@ def test_nobody_listens(send: Send) -> None:
     assert caught.value.sent == "no"
 
 
-def test_a_name_that_does_not_resolve(send: Send) -> None:
+def test_a_name_that_does_not_resolve(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was sent to a name that is none."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(ConnectError, match="resolve") as caught:
         send("https://nowhere.invalid/v1?key=k")
     assert caught.value.sent == "no"

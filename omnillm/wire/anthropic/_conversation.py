@@ -168,11 +168,11 @@ def write_conversation(request: LlmRequest, emission: Emission, mark: CacheMark 
 
 def _is_in_place(message: Message) -> bool:
     """Tell whether this wire itself put a system message inside its messages."""
-    return spelled(message.vendor_extensions, "role") == "system"
+    return spelled(message.vendor_extensions, "role") is not None
 
 
 def _still_says(payload: Any, message: Message) -> bool:
     try:
-        return read_message(payload, "") == message
+        return bool(read_message(payload, "") == message)
     except ProtocolError:
         return False

@@ -177,7 +177,9 @@ class BlockWriter:
         """Write what this provider signed; the API refuses any other thinking."""
         if _is_ours(part):
             return self._own_reasoning(part, pointer)
-        if part.text or part.summary or part.signature or part.encrypted_content:
+        if not (part.text or part.summary or part.signature or part.encrypted_content):
+            self._lay({}, part, pointer)  # what is left of it is another wire's
+        else:
             self._emission.lose(
                 f"{pointer}/text",
                 "only reasoning that Anthropic signed is taken back: the summary, signature and encrypted_content of any other,"
@@ -202,10 +204,8 @@ class BlockWriter:
         if part.protocol is PROTOCOL and isinstance(payload, dict):
             return payload
         kind = payload.get("type") if isinstance(payload, Mapping) else None
-        names = names_in(payload)
-        self._emission.lose(
-            f"{pointer}/payload", f"a {kind or 'vendor'} block is known to {part.protocol} only, with its {names}"
-        )
+        reason = f"a {kind or 'vendor'} block is known to {part.protocol} only, with its {names_in(payload)}"
+        self._emission.lose(f"{pointer}/payload", reason)
         return None
 
 
@@ -222,7 +222,7 @@ class AnswerWriter(BlockWriter):
         self._lay({}, part, pointer)
         return None
 
-    def _audio(self, part: AudioPart, pointer: str) -> Block | None:
+    def _audio(self, _part: AudioPart, pointer: str) -> Block | None:
         """Leave it out, transcript and all: the text of an answer is what the model wrote."""
         self._emission.lose(f"{pointer}/data", "the format takes no sound (audio), nor its transcript")
         return None
