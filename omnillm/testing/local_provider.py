@@ -91,6 +91,7 @@ class LocalProvider:
         self._clock = clock
         self._closing = threading.Event()
         self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
         self._requests: list[ReceivedRequest] = []
         self._script: list[_Scripted] = []
         self._numbers = itertools.count(1)
@@ -133,6 +134,11 @@ class LocalProvider:
         with self._lock:
             return tuple(self._requests)
 
+    def wait_requests(self, at_least: int = 1, *, timeout: float = 5.0) -> bool:
+        """Wait, in real time, until that many requests were received; give whether that is so."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: len(self._requests) >= at_least, timeout)
+
     @property
     def connections(self) -> int:
         """Count the connections ever accepted."""
@@ -144,7 +150,10 @@ class LocalProvider:
         return self._server.open_connections
 
     def wait_open_connections(self, at_most: int = 0, *, timeout: float = 5.0) -> bool:
-        """Wait until no more than that many connections are open; give whether that is so."""
+        """Wait, in real time, until no more than that many connections are open; give whether that is so.
+
+        A connection is open from when it was accepted: first ``wait_requests`` where no answer tells that it was.
+        """
         return self._server.wait_open(at_most, timeout)
 
     def script(self, *steps: Step, protocol: ProviderProtocol | str | None = None, key: str | None = None) -> None:
@@ -209,8 +218,9 @@ class LocalProvider:
             received_at=self._clock.monotonic(),
             connection=http.connection,
         )
-        with self._lock:
+        with self._arrived:
             self._requests.append(received)
+            self._arrived.notify_all()
         return received
 
     def _refused_key(self, route: Route, received: ReceivedRequest, headers: dict[str, str]) -> HttpReply | None:

@@ -74,7 +74,7 @@ class Peer:
             if not more:
                 raise EndOfScript
             read += more
-        self._read = read[count:]
+        self._read = read[count:] + self._read
         return read[:count]
 
     def pause(self, event: threading.Event | None = None, seconds: float | None = None) -> None:
@@ -89,7 +89,7 @@ class Peer:
                 raise EndOfScript
 
 
-Step = Callable[[Peer], None]
+Step = Callable[[Peer], object]
 
 
 # --- steps --------------------------------------------------------------------------------------------------------------------

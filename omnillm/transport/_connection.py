@@ -208,12 +208,7 @@ class Connection(HTTPConnection):
     def connect(self) -> None:
         exchange = self._exchange = current()
         exchange.to_connect()
-        try:
-            super().connect()
-        except TimeoutError:
-            raise StoppedError(exchange.late()) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise StoppedError(exchange.unreachable(_refusal(error))) from None
+        super().connect()
 
     def _new_conn(self) -> socket.socket:
         exchange = current()

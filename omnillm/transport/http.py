@@ -42,6 +42,7 @@ from ..errors import (
     ClosedError,
     ConfigurationError,
     ConnectError,
+    ConnectionLostError,
     DeadlineExceededError,
     GatewayError,
     TlsError,
@@ -174,7 +175,7 @@ class HttpTransport:
                 failure = stop.error
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 failure = _failure(error, exchange)
-            if not exchange.again():
+            if not (isinstance(failure, ConnectionLostError) and exchange.again()):
                 raise failure  # here, where no exception is being handled: it must not become its context
 
     def _route(self, url: str) -> _Route:

@@ -53,7 +53,7 @@ class Model:
         own = {f.name: f for f in fields(cls) if f.init and f.name not in cls._not_in_json}  # type: ignore[arg-type]  # a dataclass, by use
         for name, value in kvs.items():
             if name not in own:
-                raise InvalidShapeError(f"{cls.__name__} has no field {name!r:.80}", pointer=f"/{name}")
+                raise InvalidShapeError(f"{cls.__name__} has no field {name!r:.80}", pointer=f"/{escaped(name)}")
             if value is None:  # which dataclasses-json lets into any field
                 own[name].metadata["dataclasses_json"]["decoder"](None)
         for name, f in own.items():
@@ -107,6 +107,11 @@ def _same(value: Any) -> Any:
     return value
 
 
+def escaped(name: object) -> str:
+    """Write a name as a reference token of a JSON Pointer (RFC 6901 section 3)."""
+    return str(name).replace("~", "~0").replace("/", "~1")
+
+
 def copy_json(value: Any) -> Any:
     """Copy the containers of a JSON value; tuples become lists."""
     if isinstance(value, Mapping):
@@ -139,7 +144,7 @@ def _codec(hint: Any) -> tuple[Encoder, Decoder]:
     if origin in (typing.Union, types.UnionType):
         return _union_codec(args)
     if origin is tuple:
-        return _tuple_codec(args[0])
+        return tuple_of(*_codec(args[0]))
     if origin is typing.Literal:
         return _same, _literal_decoder(args)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
@@ -151,8 +156,8 @@ def _codec(hint: Any) -> tuple[Encoder, Decoder]:
     return copy_json, copy_json
 
 
-def _tuple_codec(hint: Any) -> tuple[Encoder, Decoder]:
-    encode, decode = _codec(hint)
+def tuple_of(encode: Encoder, decode: Decoder) -> tuple[Encoder, Decoder]:
+    """Give the encoder and the decoder of a tuple, made of those of its items."""
 
     def decode_all(value: Any) -> tuple[Any, ...]:
         return tuple(_placed(str(i), decode)(item) for i, item in enumerate(_expect(value, list | tuple, "an array")))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from .. import _json
 from ..errors import ConfigurationError, InvalidJsonError, InvalidShapeError
-from ._model import Decoder, Encoder, Json, Model, copy_json, tagged
+from ._model import Decoder, Encoder, Json, Model, copy_json, tagged, tuple_of
 from .enums import ProviderProtocol
 
 
@@ -146,20 +146,20 @@ class ToolOutput:
     @staticmethod
     def codec() -> tuple[Encoder, Decoder]:
         """Give the encoder and the decoder."""
-        encode_part, decode_part = tagged(*PART_TYPES)
+        encode_parts, decode_parts = tuple_of(*tagged(*PART_TYPES))
 
         def encode(value: Any) -> Any:
             if isinstance(value, str):
                 return value
             if isinstance(value, tuple):
-                return [encode_part(part) for part in value]
+                return encode_parts(value)
             return {"type": "json", "value": copy_json(value)}
 
         def decode(value: Any) -> Any:
             if isinstance(value, str):
                 return value
             if isinstance(value, list):
-                return tuple(decode_part(part) for part in value)
+                return decode_parts(value)
             if isinstance(value, Mapping) and value.keys() == {"type", "value"} and value["type"] == "json":
                 return copy_json(value["value"])
             raise InvalidShapeError("expected a text, an array of parts or a json part")

@@ -261,7 +261,7 @@ class Machine(RuleBasedStateMachine):
         label = held.label
         self.live[lease] = (None, lane, call, ask)
         del held
-        gc.collect()
+        gc.collect(0)
         self.live[lease] = (_Label(label), lane, call, ask)
         used = (0, 0, 0) if sent == "no" else (seen, 2 * seen, 1)
         self.finish(lease, tokens=used[0], charge=used[1], requests=used[2], outcome="lost")
@@ -305,7 +305,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self):
         self.live.clear()
-        gc.collect()
+        gc.collect(0)
         assert self.store.snapshot().held_requests == 0
 
 
@@ -328,9 +328,6 @@ class Latency(Machine):
     selection = "latency"
 
 
-BOUNDS = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
-TestRandom = pytest.mark.filterwarnings("default")(Machine.TestCase)
-TestLeastLoaded = LeastLoaded.TestCase
-TestLatency = Latency.TestCase
-for case in (TestRandom, TestLeastLoaded, TestLatency):
-    case.settings = BOUNDS
+TestRandom, TestLeastLoaded, TestLatency = Machine.TestCase, LeastLoaded.TestCase, Latency.TestCase
+for _case in (TestRandom, TestLeastLoaded, TestLatency):
+    _case.settings = settings(max_examples=100, stateful_step_count=50, suppress_health_check=list(HealthCheck))

@@ -20,10 +20,12 @@ class Echo:
 
     def __init__(self) -> None:
         self.seen: list[HttpRequest] = []
+        self.asked = threading.Event()
         self.server = HttpServer(self.reply)
 
     def reply(self, request: HttpRequest) -> HttpReply | None:
         self.seen.append(request)
+        self.asked.set()
         name = request.target.removeprefix("/")
         if name == "silence":
             return None
@@ -159,6 +161,7 @@ def test_silence_ends_when_the_client_leaves(echo: Echo, path: str) -> None:
     """A connection that the server keeps silent is given up as soon as the client leaves."""
     with socket.create_connection(("127.0.0.1", echo.server.port), 10) as sock:
         sock.sendall(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+        assert echo.asked.wait(10)
         if path != "/silence":
             assert sock.recv(12) == b"HTTP/1.1 200"
         assert not echo.server.wait_open(0, 0.05)

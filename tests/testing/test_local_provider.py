@@ -9,7 +9,7 @@ import sys
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ import pytest
 import omnillm.testing
 from omnillm.errors import ConfigurationError
 from omnillm.testing import FakeClock, LocalProvider, answer, break_stream, delay, fail, hang, malformed
+from omnillm.testing._routes import BY_PROTOCOL
 from omnillm.types.enums import EndpointProtocol, FinishReason, ProviderProtocol
 from omnillm.types.response import LlmResponse
 from omnillm.wire import parse_error, parse_response
@@ -395,8 +396,21 @@ def test_unspoken_protocol(provider: LocalProvider) -> None:
         provider.endpoint("morse")
 
 
+@pytest.mark.parametrize("protocol", list(ProviderProtocol))
+def test_endpoints_are_of_served_protocols(provider: LocalProvider, protocol: ProviderProtocol) -> None:
+    """There is an endpoint for every protocol that is served, and a configuration error for any other."""
+    expected: Any = nullcontext() if protocol in BY_PROTOCOL else pytest.raises(ConfigurationError, match="does not speak")
+    with expected:
+        assert provider.endpoint(protocol).base_url.startswith(provider.base_url)
+
+
+def test_repr_names_the_address(provider: LocalProvider) -> None:
+    """The repr tells where the provider is."""
+    assert repr(provider) == f"<LocalProvider {provider.base_url}>"
+
+
 def test_close_ends_waits(client: Any) -> None:
-    """Closing ends delays, paced streams and hanging answers at once, leaves no thread, and is idempotent."""
+    """Closing ends delays and hanging answers at once, leaves no thread, and is idempotent."""
     before = threading.active_count()
     with LocalProvider() as provider:
         provider.script(delay(3600), hang())
@@ -411,8 +425,7 @@ def test_close_ends_waits(client: Any) -> None:
         threads = [threading.Thread(target=ask) for _ in range(2)]
         for thread in threads:
             thread.start()
-        while len(provider.requests) < 2:
-            threads[0].join(0.001)
+        assert provider.wait_requests(2, timeout=10)
         provider.close()
         for thread in threads:
             thread.join(10)

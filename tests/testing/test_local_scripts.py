@@ -155,6 +155,7 @@ def test_hanging_answers_end_with_the_client(client: Any, provider: LocalProvide
             response = connection.getresponse()
             assert response.read1(10)
             response.close()
+        assert provider.wait_requests(timeout=10)
         assert provider.open_connections == 1
         assert not provider.wait_open_connections(timeout=0.05)
     assert provider.wait_open_connections(0, timeout=5)

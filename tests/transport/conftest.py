@@ -33,10 +33,14 @@ def send(transport: HttpTransport) -> Iterator[Send]:
 
     def send(url: str, **options: Any) -> HttpResponse:
         request = HttpRequest(
-            options.pop("method", "POST"), url, options.pop("headers", {"Authorization": "Bearer sk-1"}), options.pop("body", b"{}")
+            options.pop("method", "POST"),
+            url,
+            options.pop("headers", {"Authorization": "Bearer sk-1"}),
+            options.pop("body", b"{}"),
         )
         settings: dict[str, Any] = {"deadline": Deadline.after(options.pop("total", 5.0)), "connect": 2.0, "first_byte": math.inf}
-        answer = options.pop("transport", transport).send(request, **(settings | options))
+        sender: HttpTransport = options.pop("transport", transport)
+        answer = sender.send(request, **(settings | options))
         answers.append(answer)
         return answer
 
@@ -62,6 +66,6 @@ def tarpit() -> Iterator[str]:
     """Give the URL of a port whose queue is full: it answers no SYN."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, socket.socket() as first, socket.socket() as second:
         for filler in (first, second):
-            filler.setblocking(False)  # noqa: FBT003
+            filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         yield "http://{}:{}/".format(*listener.getsockname())

@@ -98,14 +98,14 @@ def test_no_header_can_be_forged(send: Send, value: str) -> None:
         assert server.connections == 0
 
 
-BODIES = [
-    ("length", b"Content-Length: 5\r\n\r\nhello", {}),
-    ("chunked", b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nTrailer: 1\r\n\r\n", {}),
-    ("closed", b"\r\nhello", {}),
-    ("closed by name", b"Connection: close\r\nContent-Length: 5\r\n\r\nhello", {}),
-    ("both framings", b"Content-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", {}),
-    ("gzip", b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"hello"), {}),
-    ("deflate", b"Content-Encoding: deflate\r\n\r\n" + zlib.compress(b"hello"), {}),
+BODIES: list[tuple[str, bytes]] = [
+    ("length", b"Content-Length: 5\r\n\r\nhello"),
+    ("chunked", b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nTrailer: 1\r\n\r\n"),
+    ("closed", b"\r\nhello"),
+    ("closed by name", b"Connection: close\r\nContent-Length: 5\r\n\r\nhello"),
+    ("both framings", b"Content-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+    ("gzip", b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"hello")),
+    ("deflate", b"Content-Encoding: deflate\r\n\r\n" + zlib.compress(b"hello")),
 ]
 
 

@@ -313,7 +313,7 @@ def test_no_more_than_the_size_of_the_pool_is_kept(send: Send) -> None:
 
 # --- the words ------------------------------------------------------------------------------------------------------------------
 
-SECRET = "sk-CANARY-0123456789"  # noqa: S105  # a canary, to be looked for
+SECRET = "sk-CANARY-0123456789"  # a canary, to be looked for
 
 
 @pytest.mark.parametrize(
@@ -321,9 +321,8 @@ SECRET = "sk-CANARY-0123456789"  # noqa: S105  # a canary, to be looked for
 )
 def test_no_error_shows_the_key(send: Send, steps: Sequence[Step]) -> None:
     """Neither header nor query is in the text, the chain or the pickle of an error, nor in what it keeps."""
-    with ScriptedServer([expect(), *steps]) as server:
-        with pytest.raises(GatewayError) as caught:
-            send(f"{server.url}?key={SECRET}", headers={"x-api-key": SECRET}, total=0.2)
+    with ScriptedServer([expect(), *steps]) as server, pytest.raises(GatewayError) as caught:
+        send(f"{server.url}?key={SECRET}", headers={"x-api-key": SECRET}, total=0.2)
     error = caught.value
     assert error.__context__ is None
     assert error.__cause__ is None

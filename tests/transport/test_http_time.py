@@ -39,7 +39,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 def test_a_tarpit_ends_with_the_connect_timeout(send: Send, tarpit: str) -> None:
     """Nobody answers: no connection, and nothing sent."""
     start = time.monotonic()
-    with pytest.raises(ConnectError, match="within 0.15 s") as caught:
+    with pytest.raises(ConnectError, match=r"within 0\.15 s") as caught:
         send(tarpit, connect=SHORT)
     assert caught.value.sent == "no"
     assert SHORT <= time.monotonic() - start < LONG
@@ -96,6 +96,15 @@ def test_a_head_ends_with_its_time(send: Send, steps: Sequence[Step], sent: str,
             send(server.url, **{limit: SHORT})
         assert (caught.value.phase, caught.value.sent) == ("first_byte", sent)
         assert time.monotonic() - start < LONG
+
+
+def test_a_timeout_on_a_kept_connection_is_not_tried_again(send: Send) -> None:
+    """A silent server may be at work: only a connection that broke is replaced."""
+    with ScriptedServer([expect(), respond(), expect(), stall()], [expect(), respond()]) as server:
+        send(server.url).read()
+        with pytest.raises(DeadlineExceededError):
+            send(server.url, first_byte=SHORT)
+        assert server.connections == 1
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["chunks", "read"])
@@ -286,6 +295,10 @@ def test_an_exchange_within_another(send: Send) -> None:
         inner.append(send(other.url).read())
         go_on.set()
 
+    def interrupt() -> None:
+        if asked.wait(5):
+            os.kill(os.getpid(), signals.SIGUSR1)
+
     go_on = threading.Event()
     old = signals.signal(signals.SIGUSR1, handle)
     try:
@@ -293,7 +306,7 @@ def test_an_exchange_within_another(send: Send) -> None:
             ScriptedServer([expect(), signal(asked), wait(go_on), respond(body=b"outer")]) as server,
             ScriptedServer([expect(), respond(body=b"inner")]) as other,
         ):
-            thread = threading.Thread(target=lambda: asked.wait(5) and os.kill(os.getpid(), signals.SIGUSR1))
+            thread = threading.Thread(target=interrupt)
             thread.start()
             assert send(server.url).read() == b"outer"
             thread.join(5)
@@ -308,8 +321,9 @@ INTERRUPTED = textwrap.dedent("""
     from omnillm.transport import HttpRequest, HttpTransport
     transport = HttpTransport()
     try:
-        answer = transport.send(HttpRequest("POST", sys.argv[1], {}, b""), deadline=Deadline.after(60), connect=60, first_byte=60)
-        answer.read()
+        request = HttpRequest("POST", sys.argv[1], {}, b"")
+        with transport.send(request, deadline=Deadline.after(60), connect=60, first_byte=60) as answer:
+            answer.read()
     except KeyboardInterrupt:
         print("interrupted", flush=True)
     sys.stdin.read()

@@ -6,6 +6,7 @@ import base64
 import shutil
 import ssl
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from omnillm.errors import ConfigurationError, ConnectError, DeadlineExceededError, MalformedResponseError, TlsError
-from omnillm.testing.scripted import Peer, ScriptedServer, expect, repeat, respond, reset, signal, sse, stall, tls
+from omnillm.testing.scripted import Peer, ScriptedServer, Step, expect, repeat, reset, respond, sse, stall, tls
 from omnillm.testing.scripted import send as send_bytes
 from omnillm.transport import HttpResponse, HttpTransport
 
@@ -24,7 +25,9 @@ CERTS = Path(__file__).parent / "certs"
 
 def test_a_private_authority_is_a_path(send: Send, server_context: Context) -> None:
     """A certificate of the authority that was named is trusted; the connection is kept; streams work."""
-    with ScriptedServer([tls(server_context("loopback")), expect(), respond(body=b"1"), expect(), sse("2")], scheme="https") as server:
+    with ScriptedServer(
+        [tls(server_context("loopback")), expect(), respond(body=b"1"), expect(), sse("2")], scheme="https"
+    ) as server:
         assert send(server.url).read() == b"1"
         assert list(send(server.url, stream=True).chunks()) == [b"data: 2\n\n"]
         assert server.connections == 1
@@ -66,9 +69,10 @@ def test_what_is_not_to_be_trusted(
 def test_an_old_protocol_is_refused(send: Send, server_context: Context) -> None:
     """TLS 1.1 is no TLS."""
     context = server_context("loopback")
-    with pytest.warns(DeprecationWarning):
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that it is old is the point
         context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
     with ScriptedServer([tls(context)], scheme="https") as server, pytest.raises(TlsError):
         send(server.url)
@@ -126,7 +130,7 @@ def test_leaving_a_body_over_tls_closes_the_connection(send: Send, server_contex
 # --- proxies --------------------------------------------------------------------------------------------------------------------
 
 
-def tunnel(context: ssl.SSLContext | None = None) -> list[Callable[[Peer], None]]:
+def tunnel(context: ssl.SSLContext | None = None) -> list[Step]:
     """Be a proxy that takes a CONNECT, and the origin behind it."""
     return [expect(), send_bytes(b"HTTP/1.1 200 Established\r\nVia: x\r\n\r\n"), *([tls(context)] if context else [])]
 
@@ -195,17 +199,30 @@ def test_a_proxy_that_says_nothing(send: Send) -> None:
     """The wait for a tunnel is part of the wait for a connection."""
     with ScriptedServer([expect(), stall()]) as proxy:
         named = HttpTransport(proxies={"https": f"http://127.0.0.1:{proxy.port}"})
-        with pytest.raises(ConnectError, match="within 0.15 s"):
+        with pytest.raises(ConnectError, match=r"within 0\.15 s"):
             send("https://api.example.com/", transport=named, connect=0.15)
         with pytest.raises(DeadlineExceededError):
             send("https://api.example.com/", transport=named, total=0.15)
         named.close()
 
 
+def test_a_proxy_that_breaks_off(send: Send) -> None:
+    """A tunnel that breaks before it stands is no connection."""
+    with ScriptedServer([expect(), reset()]) as proxy:
+        named = HttpTransport(proxies={"https": f"http://127.0.0.1:{proxy.port}"})
+        with pytest.raises(ConnectError) as caught:
+            send("https://api.example.com/", transport=named)
+        assert caught.value.sent == "no"
+        named.close()
+
+
 def test_proxies_of_the_environment_need_trust(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
     """With ``trust_proxy_env`` the variables count, ``NO_PROXY`` too."""
     monkeypatch.delenv("no_proxy", raising=False)
-    with ScriptedServer([repeat(expect(), respond(body=b"x"))]) as proxy, ScriptedServer([expect(), respond(body=b"y")]) as direct:
+    with (
+        ScriptedServer([repeat(expect(), respond(body=b"x"))]) as proxy,
+        ScriptedServer([expect(), respond(body=b"y")]) as direct,
+    ):
         monkeypatch.setenv("http_proxy", proxy.base_url)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         trusting = HttpTransport(allow_http=True, trust_proxy_env=True)

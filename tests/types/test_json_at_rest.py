@@ -101,6 +101,7 @@ REFUSED: list[tuple[type[Model], Any, str]] = [
     (o.TextPart, {"text": None}, "/text"),
     (o.TextPart, {}, "/text"),
     (o.TextPart, {"text": "a", "colour": "red"}, "/colour"),
+    (o.TextPart, {"text": "a", "a/b~c": 1}, "/a~1b~0c"),
     (o.TextPart, {"type": "audio", "text": "a"}, "/type"),
     (o.TextPart, {"text": "a", "annotations": None}, "/annotations"),
     (o.TextPart, {"text": "a", "annotations": {}}, "/annotations"),

@@ -45,7 +45,7 @@ class CacheMark:
             return
         for at in reversed(range(len(blocks))):
             place, block = blocks[at]
-            if self.part in (None, place) and block["type"] not in _UNCACHED_BLOCKS:
+            if self.part in (None, place) and block.get("type") not in _UNCACHED_BLOCKS:
                 blocks[at] = place, {**block, "cache_control": self.control}
                 self.placed = True
                 return
@@ -139,9 +139,9 @@ class Conversation:
         return self._mark is not None and self._mark.item == index
 
     def close(self, *, opened: bool) -> None:
-        """Make of the messages what the API takes; ``opened`` where this wire itself let the assistant speak first."""
+        """Make of the messages what the API takes; ``opened`` where this wire itself had them so, whatever the API says."""
         pointer, blocks = self._last_system
-        if not self.messages and blocks:
+        if not self.messages and blocks and not opened:
             del self.system[-len(blocks) :]
             self.messages = [{"role": "user", "content": blocks}]
             self._built = self.messages[:]
@@ -162,7 +162,7 @@ def write_conversation(request: LlmRequest, emission: Emission, mark: CacheMark 
     place = "/input" if request.input else "/messages"
     for index, item in enumerate(request.normalized_input()):
         conversation.add(index, item, f"{place}/{index}")
-    conversation.close(opened=spelled(request.vendor_extensions, "opening") == "assistant")
+    conversation.close(opened=spelled(request.vendor_extensions, "messages") is not None)
     return conversation
 
 

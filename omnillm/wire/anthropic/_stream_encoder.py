@@ -173,6 +173,8 @@ class MessageStreamEncoder:
             self._started = event
 
     def _on_text(self, event: TextDelta) -> None:
+        if not event.delta:
+            return
         if self._open != "text":
             self._block("text", {"type": "text", "text": ""})
         self._out.append(delta_frame(self._next - 1, type="text_delta", text=event.delta))
@@ -273,6 +275,7 @@ class MessageStreamEncoder:
                     self._on_annotation(AnnotationAdded(annotation))
         elif isinstance(part, ReasoningPart):
             if not written.get("thinking"):
+                self._close()
                 text = part.text or "\n\n".join(part.summary)
                 self._on_reasoning(ReasoningDelta(text, signature=part.signature, encrypted_content=part.encrypted_content))
         elif written.get("part"):

@@ -71,11 +71,10 @@ def parse_event(given: SseFrame) -> LlmStreamEvent | None:
 
 def _read_start(event: dict[str, Any]) -> LlmStreamEvent:
     start = Fields(event).object("content_block") or {}
-    block = StreamBlock(start)
-    opened = block.opened(after_text=False)
+    opened = StreamBlock(start).opened(after_text=False)
     if opened:
         return opened[0]
-    return ContentPartAdded(TextPart("") if block.kind in ("text", "thinking") else read_block(start, "/content_block"))
+    return ContentPartAdded(read_block(start, "/content_block"))
 
 
 def _read_delta(event: dict[str, Any]) -> LlmStreamEvent | None:

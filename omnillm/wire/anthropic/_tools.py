@@ -89,6 +89,8 @@ def _write_definition(tool: ToolDefinition, emission: Emission, pointer: str) ->
         out["description"] = tool.description
     schema = tool.input_schema
     if not isinstance(schema, Mapping):
+        if schema is not None:
+            emission.lose(f"{pointer}/input_schema", "the schema of an input is an object here")
         schema = {}
     out["input_schema"] = schema if "type" in schema else {"type": "object", "properties": {}, **schema}
     if tool.strict or spelled(tool.vendor_extensions, "strict") is not None:

@@ -55,7 +55,11 @@ def parse_error(status: int | None, body: Any) -> ProviderError:
         inner = {"message": inner}
     kind, message = _word(inner.get("type")), _word(inner.get("message"))
     if message is None:
-        message = body if isinstance(body, str) and body else f"HTTP status {status}"
+        message = (
+            body
+            if isinstance(body, str) and body
+            else ("an error without a message" if status is None else f"HTTP status {status}")
+        )
     if status is None or status < 400:
         status = _STATUSES.get(kind or "", status)
     rest = {name: value for name, value in inner.items() if name not in ("type", "message")}

@@ -38,8 +38,8 @@ def parse_request(payload: Payload) -> LlmRequest:
         items.append(Message(MessageRole.SYSTEM, read_blocks(fields.required_array("system"), "/system")))
     messages = fields.required_array("messages")
     items.extend(read_message(message, f"/messages/{i}") for i, message in enumerate(messages))
-    if items and items[0].role is MessageRole.ASSISTANT:
-        fields.spell("opening", "assistant")
+    if not messages or items[-len(messages)].role is MessageRole.ASSISTANT:
+        fields.spell("messages", "no user first")
     capabilities, generation, stream = _read_capabilities(fields), _read_generation(fields), fields.boolean("stream")
     return LlmRequest(
         model,

@@ -36,6 +36,7 @@ from .error import parse_error
 from .response import parse_response
 
 _LATER = frozenset({"content", "stop_reason", "stop_sequence", "usage"})  # what a message_start cannot know yet
+_OF_THE_EVENT = frozenset({"delta", "type", "usage"})
 
 
 class MessageStreamDecoder:
@@ -120,14 +121,13 @@ class MessageStreamDecoder:
     def _message_delta(self, event: dict[str, Any]) -> list[LlmStreamEvent]:
         message, events = self._started()
         fields = Fields(event)
-        fields.take("type")
         delta, usage = fields.object("delta") or {}, fields.object("usage")
-        for changes in (delta, fields.rest()):
-            for name, value in changes.items():
-                if value is not None:
-                    message[name] = value
-                else:
-                    message.setdefault(name, None)
+        beside = {name: value for name, value in event.items() if name not in _OF_THE_EVENT}
+        for name, value in (delta | beside).items():
+            if value is not None:
+                message[name] = value
+            else:
+                message.setdefault(name, None)
         self._stopped = message.get("stop_reason") is not None
         if usage is not None:
             before = message.get("usage")

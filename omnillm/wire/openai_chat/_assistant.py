@@ -1,9 +1,9 @@
 """The assistant's message: reasoning, content, refusal, sound and calls, as parts and back.
 
 Rules: compatible servers say reasoning in ``reasoning_content``, ``reasoning`` (beside ``reasoning_details``) or content parts of
-type ``thinking``; the part's spelling says which. A signature of another provider is of no use here: in a request such reasoning is
-dropped with a loss, in a reply its text is written as ``reasoning_content``. The deprecated ``function_call`` has no id: call and result
-are matched by the function's name.
+type ``thinking``; the part's spelling says which. Reasoning of another provider is of no use here: a request leaves it out with a
+loss, a reply has its text as ``reasoning_content``. The deprecated ``function_call`` has no id: call and result are matched by
+the function's name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 from ...types.enums import MessageRole
 from ...types.message import Message
 from ...types.parts import (
-    Annotation,
     AudioPart,
     JsonPart,
     MessagePart,
@@ -24,9 +23,9 @@ from ...types.parts import (
     ToolCallPart,
     VendorPart,
 )
-from .._fields import Emission, Fields, is_hollow, spelling
+from .._fields import Emission, Fields, is_hollow, kept, spelling
 from ._annotations import read_annotations, write_annotations
-from ._content import CHAT, TEXT_ROLE, WIRE, Placed, fill, inner, read_content, text_or_empty, write_content
+from ._content import CHAT, TEXT_ROLE, WIRE, Placed, drop, fill, inner, read_content, text_or_empty, write_content
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")  # the first one that says something is the reasoning
 _CONTENT = TEXT_ROLE | {ReasoningPart}
@@ -113,6 +112,8 @@ def _read_call(value: Any, pointer: str, *, derived: str) -> MessagePart:
     if (kind and kind not in ("function", "custom")) or not isinstance(fields.peek(body), dict):
         return VendorPart(CHAT, value)
     call_id = text_or_empty(fields, "id") or derived
+    if not call_id:
+        fields.spell("call_id", None)
     if kind == "custom":
         fields.spell("type", "custom")
     elif "type" not in fields:
@@ -140,21 +141,19 @@ def write_assistant(placed: Iterable[Placed], emission: Emission, *, reply: bool
     out: dict[str, Any] = {"role": "assistant"}
     content: list[Placed] = []
     for part, at in placed:
-        if isinstance(part, TextPart | JsonPart) or _is_thinking(part):
-            content.append((part, at))
-        elif isinstance(part, VendorPart) and not _is_call(part):
+        if isinstance(part, TextPart | JsonPart) or _is_thinking(part) or (isinstance(part, VendorPart) and not _is_call(part)):
             content.append((part, at))
         elif isinstance(part, ToolCallPart | VendorPart):
-            _write_call(out, part, emission, at)
+            _write_call(out, part, emission, at, reply=reply)
         elif isinstance(part, ReasoningPart):
             _write_reasoning(out, part, emission, at, reply=reply)
         elif isinstance(part, RefusalPart):
             out["refusal"] = out.get("refusal", "") + part.text
-            emission.lay({}, part.vendor_extensions, at)
+            emission.lay(out, part.vendor_extensions, at)
         elif isinstance(part, AudioPart):
             _write_audio(out, part, emission, at, reply=reply)
         else:
-            emission.lose(at, f"{type(part).__name__} has no place in an assistant's message of Chat Completions")
+            drop(part, emission, at)
     _write_content(out, content, emission, reply=reply, array=array)
     return out
 
@@ -191,7 +190,7 @@ def _write_content(out: dict[str, Any], placed: list[Placed], emission: Emission
 def _write_reasoning(out: dict[str, Any], part: ReasoningPart, emission: Emission, at: str, *, reply: bool) -> None:
     foreign = part.protocol is not None and part.protocol is not CHAT
     if foreign and not reply:
-        emission.lose(at, f"reasoning of {part.protocol} is of no use to Chat Completions")
+        drop(part, emission, at)
         return
     text = part.text
     if not text and part.summary:
@@ -210,6 +209,9 @@ def _write_reasoning(out: dict[str, Any], part: ReasoningPart, emission: Emissio
 
 
 def _write_audio(out: dict[str, Any], part: AudioPart, emission: Emission, at: str, *, reply: bool) -> None:
+    if not reply and "id" not in kept(part.vendor_extensions, WIRE):
+        drop(part, emission, at)  # the API takes its own sound back, by reference
+        return
     own = emission.lay({}, part.vendor_extensions, at)
     if reply:
         audio = {"data": part.data, **own}
@@ -219,13 +221,11 @@ def _write_audio(out: dict[str, Any], part: AudioPart, emission: Emission, at: s
         out["audio"] = audio
         if part.media_type is not None:
             emission.lose(f"{at}/media_type", "Chat Completions does not say the format of sound in a reply")
-    elif "id" in own:
-        out["audio"] = {"id": own["id"]}  # the API takes its own sound back by reference
     else:
-        emission.lose(at, "Chat Completions takes an assistant's sound by the id of an earlier reply only")
+        out["audio"] = {"id": own["id"]}
 
 
-def _write_call(out: dict[str, Any], part: ToolCallPart | VendorPart, emission: Emission, at: str) -> None:
+def _write_call(out: dict[str, Any], part: ToolCallPart | VendorPart, emission: Emission, at: str, *, reply: bool) -> None:
     if isinstance(part, VendorPart):
         out.setdefault("tool_calls", []).append(part.payload)
         return
@@ -233,11 +233,13 @@ def _write_call(out: dict[str, Any], part: ToolCallPart | VendorPart, emission: 
     if kind == "function_call":
         function = {"name": part.name, "arguments": part.arguments_text()}
         out["function_call"] = fill(function, inner(part.vendor_extensions, "function_call"))
-        emission.lay({}, part.vendor_extensions, at)
+        emission.lay(out, part.vendor_extensions, at)
         return
     body, text = ("custom", "input") if kind == "custom" else ("function", "arguments")
-    call: dict[str, Any] = {"id": part.call_id} if part.call_id else {}
+    calls = out.setdefault("tool_calls", [])
+    call_id = part.call_id or (f"call_{len(calls)}" if reply else "")
+    call: dict[str, Any] = {"id": call_id} if call_id else {}
     if kind is not None:
         call["type"] = body
     call[body] = fill({"name": part.name, text: part.arguments_text()}, inner(part.vendor_extensions, body))
-    out.setdefault("tool_calls", []).append(emission.lay(call, part.vendor_extensions, at))
+    calls.append(emission.lay(call, part.vendor_extensions, at))

@@ -1,4 +1,4 @@
-"""The prompt cache policy as Chat Completions takes it: a key and a retention; where the prefix ends is the provider's to find."""
+"""The prompt cache policy as Chat Completions takes it: a key and a retention; the provider finds the end of a prefix itself."""
 
 from __future__ import annotations
 

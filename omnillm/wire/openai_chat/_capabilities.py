@@ -1,7 +1,7 @@
 """Tools, tool choice, structured output, reasoning effort and modalities of a request.
 
-Rules: a function is a ``ToolDefinition``; every other tool is a ``BuiltinTool`` that keeps the wire's object and its place among the
-tools; ``web_search_options`` is one without a place. What is not of the API's own form is left among the request's rest, whole.
+Rules: a function is a ``ToolDefinition``; every other tool is a ``BuiltinTool`` that keeps the wire's object and its place among
+the tools; ``web_search_options`` is one without a place. What is not of the API's own form stays among the request's rest, whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...types.capabilities import (
     ToolDefinition,
 )
 from ...types.enums import BuiltinToolKind, OutputModality
-from .._fields import Emission, Fields, kept, spelling
+from .._fields import Emission, Fields, escape, kept, names_in, spelling
 from ._content import CHAT, WIRE, fill, inner
 
 _CHOICES: dict[str, ToolChoice] = {
@@ -219,7 +219,7 @@ def write_capabilities(capabilities: CapabilitySet, out: dict[str, Any], emissio
     if capabilities.reasoning is not None:
         _write_reasoning(capabilities.reasoning, out, emission)
     if capabilities.modalities:
-        _write_modalities(capabilities.modalities, out, emission)
+        _write_modalities(capabilities.modalities, out)
     if capabilities.safety is not None and capabilities.safety.policy is not None:
         emission.lose("/capabilities/safety", "Chat Completions has no safety settings")
     emission.lay(out, capabilities.vendor_extensions, "/capabilities")
@@ -234,12 +234,18 @@ def _write_tools(capabilities: CapabilitySet, out: dict[str, Any], emission: Emi
             functions.append(emission.lay(_write_definition(tool), tool.vendor_extensions, at))
         else:
             tools.append(_write_function(tool, emission, at))
-    for i, builtin in enumerate(capabilities.builtin_tools):
+    placed = sorted(enumerate(capabilities.builtin_tools), key=_place_of)
+    for i, builtin in placed:
         _write_builtin(builtin, tools, out, emission, f"/capabilities/builtin_tools/{i}")
     if tools:
         out["tools"] = tools
     if functions:
         out["functions"] = functions
+
+
+def _place_of(numbered: tuple[int, BuiltinTool]) -> tuple[bool, int]:
+    position = numbered[1].position
+    return position is None, position or 0
 
 
 def _write_function(tool: ToolDefinition, emission: Emission, pointer: str) -> dict[str, Any]:
@@ -273,7 +279,9 @@ def _write_builtin(tool: BuiltinTool, tools: list[Any], out: dict[str, Any], emi
     elif tool.kind is BuiltinToolKind.WEB_SEARCH and "web_search_options" not in out:
         out["web_search_options"] = _search_options(tool, emission, pointer)
     else:
-        emission.lose(pointer, f"Chat Completions runs no {tool.kind.value} itself")
+        names = names_in(tool.payload)
+        with_its = f", with its {names}" if names else ""
+        emission.lose(f"{pointer}/kind", f"Chat Completions runs no {tool.kind.value} itself{with_its}")
 
 
 def _search_options(tool: BuiltinTool, emission: Emission, pointer: str) -> dict[str, Any]:
@@ -288,7 +296,7 @@ def _search_options(tool: BuiltinTool, emission: Emission, pointer: str) -> dict
             said = {key: place[key] for key in _PLACE if place.get(key) is not None}
             out[name] = {"type": "approximate", "approximate": said}
         elif value is not None and not (name in ("type", "name") and value == tool.kind.value):
-            emission.lose(f"{pointer}/payload/{name}", f"web_search_options has no {name}")
+            emission.lose(f"{pointer}/payload/{escape(name)}", f"web_search_options has no {name}")
     return out
 
 
@@ -298,12 +306,19 @@ def _write_choice(choice: ToolChoice, out: dict[str, Any], emission: Emission) -
     if choice.mode != "named":
         mode = "any" if choice.mode == "required" and spelled.get("mode") == "any" else choice.mode
         out["function_call" if legacy and mode in ("auto", "none") else "tool_choice"] = mode
-        emission.lay({}, choice.vendor_extensions, "/capabilities/tool_choice")
+        _lose_own(emission, choice.vendor_extensions, "/capabilities/tool_choice")
     elif legacy:
         out["function_call"] = {"name": choice.name}
+        _lose_own(emission, choice.vendor_extensions, "/capabilities/tool_choice")
     else:
         named = {"type": "function", "function": fill({"name": choice.name}, inner(choice.vendor_extensions, "function"))}
         out["tool_choice"] = emission.lay(named, choice.vendor_extensions, "/capabilities/tool_choice")
+
+
+def _lose_own(emission: Emission, extensions: Mapping[str, Any], pointer: str) -> None:
+    """Account for the extensions of a value that is written as a mere word."""
+    for name in emission.lay({}, extensions, pointer):
+        emission.lose(f"{pointer}/vendor_extensions/{escape(name)}", f"a tool choice that is one word has no {name}")
 
 
 def _write_format(config: StructuredOutputConfig, emission: Emission) -> dict[str, Any]:
@@ -345,10 +360,9 @@ def _effort_of(budget_tokens: int) -> str:
     return "xhigh"
 
 
-def _write_modalities(modalities: tuple[OutputModality, ...], out: dict[str, Any], emission: Emission) -> None:
+def _write_modalities(modalities: tuple[OutputModality, ...], out: dict[str, Any]) -> None:
     names = [modality.value for modality in modalities if modality.value in _MODALITIES]
     if names:
         out["modalities"] = names
     if OutputModality.JSON in modalities:
-        if "response_format" not in out:
-            out["response_format"] = {"type": "json_object"}
+        out.setdefault("response_format", {"type": "json_object"})

@@ -1,13 +1,14 @@
 """Content of Chat Completions messages: a text, or a list of typed parts, and the canonical parts they stand for.
 
 Contract: ``read_content`` takes any JSON value, ``write_content`` what a role may hold; a part of an unknown type is a
-``VendorPart``. Rules: a lone text without fields of its own is written as a string, unless the endpoint wants an array; the fields of
-a nested object (``image_url``, ``input_audio``, ``file``) that nobody knows ride in the extensions under that object's name.
+``VendorPart``. Rules: a lone text without fields of its own is written as a string, unless the endpoint wants an array. What
+nobody knows of a nested object (``image_url``, ``input_audio``, ``file``) rides in the extensions under that object's name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from ... import _json
@@ -23,9 +24,11 @@ from ...types.parts import (
     ReasoningPart,
     RefusalPart,
     TextPart,
+    ToolCallPart,
+    ToolResultPart,
     VendorPart,
 )
-from .._fields import Emission, Fields, kept, spelling
+from .._fields import Emission, Fields, is_hollow, kept, names_in, spelling
 
 CHAT = ProviderProtocol.OPENAI_CHAT_COMPLETIONS
 WIRE = WireFormat.OPENAI_CHAT_COMPLETIONS
@@ -199,7 +202,7 @@ def write_content(
             if block is not None:
                 written.append(block)
         else:
-            emission.lose(pointer, f"{_name(part)} has no place in this message of Chat Completions")
+            drop(part, emission, pointer)
     if not written:
         return None
     if len(written) == 1 and not array and emission.text_content != "array":
@@ -216,8 +219,30 @@ def lone_text(block: Any) -> str | list[Any]:
     return [block]
 
 
-def _name(part: object) -> str:
-    return type(part).__name__
+def drop(part: Any, emission: Emission, pointer: str) -> None:
+    """Record that a whole part is left out, naming what it held."""
+    if isinstance(part, VendorPart):
+        emission.lose(f"{pointer}/payload", f"a block that only {part.protocol.value} knows, with its {names_in(part.payload)}")
+        return
+    held = {field.name: getattr(part, field.name) for field in fields(part)}
+    names = [name for name, value in held.items() if not is_hollow(value) and name != "vendor_extensions"]
+    names.append(names_in(part.vendor_extensions))
+    what, main = _MAIN[type(part)]
+    emission.lose(f"{pointer}/{main}", f"{what} has no place in this message, nor have its {', '.join(filter(None, names))}")
+
+
+_MAIN: dict[type, tuple[str, str]] = {
+    TextPart: ("a text", "text"),
+    ImageUrlPart: ("an image", "url"),
+    ImageBase64Part: ("an image", "data"),
+    AudioPart: ("sound (audio)", "data"),
+    FilePart: ("a file", "data"),
+    JsonPart: ("a JSON value", "value"),
+    ToolCallPart: ("a call of a tool", "arguments"),
+    ToolResultPart: ("the result of a tool", "output"),
+    ReasoningPart: ("the reasoning (thinking) of another provider", "text"),
+    RefusalPart: ("a refusal", "text"),
+}
 
 
 def _write_text(part: TextPart, emission: Emission, pointer: str) -> Any:
@@ -286,7 +311,7 @@ def _media_type(part: FilePart) -> str:
 def _write_vendor(part: VendorPart, emission: Emission, pointer: str) -> Any:
     if part.protocol is CHAT:
         return part.payload
-    emission.lose(pointer, f"a block that only {part.protocol.value} knows")
+    drop(part, emission, pointer)
     return None
 
 

@@ -1,8 +1,8 @@
 """Streams of Chat Completions, written.
 
-Contract: ``Encoder`` writes the frames that the provider's SDK accumulates to the answer that the events tell. Rules: a first chunk says
-the role; what no delta carried is taken from the completed response; the finish reason has a chunk of its own, then usage with no
-choices, then ``[DONE]``. A failed stream ends with the error's frame. What has no form here (a tool that the provider ran) is left out.
+Contract: ``Encoder`` writes the frames that the provider's SDK accumulates to the answer that the events tell. Rules: a first chunk
+says the role; what no delta carried is taken from the completed response; the finish reason has a chunk of its own, then usage with
+no choices, then ``[DONE]``. A failed stream ends with the error's frame. What a provider's own tools did has no form here.
 """
 
 from __future__ import annotations

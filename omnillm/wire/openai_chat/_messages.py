@@ -1,10 +1,10 @@
 """Messages of Chat Completions, of requests and of replies.
 
-Contract: ``read_message`` gives the canonical item of a request's message, ``read_reply`` the message of a choice;
-``write_items`` and ``write_reply`` are the ways back. A message of an unknown role is a ``VendorPart``, whole.
-Rules: an assistant's message reads as reasoning, content, refusal, sound, calls. What its parts cannot rebuild keeps the wire's
-own message beside them, which counts for as long as reading it again gives the same message. A reply's calls without an id are given
-one by position, so that results can name them; a request's are left as they are.
+Contract: ``read_message`` gives the canonical item of a request's message, ``read_reply`` the message of a choice; ``write_items``,
+``write_reply`` and ``write_reply_parts`` are the ways back. A message of an unknown role is a ``VendorPart``, whole.
+Rules: what a message's parts cannot rebuild keeps the wire's own message beside them, which counts for as long as reading it again
+gives the same message. A reply's calls without an id are given one by position, so that results can name them; a request's stay as
+they are. Messages are never merged: only loose items, and the results inside other messages, are put into messages of their own.
 """
 
 from __future__ import annotations
@@ -16,16 +16,10 @@ from typing import Any
 from ... import _json
 from ...types.enums import MessageRole
 from ...types.message import Message, RawMessage, RequestItem
-from ...types.parts import (
-    MessagePart,
-    RefusalPart,
-    TextPart,
-    ToolResultPart,
-    VendorPart,
-)
+from ...types.parts import MessagePart, RefusalPart, TextPart, ToolCallPart, ToolResultPart, VendorPart
 from .._fields import Emission, Fields, spelling
 from ._assistant import read_assistant, write_assistant
-from ._content import CHAT, TEXT_ROLE, USER_ROLE, WIRE, Placed, read_content, read_part, text_or_empty, write_content
+from ._content import CHAT, TEXT_ROLE, USER_ROLE, WIRE, Placed, drop, read_content, read_part, text_or_empty, write_content
 
 _ROLES = {
     "system": MessageRole.SYSTEM,
@@ -35,6 +29,7 @@ _ROLES = {
     "tool": MessageRole.TOOL,
     "function": MessageRole.TOOL,
 }
+_NOT_PLAIN = ("tool_calls", "function_call", "annotations")
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------
@@ -43,11 +38,24 @@ _ROLES = {
 def read_message(value: Any, pointer: str) -> RequestItem:
     """Read a message of a request."""
     fields = Fields(value, pointer)
-    role = _ROLES.get(fields.required_text("role"))
+    name = fields.required_text("role")
+    role = _ROLES.get(name)
     if role is None:
         return VendorPart(CHAT, value)
-    message, plain = _read(fields, role, value["role"])
-    return message if plain else _with_raw(message, value, reply=False)
+    content = fields.peek("content")
+    if role is MessageRole.ASSISTANT:
+        plain = isinstance(content, str) and not any(field in fields for field in _NOT_PLAIN)
+        message = read_assistant(fields, reply=False)
+    else:
+        plain = isinstance(content, str)
+        fields.take("content")
+        if role is MessageRole.TOOL:
+            message = _read_result(fields, content, legacy=name == "function")
+        else:
+            message = Message(role, read_content(content, fields.at("content")), vendor_extensions=fields.extensions(WIRE))
+    if plain or list(_write_message(message, Emission(WIRE), "")) == [value]:
+        return message
+    return replace(message, raw_message=RawMessage(CHAT, value))
 
 
 def read_reply(value: Any, pointer: str) -> Message:
@@ -55,45 +63,35 @@ def read_reply(value: Any, pointer: str) -> Message:
     fields = Fields(value, pointer)
     if fields.peek("role") == "assistant":
         fields.take("role")
-    return _with_raw(read_assistant(fields, reply=True), value, reply=True)
-
-
-def _read(fields: Fields, role: MessageRole, name: str) -> tuple[Message, bool]:
-    """Give a message and whether its shape was the plain one, which parts rebuild."""
-    content = fields.peek("content")
-    if role is MessageRole.ASSISTANT:
-        calls = "tool_calls" in fields or "function_call" in fields or "annotations" in fields
-        plain = isinstance(content, str) and not calls
-        return read_assistant(fields, reply=False), plain
-    fields.take("content")
-    if role is MessageRole.TOOL:
-        return _read_result(fields, content, legacy=name == "function"), isinstance(content, str)
-    parts = read_content(content, fields.at("content"))
-    return Message(role, parts, vendor_extensions=fields.extensions(WIRE)), isinstance(content, str)
+    message = read_assistant(fields, reply=True)
+    if write_reply(message, Emission(WIRE)) == value:
+        return message
+    return replace(message, raw_message=RawMessage(CHAT, value))
 
 
 def _read_result(fields: Fields, content: Any, *, legacy: bool) -> Message:
     name = fields.text("name")
+    extensions: dict[str, Any] = {}
     if legacy:
         fields.spell("role", "function")
-        call_id = f"call_{name}" if name else ""  # as the call before it: see _assistant
+        call_id = f"call_{name}"  # as the call before it: see _assistant
     else:
         call_id = text_or_empty(fields, "tool_call_id")
+        if not call_id:
+            extensions = _without_id()
     output: Any = content
     if isinstance(content, list):
         output = tuple(read_part(part, f"{fields.at('content')}/{i}") for i, part in enumerate(content))
     elif content is None:
         output = ""
-    result = ToolResultPart(call_id, output, name)
+    result = ToolResultPart(call_id, output, name, vendor_extensions=extensions)
     return Message(MessageRole.TOOL, (result,), vendor_extensions=fields.extensions(WIRE))
 
 
-def _with_raw(message: Message, value: Any, *, reply: bool) -> Message:
-    """Keep the wire's own message where the parts cannot rebuild it."""
-    rebuilt = [write_reply(message, Emission(WIRE))] if reply else list(_write_message(message, Emission(WIRE), ""))
-    if rebuilt == [value]:
-        return message
-    return replace(message, raw_message=RawMessage(CHAT, value))
+def _without_id() -> dict[str, Any]:
+    own = Fields({})
+    own.spell("call_id", None)
+    return own.extensions(WIRE)
 
 
 def _raw(message: Message, *, reply: bool) -> Any:
@@ -104,7 +102,7 @@ def _raw(message: Message, *, reply: bool) -> Any:
     again = read_reply(raw.payload, "") if reply else read_message(raw.payload, "")
     if not isinstance(again, Message) or again != message:
         return None
-    # equality takes 1 for True and 1.0: only the written form tells them apart
+    # equality takes 1 for True and for 1.0: only the written form tells them apart
     same = repr(again.parts) == repr(message.parts) and repr(again.vendor_extensions) == repr(message.vendor_extensions)
     return raw.payload if same else None
 
@@ -116,42 +114,45 @@ def write_items(items: Iterable[RequestItem], emission: Emission) -> list[Any]:
     """Write a request's items as messages; loose parts of an assistant's turn join the assistant's message next to them."""
     out: list[Any] = []
     turn = _Turn()
-    for i, item in enumerate(items):
+    for i, item in enumerate(_identified(items)):
         pointer = f"/input/{i}"
-        if isinstance(item, Message):
-            if item.role is MessageRole.ASSISTANT and turn.takes(item, pointer):
-                continue
+        if isinstance(item, Message) and item.role is MessageRole.ASSISTANT:
+            if not turn.take(item, pointer):
+                out.extend(turn.close(emission))
+                turn.take(item, pointer)
+        elif isinstance(item, Message | ToolResultPart | VendorPart):
             out.extend(turn.close(emission))
-            if item.role is MessageRole.ASSISTANT:
-                turn.takes(item, pointer)
-            else:
-                out.extend(_message(item, emission, pointer))
-        elif isinstance(item, ToolResultPart):
-            out.extend(turn.close(emission))
-            out.append(_write_result(item, emission, pointer))
-        elif isinstance(item, VendorPart):
-            out.extend(turn.close(emission))
-            if item.protocol is CHAT:
-                out.append(item.payload)
-            else:
-                emission.lose(pointer, f"an item that only {item.protocol.value} knows")
+            out.extend(_write_item(item, emission, pointer))
         else:
             turn.add(item, pointer)
     out.extend(turn.close(emission))
     return out
 
 
+def _write_item(item: Message | ToolResultPart | VendorPart, emission: Emission, pointer: str) -> Iterable[Any]:
+    if isinstance(item, Message):
+        raw = _raw(item, reply=False)
+        return _write_message(item, emission, pointer) if raw is None else (raw,)
+    if isinstance(item, ToolResultPart):
+        return (_write_result(item, emission, pointer),)
+    if item.protocol is CHAT:
+        return (item.payload,)
+    drop(item, emission, pointer)
+    return ()
+
+
 class _Turn:
     """The assistant's turn being gathered: at most one message, and the loose parts around it."""
 
-    __slots__ = ("_at", "_message", "_placed")
+    __slots__ = ("_at", "_loose", "_message", "_placed")
 
     def __init__(self) -> None:
         self._message: Message | None = None
         self._at = ""
         self._placed: list[Placed] = []
+        self._loose = False
 
-    def takes(self, message: Message, pointer: str) -> bool:
+    def take(self, message: Message, pointer: str) -> bool:
         """Take a message where there is none yet."""
         if self._message is not None:
             return False
@@ -162,50 +163,64 @@ class _Turn:
     def add(self, part: MessagePart, pointer: str) -> None:
         """Take a loose part."""
         self._placed.append((part, pointer))
+        self._loose = True
 
-    def close(self, emission: Emission) -> Iterator[Any]:
+    def close(self, emission: Emission) -> Iterable[Any]:
         """Give the message of the turn, if there is one, and start anew."""
-        message, at, placed = self._message, self._at, self._placed
+        message, at, placed, loose = self._message, self._at, self._placed, self._loose
         if message is None and not placed:
-            return
-        self._message, self._placed = None, []
-        if message is not None and len(placed) == len(message.parts):
-            yield from _message(message, emission, at)
-            return
+            return ()
+        self._message, self._placed, self._loose = None, [], False
+        if message is not None and not loose:
+            return _write_item(message, emission, at)
         out = write_assistant(placed, emission, reply=False)
         if message is not None:
             emission.lay(out, message.vendor_extensions, at)
-        yield out
+        return (out,)
+
+
+def _identified(items: Iterable[RequestItem]) -> Iterator[RequestItem]:
+    """Give ids by position to calls and results that other wires leave without; what this wire left without one stays so."""
+    calls = results = 0
+    for item in items:
+        parts = item.parts if isinstance(item, Message) else (item,)
+        named: list[Any] = []
+        for part in parts:
+            found = part
+            if isinstance(part, ToolCallPart | ToolResultPart) and not part.call_id and not _is_without_id(part):
+                is_call = isinstance(part, ToolCallPart)
+                found = replace(part, call_id=f"call_{calls if is_call else results}")
+                calls, results = (calls + 1, results) if is_call else (calls, results + 1)
+            named.append(found)
+        if all(found is part for found, part in zip(named, parts, strict=True)):
+            yield item
+        else:
+            yield replace(item, parts=tuple(named)) if isinstance(item, Message) else named[0]
+
+
+def _is_without_id(part: ToolCallPart | ToolResultPart) -> bool:
+    return "call_id" in spelling(part.vendor_extensions, WIRE)
 
 
 def _placed(message: Message, pointer: str) -> list[Placed]:
     return [(part, f"{pointer}/parts/{i}") for i, part in enumerate(message.parts)]
 
 
-def _message(message: Message, emission: Emission, pointer: str) -> Iterable[Any]:
-    raw = _raw(message, reply=False)
-    return _write_message(message, emission, pointer) if raw is None else (raw,)
-
-
-def _write_message(message: Message, emission: Emission, pointer: str) -> Iterator[dict[str, Any]]:
+def _write_message(message: Message, emission: Emission, pointer: str) -> list[dict[str, Any]]:
+    placed = _placed(message, pointer)
     if message.role is MessageRole.ASSISTANT:
-        out = write_assistant(_placed(message, pointer), emission, reply=False, array=_was_array(message))
-        yield emission.lay(out, message.vendor_extensions, pointer)
-        return
-    results = [(part, at) for part, at in _placed(message, pointer) if isinstance(part, ToolResultPart)]
-    others = [(part, at) for part, at in _placed(message, pointer) if not isinstance(part, ToolResultPart)]
+        out = write_assistant(placed, emission, reply=False, array=_was_array(message))
+        return [emission.lay(out, message.vendor_extensions, pointer)]
     legacy = spelling(message.vendor_extensions, WIRE).get("role") == "function"
-    written = [_write_result(part, emission, at, legacy=legacy) for part, at in results]
+    written = [_write_result(part, emission, at, legacy=legacy) for part, at in placed if isinstance(part, ToolResultPart)]
+    others = [(part, at) for part, at in placed if not isinstance(part, ToolResultPart)]
     if message.role is MessageRole.TOOL:
-        for _, at in others:
-            emission.lose(at, "a tool's message of Chat Completions holds results only")
-    elif others or not results:
+        for part, at in others:
+            drop(part, emission, at)
+    elif others or not written:
         written.append(_write_other(message, others, emission))
-    for i, out in enumerate(written):
-        # the message's own fields go with its content, else with its first result
-        if (out["role"] == message.role.value) if others and message.role is not MessageRole.TOOL else i == 0:
-            emission.lay(out, message.vendor_extensions, pointer)
-    yield from written
+    emission.lay(written[-1] if written else {}, message.vendor_extensions, pointer)
+    return written
 
 
 def _write_other(message: Message, placed: list[Placed], emission: Emission) -> dict[str, Any]:
@@ -250,8 +265,7 @@ def write_reply(message: Message, emission: Emission) -> dict[str, Any]:
     raw = _raw(message, reply=True)
     if raw is not None:
         return dict(raw)
-    out = write_assistant(_placed(message, "/output/0"), emission, reply=True)
-    return emission.lay(out, message.vendor_extensions, "/output/0")
+    return emission.lay(write_reply_parts(_placed(message, "/output/0"), emission), message.vendor_extensions, "/output/0")
 
 
 def write_reply_parts(placed: list[Placed], emission: Emission) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Token usage of Chat Completions: ``prompt_tokens`` and ``completion_tokens`` already count everything.
 
-Rules: a count that is no count stays among the rest, counts nothing and makes the usage an estimate. DeepSeek and others say what was
-cached in fields of their own; the usage's spelling says where it was found.
+Rules: a count that is no count stays among the rest, counts nothing and makes the usage an estimate. DeepSeek and others say what
+was cached in fields of their own; the usage's spelling says where it was found.
 """
 
 from __future__ import annotations
@@ -68,17 +68,14 @@ def write_usage(usage: TokenUsage, emission: Emission) -> dict[str, Any] | None:
         return None
     own, spelled = kept(usage.vendor_extensions, WIRE), spelling(usage.vendor_extensions, WIRE)
     absent = spelled.get("absent", ())
-    total = usage.total_tokens
-    counts = {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total() if total is None else total,
-    }
-    out = {
-        name: count
-        for name, count in counts.items()
-        if name not in own and (count and name != "total_tokens" or name not in absent)
-    }
+    out: dict[str, Any] = {}
+    for name, count, reported in (
+        ("prompt_tokens", usage.prompt_tokens, usage.prompt_tokens > 0),
+        ("completion_tokens", usage.completion_tokens, usage.completion_tokens > 0),
+        ("total_tokens", usage.total(), usage.total_tokens is not None),
+    ):
+        if reported or (name not in absent and name not in own):
+            out[name] = count
     prompt, completion = _write_details(usage, out, emission)
     fill(prompt, inner(usage.vendor_extensions, _PROMPT))
     fill(completion, inner(usage.vendor_extensions, _COMPLETION))

@@ -1,7 +1,7 @@
 """Errors of Chat Completions and of the servers that speak it.
 
-Rules: the body may be ``{"error": {…}}``, ``{"error": "…"}``, the error object itself, FastAPI's ``detail``, a list of one of these, or
-no JSON at all; the provider's own words become ``message`` and ``code``, whatever stays of the error object its extensions.
+Rules: the body may be ``{"error": {…}}``, ``{"error": "…"}``, the error object itself, FastAPI's ``detail``, a list of one of
+these, or no JSON at all. The provider's own words become ``message`` and ``code``; the rest of its error object, the extensions.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def _message(said: dict[str, Any]) -> str:
 
 
 def _fallback(status: int | None, body: Any) -> str:
-    where = "the provider" if status is None else f"the provider answered {status}"
-    return f"{where} with an error" if status is None else where if not body else f"{where}: {str(body)[:200]}"
+    said = "the provider answered with an error" if status is None else f"the provider answered {status}"
+    return f"{said}: {str(body)[:200]}" if body else said
 
 
 def emit_error(error: ProviderError) -> Payload:

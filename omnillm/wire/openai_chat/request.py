@@ -1,8 +1,8 @@
 """Requests of Chat Completions.
 
-Contract: ``parse_request`` reads any JSON object or raises ``ProtocolError``; ``emit_request`` writes every canonical field or records
-its loss. Rules: instructions become the first system message; ``max_output_tokens`` is ``max_completion_tokens`` unless the request came
-with the older name; what the canonical request does not name rides in its extensions, explicit nulls included.
+Contract: ``parse_request`` reads any JSON object or raises ``ProtocolError``; ``emit_request`` writes every canonical field or
+records its loss. Rules: instructions become the first system message; ``max_output_tokens`` is ``max_completion_tokens`` unless the
+request came with the older name; what the canonical request does not name rides in its extensions, explicit nulls included.
 """
 
 from __future__ import annotations
@@ -140,9 +140,6 @@ def ask_for_usage(body: Payload) -> Payload:
     return {**body, "stream_options": {**options, "include_usage": True}}
 
 
-def path(request: LlmRequest, stream: bool) -> str:
+def path(_request: LlmRequest, _stream: bool) -> str:
     """Give the path below the provider's base."""
     return "/chat/completions"
-
-
-__all__ = ["ask_for_usage", "emit_request", "parse_request", "path"]

@@ -1,8 +1,8 @@
 """Responses of Chat Completions.
 
-Contract: ``parse_response`` reads any JSON object with ``choices`` or raises ``ProtocolError``; ``emit_response`` writes a body that the
-provider's SDK accepts. Rules: the first choice is the answer; what stays of it and the other choices, whole, ride in the response's
-extensions under ``choices``. Of the fields that every response has, the absence is kept as the wire's spelling.
+Contract: ``parse_response`` reads any JSON object with ``choices`` or raises ``ProtocolError``; ``emit_response`` writes a body
+that the provider's SDK accepts. Rules: the first choice is the answer; what stays of it and the other choices, whole, ride in the
+response's extensions under ``choices``. Of the fields that every response has, the absence is kept as the wire's spelling.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Streams of Chat Completions, read.
 
-Contract: ``Decoder`` gives the events of a stream's frames and ends with one ``Completed``, at ``[DONE]`` or in ``finish()`` (usage may
-follow the finish reason), or one ``StreamFailed``. Rules: the choice with index 0 is told, the others are kept; the whole response is
-the body that the same answer would have had without streaming, read by ``parse_response``.
+Contract: ``Decoder`` gives the events of a stream's frames and ends with one ``Completed``, at ``[DONE]`` or in ``finish()``
+(usage may follow the finish reason), or one ``StreamFailed``. Rules: the choice with index 0 is told, the others are kept; the
+whole response is the body that the same answer would have had without streaming, read by ``parse_response``.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ from ...types.message import Message
 from ...types.parts import AudioPart
 from ...types.response import LlmResponse
 from ..sse import SseFrame
-from ._accumulate import Choice, Events
+from ._accumulate import Choice
+from ._calls import Events
 from ._content import CHAT, WIRE
 from ._usage import read_usage
 from .error import embedded_status, parse_error
 from .response import OBJECT, parse_response
 
 DONE = "[DONE]"
+_SHORT = 16  # no chunk is as short as that
 _NOT_KEPT = frozenset({"choices", "usage", "object", "obfuscation", "id", "model"})
 
 
@@ -55,7 +57,7 @@ class Decoder:
         if self._done:
             return []
         data = frame.data
-        if data == DONE or data.strip() == DONE:
+        if len(data) < _SHORT and data.strip() == DONE:
             return self._complete()
         if not data or data.isspace():
             return []
@@ -101,10 +103,7 @@ class Decoder:
     def fragment(self) -> ToolCallDelta | None:
         """Give the fragment of a call that is still waiting for its id or name."""
         choice = self._choices.get(0)
-        if choice is None or not choice.calls:
-            return None
-        call = choice.calls[-1]
-        return ToolCallDelta(call.call_id, call.name, "".join(call.pieces))
+        return None if choice is None else choice.calls.last()
 
     # --- chunks ---------------------------------------------------------------------------------------------------------------
 
@@ -148,7 +147,7 @@ class Decoder:
         events: Events = [] if self._started else [self._start()]
         first = self._choices.get(0)
         if first is not None:
-            first.flush(events)
+            first.calls.flush(events)
         response = parse_response(self._body())
         for item in response.output:
             if isinstance(item, Message):
@@ -185,7 +184,7 @@ def _take_choice(choice: Choice, value: dict[str, Any], events: Events) -> None:
     word = value.get("finish_reason")
     if word and isinstance(word, str):
         choice.word = word
-        choice.flush(events)
+        choice.calls.flush(events)
 
 
 def parse_event(frame: SseFrame) -> LlmStreamEvent | None:
