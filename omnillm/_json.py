@@ -53,7 +53,7 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES) -> Any:
         raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:
         raise InvalidJsonError(_said(error)) from None
-    if text.count("[") + text.count("{") > MAX_DEPTH or text.count(",") > MAX_VALUES:
+    if text.count("[") + text.count("{") > MAX_DEPTH or text.count(",") >= MAX_VALUES:
         check_bounds(value)
     if "\\u" in text or (isinstance(data, str) and _SURROGATE.search(text)):
         value = _without_surrogates(value)

@@ -65,7 +65,7 @@ def test_a_duration_is_a_number_or_a_timedelta(value: Any, seconds: float) -> No
     assert (read, type(read)) == (seconds, float)
 
 
-WRONG = [None, "5", True, False, math.nan, -1, -0.5, -math.inf, timedelta(seconds=-1), [], 10**400, 10**5_000, "sk-" + "x" * 10_000]
+WRONG = [None, "5", True, False, math.nan, -1, -0.5, -math.inf, timedelta(seconds=-1), [], 10**400, 10**5_000, "x" * 10_000]
 
 
 @pytest.mark.parametrize("value", WRONG, ids=[f"{type(value).__name__}-{i}" for i, value in enumerate(WRONG)])

@@ -127,8 +127,16 @@ def test_the_bounds_hold_for_values_too() -> None:
 
 CIRCLE: list[Any] = []
 CIRCLE.append(CIRCLE)
-UNWRITABLE = {"NaN": float("nan"), "infinity": [float("inf")], "a set": {1}, "bytes": b"a", "an object": object(), "a circle": CIRCLE,
-              "a tuple as key": {(1, 2): 3}, "an integer of 5 000 digits": 10**5_000}  # fmt: skip
+UNWRITABLE = {
+    "NaN": float("nan"),
+    "infinity": [float("inf")],
+    "a set": {1},
+    "bytes": b"a",
+    "an object": object(),
+    "a circle": CIRCLE,
+    "a tuple as key": {(1, 2): 3},
+    "an integer of 5 000 digits": 10**5_000,
+}
 
 
 @pytest.mark.parametrize("value", UNWRITABLE.values(), ids=UNWRITABLE)

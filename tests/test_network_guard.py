@@ -32,6 +32,8 @@ def test_a_datagram_does_not_leave() -> None:
 
 def test_this_machine_is_reached() -> None:
     """Loopback stays open."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        with closing(socket.create_connection(("localhost", server.getsockname()[1]), timeout=5)) as client:
-            assert client.getpeername() == server.getsockname()
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as server,
+        closing(socket.create_connection(("localhost", server.getsockname()[1]), timeout=5)) as client,
+    ):
+        assert client.getpeername() == server.getsockname()

@@ -28,10 +28,10 @@ from typing import Any
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ClosedPoolError, HTTPError
 from urllib3.util.proxy import connection_requires_http_tunnel
 
-from ..errors import ConfigurationError
+from ..errors import ClosedError, ConfigurationError
 from ._exchange import Exchange, StoppedError, current
 
 MAX_LINE = 64 << 10
@@ -372,7 +372,10 @@ class ConnectionPool(HTTPConnectionPool):
         """Exchange a request for an answer, whose body is to be read."""
         tunnel = connection_requires_http_tunnel(self.proxy, self.proxy_config, self.scheme)
         head = _head(method, url, {**(headers or {}), **({} if tunnel else self.proxy_headers)})
-        connection: Any = self._get_conn()
+        try:
+            connection: Any = self._get_conn()
+        except ClosedPoolError:
+            raise StoppedError(ClosedError("the transport is closed")) from None
         try:
             if connection.is_closed:
                 if tunnel:

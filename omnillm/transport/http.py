@@ -295,11 +295,9 @@ class _Adapter(HTTPAdapter):
 
 
 def _failure(error: Exception, exchange: Exchange) -> GatewayError:
-    """Say in our words what did not come from our connections: a closed pool, or a double that replaces ``HTTPAdapter.send``."""
+    """Say in our words what did not come from our connections: what a double of ``HTTPAdapter.send`` raised."""
     if exchange.aborted:
         return exchange.cancelled()
-    if "ClosedPoolError" in repr(error):
-        return ClosedError("the transport is closed")
     if isinstance(error, requests.exceptions.SSLError):
         return TlsError(f"no TLS with {exchange.where}")
     if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError):

@@ -92,14 +92,15 @@ def is_hollow(value: Any) -> bool:
 
 
 def names_in(value: Any) -> str:
-    """List the names of the fields in a value, at any depth and each once: what a loss says of a value lost whole."""
+    """Tell what a value that is lost whole held: the names of its fields, at any depth and each once, its types and ids."""
     names: dict[str, None] = {}
     level = [value]
     while level:
         below: list[Any] = []
         for item in level:
             if isinstance(item, Mapping):
-                names |= dict.fromkeys(map(str, item))
+                for name, inner in item.items():
+                    names[inner[:80] if name in ("type", "id") and isinstance(inner, str) else str(name)] = None
                 below.extend(item.values())
             elif isinstance(item, list | tuple):
                 below.extend(item)

@@ -69,6 +69,10 @@ def test_a_client_that_leaves_ends_its_script(data: bytes) -> None:
         assert len(server.requests) == 1
 
 
+EVENTS = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"9\r\ndata: a\n\n\r\n12\r\nevent: e\ndata: b\n\n\r\n5\r\n: c\n\n\r\n0\r\n\r\n"
+)
 ANSWERS: list[tuple[Step, bytes]] = [
     (send(b"raw"), b"raw"),
     (respond(), b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"),
@@ -76,11 +80,7 @@ ANSWERS: list[tuple[Step, bytes]] = [
         respond(529, {"Content-Type": "text/plain"}, b"busy"),
         b"HTTP/1.1 529 Unknown\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nbusy",
     ),
-    (
-        sse("a", SseFrame("e", "b"), b": c\n\n"),
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b"9\r\ndata: a\n\n\r\n12\r\nevent: e\ndata: b\n\n\r\n5\r\n: c\n\n\r\n0\r\n\r\n",
-    ),
+    (sse("a", SseFrame("e", "b"), b": c\n\n"), EVENTS),
     (dribble(b"abc", 0.0), b"abc"),
     (half_close(), b""),
 ]

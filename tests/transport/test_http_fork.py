@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
@@ -100,14 +101,12 @@ def test_parent_and_child_share_no_connection() -> None:
 
 def test_a_stream_of_the_parent_is_not_the_childs() -> None:
     """The child cannot read it, and neither closing nor aborting nor collecting it there ends it for the parent."""
-    import threading
-
     forked = threading.Event()
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none"
-    with ScriptedServer([expect(), send_bytes(head), wait(forked), send_bytes(b"two")]) as server:
-        with run(OPEN_STREAM, server.base_url) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "forked\n"
-            forked.set()
-            _, said = process.communicate("\n", timeout=30)
-            assert process.returncode == 0, said
+    script = [expect(), send_bytes(head), wait(forked), send_bytes(b"two")]
+    with ScriptedServer(script) as server, run(OPEN_STREAM, server.base_url) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "forked\n"
+        forked.set()
+        _, said = process.communicate("\n", timeout=30)
+        assert process.returncode == 0, said

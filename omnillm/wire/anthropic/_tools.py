@@ -105,8 +105,8 @@ def _write_builtin(tool: BuiltinTool, emission: Emission, pointer: str) -> Tool 
     if tool.protocol is None and (form is not None or "type" in tool.payload):
         return {**(form or {}), **tool.payload}
     if form is None or tool.kind is BuiltinToolKind.COMPUTER_USE:
-        kind, names = tool.payload.get("type", tool.kind.value), names_in(tool.payload)
-        emission.lose(f"{pointer}/payload", f"there is no tool here that a {kind} tool could become, with its {names}")
+        reason = f"there is no tool here that one for {tool.kind.value} could become, with its {names_in(tool.payload)}"
+        emission.lose(f"{pointer}/payload", reason)
         return None
     return {**form, **_shared_settings(tool, emission, pointer)}
 

@@ -203,8 +203,7 @@ class BlockWriter:
         payload = part.payload
         if part.protocol is PROTOCOL and isinstance(payload, dict):
             return payload
-        kind = payload.get("type") if isinstance(payload, Mapping) else None
-        reason = f"a {kind or 'vendor'} block is known to {part.protocol} only, with its {names_in(payload)}"
+        reason = f"a block that only {part.protocol.value} knows is not sent, with its {names_in(payload)}"
         self._emission.lose(f"{pointer}/payload", reason)
         return None
 

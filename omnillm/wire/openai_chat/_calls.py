@@ -1,8 +1,8 @@
 """The tool calls of a streamed choice: fragments in, deltas out.
 
-Rules: a call's fragments belong together by ``index``, else by id, else to the last call. They wait until id and name are known; a
-call that never gets an id is announced under the one that its position gives it in a response. The first id and the first name count,
-since servers repeat them. Another id and name under a taken index, once the call there is whole, is another call.
+Rules: a call's fragments belong together by ``index``, else by id, else to the last call. They wait until id and name are known;
+a call that never gets an id is announced under the one that its position gives it in a response. The first id and the first name
+count, since servers repeat them. Another id and name under a taken index, once the call there is whole, is another call.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Streams of Chat Completions, written.
 
-Contract: ``Encoder`` writes the frames that the provider's SDK accumulates to the answer that the events tell. Rules: a first chunk
-says the role; what no delta carried is taken from the completed response; the finish reason has a chunk of its own, then usage with
-no choices, then ``[DONE]``. A failed stream ends with the error's frame. What a provider's own tools did has no form here.
+Contract: ``Encoder`` writes the frames that the provider's SDK accumulates to the answer that the events tell. Rules: a first
+chunk says the role; what no delta carried is taken from the completed response; the finish reason has a chunk of its own, then
+usage with no choices, then ``[DONE]``. A failed stream ends with the error's frame. What provider-run tools did has no form here.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Messages of Chat Completions, of requests and of replies.
 
-Contract: ``read_message`` gives the canonical item of a request's message, ``read_reply`` the message of a choice; ``write_items``,
-``write_reply`` and ``write_reply_parts`` are the ways back. A message of an unknown role is a ``VendorPart``, whole.
-Rules: what a message's parts cannot rebuild keeps the wire's own message beside them, which counts for as long as reading it again
-gives the same message. A reply's calls without an id are given one by position, so that results can name them; a request's stay as
-they are. Messages are never merged: only loose items, and the results inside other messages, are put into messages of their own.
+Contract: ``read_message`` gives the canonical item of a request's message, ``read_reply`` the message of a choice;
+``write_items``, ``write_reply`` and ``write_joined_reply`` are the ways back. A message of an unknown role is a ``VendorPart``.
+Rules: what a message's parts cannot rebuild keeps the wire's own message beside them, which counts for as long as reading it
+again gives the same message. A reply's calls without an id are given one by position, so that results can name them; a request's
+stay as they are. Messages are never merged: only loose items, and results inside other messages, get messages of their own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from ... import _json
 from ...types.enums import MessageRole
-from ...types.message import Message, RawMessage, RequestItem
+from ...types.message import Message, RawMessage, RequestItem, ResponseItem
 from ...types.parts import MessagePart, RefusalPart, TextPart, ToolCallPart, ToolResultPart, VendorPart
 from .._fields import Emission, Fields, spelling
 from ._assistant import read_assistant, write_assistant
@@ -63,6 +63,8 @@ def read_reply(value: Any, pointer: str) -> Message:
     fields = Fields(value, pointer)
     if fields.peek("role") == "assistant":
         fields.take("role")
+    if "content" not in fields:
+        fields.spell("content", None)
     message = read_assistant(fields, reply=True)
     if write_reply(message, Emission(WIRE)) == value:
         return message
@@ -176,7 +178,7 @@ class _Turn:
         out = write_assistant(placed, emission, reply=False)
         if message is not None:
             emission.lay(out, message.vendor_extensions, at)
-        return (out,)
+        return (_spoken(out),)
 
 
 def _identified(items: Iterable[RequestItem]) -> Iterator[RequestItem]:
@@ -210,7 +212,7 @@ def _write_message(message: Message, emission: Emission, pointer: str) -> list[d
     placed = _placed(message, pointer)
     if message.role is MessageRole.ASSISTANT:
         out = write_assistant(placed, emission, reply=False, array=_was_array(message))
-        return [emission.lay(out, message.vendor_extensions, pointer)]
+        return [_spoken(emission.lay(out, message.vendor_extensions, pointer))]
     legacy = spelling(message.vendor_extensions, WIRE).get("role") == "function"
     written = [_write_result(part, emission, at, legacy=legacy) for part, at in placed if isinstance(part, ToolResultPart)]
     others = [(part, at) for part, at in placed if not isinstance(part, ToolResultPart)]
@@ -223,14 +225,17 @@ def _write_message(message: Message, emission: Emission, pointer: str) -> list[d
     return written
 
 
+def _spoken(out: dict[str, Any]) -> dict[str, Any]:
+    if len(out) == 1:  # nothing but the role, which the API refuses
+        out["content"] = ""
+    return out
+
+
 def _write_other(message: Message, placed: list[Placed], emission: Emission) -> dict[str, Any]:
     allowed = USER_ROLE if message.role is MessageRole.USER else TEXT_ROLE
     spoken = [(TextPart(part.text), at) if isinstance(part, RefusalPart) else (part, at) for part, at in placed]
     content = write_content(spoken, emission, allowed, array=_was_array(message))
-    out: dict[str, Any] = {"role": message.role.value}
-    if content is not None:
-        out["content"] = content
-    return out
+    return {"role": message.role.value, "content": "" if content is None else content}
 
 
 def _was_array(message: Message) -> bool:
@@ -265,9 +270,21 @@ def write_reply(message: Message, emission: Emission) -> dict[str, Any]:
     raw = _raw(message, reply=True)
     if raw is not None:
         return dict(raw)
-    return emission.lay(write_reply_parts(_placed(message, "/output/0"), emission), message.vendor_extensions, "/output/0")
+    out = write_assistant(_placed(message, "/output/0"), emission, reply=True)
+    emission.lay(out, message.vendor_extensions, "/output/0")
+    if "content" not in spelling(message.vendor_extensions, WIRE):
+        out.setdefault("content", None)
+    return out
 
 
-def write_reply_parts(placed: list[Placed], emission: Emission) -> dict[str, Any]:
-    """Write the message of a choice from the parts of several items."""
-    return write_assistant(placed, emission, reply=True)
+def write_joined_reply(items: Iterable[ResponseItem], emission: Emission) -> dict[str, Any]:
+    """Write the message of a choice from several items."""
+    placed: list[Placed] = []
+    for i, item in enumerate(items):
+        placed.extend(_placed(item, f"/output/{i}") if isinstance(item, Message) else [(item, f"/output/{i}")])
+    out = write_assistant(placed, emission, reply=True)
+    for i, item in enumerate(items):
+        if isinstance(item, Message):
+            emission.lay(out, item.vendor_extensions, f"/output/{i}")
+    out.setdefault("content", None)
+    return out

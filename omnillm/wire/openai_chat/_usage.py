@@ -68,14 +68,12 @@ def write_usage(usage: TokenUsage, emission: Emission) -> dict[str, Any] | None:
         return None
     own, spelled = kept(usage.vendor_extensions, WIRE), spelling(usage.vendor_extensions, WIRE)
     absent = spelled.get("absent", ())
-    out: dict[str, Any] = {}
-    for name, count, reported in (
+    counts = (
         ("prompt_tokens", usage.prompt_tokens, usage.prompt_tokens > 0),
         ("completion_tokens", usage.completion_tokens, usage.completion_tokens > 0),
         ("total_tokens", usage.total(), usage.total_tokens is not None),
-    ):
-        if reported or (name not in absent and name not in own):
-            out[name] = count
+    )
+    out: dict[str, Any] = {name: count for name, count, said in counts if said or (name not in absent and name not in own)}
     prompt, completion = _write_details(usage, out, emission)
     fill(prompt, inner(usage.vendor_extensions, _PROMPT))
     fill(completion, inner(usage.vendor_extensions, _COMPLETION))

@@ -1,8 +1,8 @@
 """Requests of Chat Completions.
 
 Contract: ``parse_request`` reads any JSON object or raises ``ProtocolError``; ``emit_request`` writes every canonical field or
-records its loss. Rules: instructions become the first system message; ``max_output_tokens`` is ``max_completion_tokens`` unless the
-request came with the older name; what the canonical request does not name rides in its extensions, explicit nulls included.
+records its loss. Rules: instructions become the first system message; ``max_output_tokens`` is ``max_completion_tokens`` unless
+the request came with the older name; what the canonical request does not name rides in its extensions, explicit nulls included.
 """
 
 from __future__ import annotations

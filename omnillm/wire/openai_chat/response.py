@@ -15,8 +15,8 @@ from ...types.message import Message
 from ...types.response import LlmResponse
 from .._codec import Payload
 from .._fields import SPELLING, Emission, Fields, kept, spelling
-from ._content import CHAT, WIRE, Placed
-from ._messages import read_reply, write_reply, write_reply_parts
+from ._content import CHAT, WIRE
+from ._messages import read_reply, write_joined_reply, write_reply
 from ._usage import NO_USAGE, read_usage, write_usage
 
 OBJECT = "chat.completion"
@@ -155,21 +155,12 @@ _EMPTY = Message(MessageRole.ASSISTANT, ())
 
 
 def _write_output(response: LlmResponse, emission: Emission) -> dict[str, Any]:
-    if len(response.output) == 1 and isinstance(response.output[0], Message):
-        message = write_reply(response.output[0], emission)
+    first = response.output[0] if len(response.output) == 1 else None
+    if isinstance(first, Message):
+        message = write_reply(first, emission)
     else:
-        placed: list[Placed] = []
-        for i, item in enumerate(response.output):
-            if isinstance(item, Message):
-                placed.extend((part, f"/output/{i}/parts/{j}") for j, part in enumerate(item.parts))
-            else:
-                placed.append((item, f"/output/{i}"))
-        message = write_reply_parts(placed, emission)
-        for i, item in enumerate(response.output):
-            if isinstance(item, Message):
-                emission.lay(message, item.vendor_extensions, f"/output/{i}")
+        message = write_joined_reply(response.output, emission)
     if response.provider_protocol is not CHAT:
-        message.setdefault("content", None)
         message.setdefault("refusal", None)
     return message
 
