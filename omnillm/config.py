@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._secret import Secret
-from .errors import ConfigurationError
+from .errors import ConfigurationError, NoAvailableKeyError
 from .hooks import Hook
 from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
 from .policy.pricing import PriceTable
@@ -118,10 +118,11 @@ class TransportConfig:
         for name in ("allow_http", "trust_proxy_env"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name}: expected true or false", field=name)
-        if self.ca_bundle is not None and not Path(self.ca_bundle).exists():
+        if self.ca_bundle is not None and not (isinstance(self.ca_bundle, str) and Path(self.ca_bundle).exists()):
             raise ConfigurationError("ca_bundle: no such file", field="ca_bundle")
         if self.proxies is not None:
-            for scheme, url in self.proxies.items():
+            proxies = self.proxies.items() if isinstance(self.proxies, Mapping) else [(None, None)]
+            for scheme, url in proxies:
                 if not isinstance(url, str) or "://" not in url or not isinstance(scheme, str):
                     raise ConfigurationError("proxies: expected {'https': 'http://host:port'}", field="proxies")
 
@@ -139,15 +140,24 @@ class RouteConfig:
             raise ConfigurationError(
                 f"endpoint: expected a ProviderEndpoint, got {type(self.endpoint).__name__}", field="endpoint"
             )
-        keys = (self.keys,) if isinstance(self.keys, KeyConfig) else tuple(self.keys)
-        for key in keys:
-            if not isinstance(key, KeyConfig):
-                raise ConfigurationError(f"keys: expected KeyConfig, got {type(key).__name__}", field="keys")
-        object.__setattr__(self, "keys", keys)
+        object.__setattr__(self, "keys", (self.keys,) if isinstance(self.keys, KeyConfig) else _each(self.keys, KeyConfig, "keys"))
+        if not self.keys:
+            raise NoAvailableKeyError(f"{self.endpoint.name} has no key: bring one as KeyConfig", reason="no_key")
+        if not isinstance(self.model_map, Mapping):
+            raise ConfigurationError(f"model_map: expected a mapping, got {type(self.model_map).__name__}", field="model_map")
         for asked, there in self.model_map.items():
             if not isinstance(asked, str) or not isinstance(there, str) or not there:
                 raise ConfigurationError("model_map: expected model names", field="model_map")
         object.__setattr__(self, "model_map", dict(self.model_map))
+
+
+def _each(values: object, kind: type, field: str) -> tuple[Any, ...]:
+    """Give the values as a tuple; raises ``ConfigurationError`` where one is of another kind."""
+    given = tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
+    for value in given:
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{field}: expected {kind.__name__}, got {type(value).__name__}", field=field)
+    return given
 
 
 _TYPES: dict[str, tuple[type, str]] = {
@@ -178,6 +188,9 @@ class GatewayConfig:
     max_workers: int = MAX_WORKERS
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "routes", _each(self.routes, RouteConfig, "routes"))
+        object.__setattr__(self, "budgets", _each(self.budgets, Budget, "budgets"))
+        object.__setattr__(self, "hooks", _each(self.hooks, Callable, "hooks"))  # type: ignore[arg-type]  # an abstract class
         if not self.routes:
             raise ConfigurationError("routes: expected at least one endpoint with keys", field="routes")
         for name, (kind, what) in _TYPES.items():
@@ -193,7 +206,7 @@ class GatewayConfig:
             object.__setattr__(self, "losses", LossPolicy(self.losses))
         except ValueError:
             raise ConfigurationError("losses: expected 'allow', 'warn' or 'raise'", field="losses") from None
-        object.__setattr__(self, "routes", _labelled(tuple(self.routes)))
+        object.__setattr__(self, "routes", _labelled(self.routes))
 
 
 def _labelled(routes: tuple[RouteConfig, ...]) -> tuple[RouteConfig, ...]:

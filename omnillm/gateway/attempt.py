@@ -6,11 +6,12 @@ bytecodes, a lost stream) the state's ledger settles it by what is noted in the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .. import _json
-from .._secret import scrub
+from .._secret import Secret, scrub
 from ..errors import (
     AttemptRecord,
     GatewayError,
@@ -19,10 +20,12 @@ from ..errors import (
     OmniLLMError,
     ProtocolError,
     ProviderError,
+    QuotaExhaustedError,
+    Sent,
     TransportError,
 )
 from ..policy.pricing import Cost
-from ..policy.retry import Disposition, classify, observed_limits, server_hint, should_retry
+from ..policy.retry import Disposition, classify, is_quota_exhausted, observed_limits, server_hint, should_retry
 from ..state import Ask, KeyLease, Settlement, Verdict
 from ..transport.body import HttpResponse
 from ..transport.http import HttpRequest
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
 
 ERROR_BODY_BYTES = 64 << 10
 ERROR_BODY_SECONDS = 2.0
-CHARS_PER_TOKEN = 4
 
 
 class Attempt:
@@ -81,6 +83,7 @@ class Attempt:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is not None:
+            self.hang_up()
             self.fail(error)
         elif not (self.kept or self.settled):
             self.release()
@@ -136,7 +139,8 @@ class Attempt:
             raise MalformedResponseError(
                 f"the upstream answered {http.status}: redirects are not followed", status=http.status, sent="yes"
             )
-        raise self._provider_error(http.status, http, self._error_body(http))
+        error = parse_error(self.route.endpoint.protocol.wire_protocol, http.status, self._error_body(http))
+        raise self.described(error, http)
 
     def _error_body(self, http: HttpResponse) -> Any:
         """Read an error's body as far as it is worth it: the status decides, however slowly or endlessly it comes."""
@@ -151,23 +155,36 @@ class Attempt:
             pass
         finally:
             http.close()
-        text = scrub(bytes(read[:ERROR_BODY_BYTES]).decode("utf-8", "replace"), self.core.secrets)
+        text = bytes(read[:ERROR_BODY_BYTES]).decode("utf-8", "replace")
         try:
             return _json.loads(text) if text else None
         except InvalidJsonError:
             return text
 
-    def _provider_error(self, status: int | None, http: HttpResponse, body: Any) -> ProviderError:
-        error = parse_error(self.route.endpoint.protocol.wire_protocol, status, body)
-        return self.described(error, http)
-
     def described(self, error: ProviderError, http: HttpResponse) -> ProviderError:
-        """Add to a provider's error what only the exchange knows: when to come back, and the request's id."""
-        if error.retry_after is None:
-            error.retry_after = server_hint(http.headers, error.raw_body, now_wall=self.core.clock.wall())
-        if error.request_id is None:
-            error.request_id = http.headers.get("x-request-id") or http.headers.get("request-id")
-        return error
+        """Give a provider's error without a key, and with when to come back and the request's id, which the headers know."""
+        hint = error.retry_after
+        if hint is None:
+            hint = server_hint(http.headers, error.raw_body, now_wall=self.core.clock.wall())
+        parts = {
+            "code": error.code,
+            "request_id": error.request_id or http.headers.get("x-request-id") or http.headers.get("request-id"),
+            "raw_body": error.raw_body,
+            "vendor_extensions": error.vendor_extensions,
+        }
+        spent = is_quota_exhausted(error.status, error.code, error.message, error.raw_body)
+        return (QuotaExhaustedError if spent else type(error))(
+            scrub(error.message, self.core.secrets),
+            protocol=error.protocol,
+            status=error.status,
+            retry_after=hint,
+            sent=error.sent,
+            **_without_keys(parts, self.core.secrets),
+        )
+
+    def malformed(self, why: str) -> MalformedResponseError:
+        """Say that the answer is none, without a key."""
+        return MalformedResponseError(scrub(why, self.core.secrets), sent="yes")
 
     def _parse(self, http: HttpResponse, body: bytes) -> LlmResponse:
         kind = http.headers.get("content-type", "")
@@ -177,7 +194,7 @@ class Attempt:
             payload = _json.loads(body)
         except InvalidJsonError as error:
             page = "a page of HTML" if "html" in kind else error.message
-            raise MalformedResponseError(f"the upstream answered {http.status} with {page}", sent="yes") from None
+            raise self.malformed(f"the upstream answered {http.status} with {page}") from None
         if isinstance(payload, dict):
             failed = self.route.codec.embedded_error(payload)
             if failed is not None:
@@ -185,7 +202,8 @@ class Attempt:
         try:
             return parse_response(self.route.endpoint.protocol.wire_protocol, payload)
         except ProtocolError as error:
-            raise MalformedResponseError(f"the upstream's answer is not its protocol's: {error.message}", sent="yes") from None
+            failure = self.malformed(f"the upstream's answer is not its protocol's: {error.message}")
+        raise failure  # here, where no exception is being handled: what it quotes must not become the context
 
     def _gathered(self, body: bytes) -> LlmResponse:
         """Read a stream that came where none was asked for."""
@@ -225,7 +243,7 @@ class Attempt:
         """Estimate what the provider did not report: the prompt as admitted, the output by its length."""
         chars = len(response.content_text) + len(response.reasoning_text)
         chars += sum(len(call.name) + len(call.arguments_text()) for call in response.tool_calls)
-        return TokenUsage(self.call.prompt_tokens, -(-chars // CHARS_PER_TOKEN), estimated=True)
+        return TokenUsage(self.call.prompt_tokens, self.estimate.output_of(chars), estimated=True)
 
     def cost(self, usage: TokenUsage) -> Cost | None:
         """Give what the usage costs, or ``None`` where the model has no price."""
@@ -233,15 +251,18 @@ class Attempt:
 
     def observe(self, chars: int) -> None:
         """Note how much output has arrived, so that a lost stream is charged for it."""
-        reservation, tokens = self.lease.reservation, -(-chars // CHARS_PER_TOKEN)
+        reservation, tokens = self.lease.reservation, self.estimate.output_of(chars)
         reservation.observed_tokens = self.estimate.prompt_tokens + tokens
         if self.estimate.price is not None:
             reservation.observed_charge = self.estimate.prompt_charge + tokens * self.estimate.price.output
 
-    def fail(self, error: BaseException) -> None:
-        """Settle by what the error says, close the connection, and write the attempt down."""
+    def hang_up(self) -> None:
+        """Close the connection, unless its answer was read to the end; for the thread that reads it."""
         if self.http is not None:
             self.http.close()
+
+    def fail(self, error: BaseException) -> None:
+        """Settle by what the error says, and write the attempt down."""
         if self.settled:
             return
         reservation = self.lease.reservation
@@ -275,11 +296,25 @@ class Attempt:
             status=getattr(error, "status", None) if error is not None else (self.http.status if self.http is not None else None),
             error=None if error is None else _said(error),
             duration=now - self.started,
-            sent=getattr(error, "sent", "yes") if error is not None else "yes",
+            sent=self._sent(error),
         )
         self.call.records.append(record)
         if self.core.config.hooks:
             self.core.emit(AttemptEnded(record))
+
+    def _sent(self, error: BaseException | None) -> Sent:
+        if error is None:
+            return "yes"
+        return error.sent if isinstance(error, GatewayError) else self.lease.reservation.sent
+
+
+def _without_keys(value: Any, secrets: Iterable[Secret]) -> Any:
+    """Give a JSON value with every key in it replaced, however the text it was read from had escaped it."""
+    if isinstance(value, str):
+        return scrub(value, secrets)
+    if isinstance(value, dict):
+        return {scrub(str(name), secrets): _without_keys(item, secrets) for name, item in value.items()}
+    return [_without_keys(item, secrets) for item in value] if isinstance(value, list) else value
 
 
 def _said(error: BaseException) -> str:

@@ -14,8 +14,10 @@ from ..errors import AttemptRecord, LossyRequestError, UnknownPriceError
 from ..hooks import logger
 from ..policy.limits import LossPolicy
 from ..policy.pricing import ModelPrice
+from ..types.hooks import CallEnded
 from ..types.report import Loss
 from ..types.request import LlmRequest
+from ..types.response import LlmResponse
 from ..wire import emit_request_with_losses
 from .strict import strict_prompt_tokens
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from .core import Core, Route
 
 LOG_LOSSES = 5
+CHARS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,22 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What an attempt reserves: tokens for the window, pico-dollars for the budgets, and the prompt's share of both."""
+    """What an attempt reserves: tokens for the window, pico-dollars for the budgets, and the prompt's share of both.
+
+    ``output_cap`` is the output cap that the provider is told, where it is told one.
+    """
 
     prompt_tokens: int
     tokens: int
     prompt_charge: int
     charge: int
     price: ModelPrice | None
+    output_cap: int | None
+
+    def output_of(self, chars: int) -> int:
+        """Estimate the tokens of output by its length; never more than the cap that was asked for."""
+        tokens = -(-chars // CHARS_PER_TOKEN)
+        return tokens if self.output_cap is None else min(tokens, self.output_cap)
 
 
 class Call:
@@ -54,6 +66,8 @@ class Call:
         "_estimates",
         "cancel",
         "deadline",
+        "left",
+        "over",
         "prompt_tokens",
         "records",
         "request",
@@ -78,6 +92,8 @@ class Call:
         self.streaming = streaming
         self.cancel = cancel
         self.tenant = tenant
+        self.left = False  # its stream was closed
+        self.over = False
         self.started = core.clock.monotonic()
         self.deadline = Deadline(self.started + total, core.clock)
         self.records: list[AttemptRecord] = []
@@ -91,9 +107,9 @@ class Call:
 
         Raises ``UnknownPriceError`` where a budget is set and the model has no price.
         """
-        model = route.model(self.request.model)
-        found = self._estimates.get(model)
+        found = self._estimates.get(route.pool.name)
         if found is None:
+            model = route.model(self.request.model)
             price = core.price(model)
             if price is None and core.config.budgets:
                 raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
@@ -106,17 +122,28 @@ class Call:
             if price is not None:
                 bound = price.ceiling if core.strict else price.estimate
                 prompt_charge, charge = price.estimate(self.prompt_tokens, 0), bound(prompt, output)
-            found = self._estimates[model] = Estimate(
-                self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price
+            found = self._estimates[route.pool.name] = Estimate(
+                self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price, output if core.strict else cap
             )
         return found
 
     def emitted(self, core: Core, route: Route) -> Emitted:
         """Give the request as the route is sent it, written once; raises ``LossyRequestError`` where the policy says so."""
-        found = self._emitted.get(route.name)
+        found = self._emitted.get(route.pool.name)  # not the endpoint's name: one endpoint may be two routes
         if found is None:
-            found = self._emitted[route.name] = self._emit(core, route)
+            found = self._emitted[route.pool.name] = self._emit(core, route)
         return found
+
+    def ended(self, core: Core, outcome: str, response: LlmResponse | None = None) -> None:
+        """Count the call out, and tell the hooks, once."""
+        if self.over:
+            return
+        self.over = True
+        core.allowance.leave(self.ticket)
+        if core.config.hooks:
+            usage, cost_usd = (None, None) if response is None else (response.usage, response.cost_usd)
+            latency = core.clock.monotonic() - self.started
+            core.emit(CallEnded(self.request.model, outcome, tuple(self.records), usage, cost_usd, latency))
 
     def _emit(self, core: Core, route: Route) -> Emitted:
         request = self.request

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import weakref
 from collections import deque
 from collections.abc import Mapping
@@ -94,8 +93,7 @@ class Core:
         self.closed = False
         self.pid = os.getpid()
         self.lost: deque[HttpResponse] = deque()
-        self.waits: weakref.WeakSet[threading.Event] = weakref.WeakSet()
-        self.streams: weakref.WeakSet[GatewayStream] = weakref.WeakSet()
+        self.streams: weakref.WeakValueDictionary[int, GatewayStream] = weakref.WeakValueDictionary()  # by id()
 
     def _route(self, index: int, config: RouteConfig) -> Route:
         endpoint = config.endpoint
@@ -152,8 +150,7 @@ class Core:
         self.store.after_fork()
         self.allowance = RetryAllowance()
         self.lost = deque()
-        self.waits = weakref.WeakSet()
-        self.streams = weakref.WeakSet()
+        self.streams = weakref.WeakValueDictionary()
         self.rng.seed()
         for route in self.routes:
             route.pool.after_fork()
@@ -167,9 +164,9 @@ class Core:
         self.closed = True
         for route in self.routes:
             route.pool.close()
-        for event in list(self.waits):
-            event.set()
-        for stream in list(self.streams):
-            stream.abort()
+        for reference in self.streams.valuerefs():  # a copy: other threads open and leave streams meanwhile
+            stream = reference()
+            if stream is not None:
+                stream.abort()
         self.drain()
         self.transport.close()

@@ -16,7 +16,6 @@ from ..errors import ConfigurationError
 from ..policy.budget import PICO
 from ..state import KeyStatus
 from ..transport.http import HttpTransport
-from ..types.hooks import CallEnded
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
 from .attempt import Attempt
@@ -67,9 +66,7 @@ class Gateway:
             response = Walk(core, call).run(Attempt.complete)
             return response
         finally:
-            core.allowance.leave(call.ticket)
-            if core.config.hooks:
-                self._ended(call, response)
+            call.ended(core, "failed" if response is None else "ok", response)
 
     def stream(
         self,
@@ -87,7 +84,7 @@ class Gateway:
         try:
             return GatewayStream(self._core, Walk(self._core, call))
         except BaseException:
-            self._core.allowance.leave(call.ticket)
+            call.ended(self._core, "failed")
             raise
 
     def _begin(
@@ -125,18 +122,6 @@ class Gateway:
         if not request.normalized_input():
             raise ConfigurationError("input: expected at least one message", field="input")
         return request
-
-    def _ended(self, call: Call, response: LlmResponse | None) -> None:
-        self._core.emit(
-            CallEnded(
-                call.request.model,
-                "failed" if response is None else "ok",
-                tuple(call.records),
-                None if response is None else response.usage,
-                None if response is None else response.cost_usd,
-                self._core.clock.monotonic() - call.started,
-            )
-        )
 
     # --- figures ----------------------------------------------------------------------------------------------------------------
 

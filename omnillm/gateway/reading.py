@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import (
     GatewayError,
     IncompleteStreamError,
-    MalformedResponseError,
     ProtocolError,
     ProviderError,
     StreamInterruptedError,
@@ -32,46 +31,57 @@ from ..wire import SseDecoder, StreamParser
 if TYPE_CHECKING:
     from .attempt import Attempt
 
+Phase = Literal["idle", "cut", "error", "no_terminal"]
+
 
 class Reader:
     """Turn chunks of bytes into events; a failure becomes the gateway's error, with what had arrived."""
 
-    __slots__ = ("_decoder", "_parser", "partial")
+    __slots__ = ("_attempt", "_decoder", "_parser", "partial")
 
     def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
         self._decoder = SseDecoder()
         self._parser = StreamParser(attempt.route.endpoint.protocol.wire_protocol)
         self.partial = self._parser.partial
 
     def feed(self, chunk: bytes) -> list[LlmStreamEvent]:
-        """Give the events that the chunk completes."""
+        """Give the events that the chunk completes; what breaks the protocol is a ``StreamFailed`` behind those before it."""
+        events: list[LlmStreamEvent] = []
         try:
-            frames = self._decoder.feed(chunk)
-            if len(frames) == 1:
-                return self._parser.feed(frames[0])
-            return [event for frame in frames for event in self._parser.feed(frame)]
+            for frame in self._decoder.feed(chunk):
+                events += self._parser.feed(frame)
         except ProtocolError as error:
-            raise MalformedResponseError(f"the stream is not its protocol's: {error.message}", sent="yes") from None
+            events.append(self._failed(error))
+        return events
 
     def finish(self) -> list[LlmStreamEvent]:
-        """Give the last events, the bytes being over; raises ``StreamInterruptedError`` where the terminal mark never came."""
+        """Give the last events, the bytes being over: a ``StreamFailed`` where the terminal mark never came."""
+        events: list[LlmStreamEvent] = []
         try:
-            events = [event for frame in self._decoder.finish() for event in self._parser.feed(frame)]
-            return events + self._parser.finish()
-        except IncompleteStreamError:
-            raise StreamInterruptedError(
-                "the stream ended without its terminal event", partial_response=self.partial(), phase="no_terminal", sent="yes"
-            ) from None
+            for frame in self._decoder.finish():
+                events += self._parser.feed(frame)
+            events += self._parser.finish()
         except ProtocolError as error:
-            raise MalformedResponseError(f"the stream is not its protocol's: {error.message}", sent="yes") from None
+            events.append(self._failed(error))
+        return events
 
+    def failure(self, event: StreamFailed) -> GatewayError:
+        """Give the error that a failed stream is."""
+        error, http = event.error, self._attempt.http
+        if isinstance(error, ProviderError) and http is not None:
+            return self._attempt.described(error, http)
+        return error if isinstance(error, GatewayError) else self._interrupted(event.message, "error")
 
-def failure(event: StreamFailed, partial: LlmResponse | None) -> GatewayError:
-    """Give the error that a stream's own error event means."""
-    error = event.error
-    if isinstance(error, ProviderError):
-        return error
-    return StreamInterruptedError(event.message, partial_response=partial, phase="error", sent="yes")
+    def _failed(self, error: ProtocolError) -> StreamFailed:
+        if isinstance(error, IncompleteStreamError):
+            message = "the stream ended without its terminal event"
+            return StreamFailed(message, self._interrupted(message, "no_terminal"))
+        failure = self._attempt.malformed(f"the stream is not its protocol's: {error.message}")
+        return StreamFailed(failure.message, failure)
+
+    def _interrupted(self, message: str, phase: Phase) -> StreamInterruptedError:
+        return StreamInterruptedError(message, partial_response=self.partial(), phase=phase, sent="yes")
 
 
 def gather(attempt: Attempt, body: bytes) -> LlmResponse:
@@ -81,8 +91,8 @@ def gather(attempt: Attempt, body: bytes) -> LlmResponse:
         if isinstance(event, Completed):
             return event.response
         if isinstance(event, StreamFailed):
-            raise failure(event, reader.partial())
-    raise StreamInterruptedError("the stream has no terminal event", partial_response=reader.partial(), phase="no_terminal")
+            raise reader.failure(event)
+    raise attempt.malformed("the stream has no terminal event")
 
 
 def events_of(response: LlmResponse) -> Iterable[LlmStreamEvent]:
@@ -102,6 +112,6 @@ def events_of(response: LlmResponse) -> Iterable[LlmStreamEvent]:
     yield Completed(response)
 
 
-def is_json(content_type: str) -> bool:
-    """Tell whether a body is one JSON value rather than a stream."""
-    return content_type.split(";", 1)[0].strip().lower() == "application/json"
+def is_whole(content_type: str) -> bool:
+    """Tell whether a body is no stream: one JSON value, or a page of HTML."""
+    return content_type.split(";", 1)[0].strip().lower() in ("application/json", "text/html")

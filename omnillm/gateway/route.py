@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import (
     AdmissionError,
-    CallCancelledError,
     ClosedError,
-    DeadlineExceededError,
     GatewayError,
     LossyRequestError,
     NoAvailableKeyError,
-    ProviderError,
+    RateLimitedError,
     TlsError,
 )
 from ..types.hooks import FallbackTaken, RetryScheduled
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from .core import Core, Route
 
 T = TypeVar("T")
-E = TypeVar("E", bound=BaseException)
 
 WAKE_EVERY_S = 0.05
 
@@ -56,17 +53,21 @@ class Walk:
 
     def run(self, step: Callable[[Attempt], T]) -> T:
         """Take the step on an attempt; raises the error that is final, with everything that was tried."""
-        while True:
-            attempt = self._admit()
-            try:
-                with attempt:
-                    return step(attempt)
-            except BaseException as error:
-                final = self.failed(attempt, error)
-                if final is error:
-                    raise
-            if final is not None:
-                raise final
+        try:
+            while True:
+                attempt = self._admit()
+                try:
+                    with attempt:
+                        return step(attempt)
+                except BaseException as error:
+                    final = self.failed(attempt, error)
+                    if final is error:
+                        raise
+                if final is not None:
+                    raise final
+        except GatewayError as error:
+            error.attempts = tuple(self.call.records)
+            raise
 
     def _admit(self) -> Attempt:
         while True:
@@ -82,30 +83,39 @@ class Walk:
 
     def _refused(self, refusal: AdmissionError) -> GatewayError | None:
         """Say what follows where no attempt was admitted: the final error, or ``None`` for another try."""
-        if isinstance(refusal, NoAvailableKeyError) and self._error is not None:
-            if self._avoided:
-                self._avoided = frozenset()  # no other key has room: one that failed may do
-                return None
-            wait = refusal.retry_after if refusal.retry_after is not None else self._error.retry_after
-            self._error.retry_after = _longer(self._error.retry_after, refusal.retry_after)
-            if wait is not None and self._may_try(wait):
-                self._refusing = frozenset()
-                self._pause(wait, self._error)
-                return None
-            return self._give_up(self._error)
-        return self._give_up(refusal)
+        error = self._error
+        if error is None:
+            return self._give_up(refusal)
+        if not isinstance(refusal, NoAvailableKeyError):
+            return self._give_up(error)  # something was sent, and an AdmissionError would deny it
+        if self._avoided:
+            self._avoided = frozenset()  # no other key has room: one that failed may do
+            return None
+        if isinstance(error, RateLimitedError) and self._refusing:  # of a key that the refusal knows nothing of
+            wait = error.retry_after = _sooner(error.retry_after, refusal.retry_after)
+        else:
+            wait = refusal.retry_after
+            error.retry_after = _longer(error.retry_after, wait)
+        if wait is not None and self._may_try(wait):
+            self._refusing = frozenset()
+            self._pause(wait, error)
+            return None
+        return self._give_up(error)
 
     def failed(self, attempt: Attempt, error: BaseException) -> BaseException | None:
         """Say what follows a failed attempt: the final error, or ``None``, after waiting, for another try."""
         disposition = attempt.disposition
         if not isinstance(error, GatewayError) or disposition is None or disposition.retry == "never":
-            return self._give_up(error) if isinstance(error, TlsError | LossyRequestError) else self._final(error)
-        self._error = error
+            return self._give_up(error) if isinstance(error, TlsError | LossyRequestError) else error
+        if not self._core.config.retry.permits(disposition) and disposition.retry == "unknown":
+            return error  # a fallback would be another try all the same
         if disposition.retry == "another_key":
             self._refusing |= {attempt.lease.label}
+            if isinstance(error, RateLimitedError) and error.retry_after is None:
+                error.retry_after = disposition.key.seconds  # that long the key cools
+            self._error = _back_first(self._error, error)
             return None
-        if not self._core.config.retry.permits(disposition):
-            return self._give_up(error)
+        self._error = error
         delay = self._core.config.retry.backoff(self._tries, self._core.rng, hint=error.retry_after)
         if not self._may_try(delay):
             return self._give_up(error)
@@ -125,23 +135,18 @@ class Walk:
 
     def _give_up(self, error: GatewayError) -> GatewayError | None:
         """Leave this route: for the next one, or for good."""
-        if self._first_error is None or (isinstance(self._first_error, AdmissionError) and isinstance(error, ProviderError)):
+        if self._first_error is None or (isinstance(self._first_error, AdmissionError) and not isinstance(error, AdmissionError)):
             self._first_error = error
-        if isinstance(error, CallCancelledError | ClosedError | DeadlineExceededError) or self.call.deadline.expired:
-            return self._final(error)
+        if self.call.deadline.expired:
+            return error
         if not self._ahead:
-            return self._final(self._first_error)
+            return self._first_error
         left, self._ahead = self._route, self._ahead[1:]
         self._begin(self._core.routes[len(self._core.routes) - len(self._ahead) - 1])
         if self._core.config.hooks:
             model = self._route.model(self.call.request.model)
             self._core.emit(FallbackTaken(left.name, self._route.name, model, type(error).__name__))
         return None
-
-    def _final(self, error: E) -> E:
-        if isinstance(error, GatewayError):
-            error.attempts = tuple(self.call.records)
-        return error
 
     def _pause(self, seconds: float, error: GatewayError) -> None:
         """Let the time pass; ends at once, with its error, on cancel and close."""
@@ -152,9 +157,22 @@ class Walk:
         until = core.clock.monotonic() + seconds
         while (left := until - core.clock.monotonic()) > 0:
             core.check()
+            if call.left:
+                raise ClosedError("the stream was closed while it waited")
             if call.cancel is not None:
                 call.cancel.raise_if_cancelled()
             core.clock.sleep(min(left, WAKE_EVERY_S))
+
+
+def _back_first(one: GatewayError | None, other: GatewayError) -> GatewayError:
+    """Give the refusal whose key can be used again first; one that is not a rate limit says nothing of that."""
+    if not isinstance(one, RateLimitedError) or one.retry_after is None:
+        return other
+    return other if other.retry_after is not None and other.retry_after < one.retry_after else one
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else min(one, other)
 
 
 def _longer(one: float | None, other: float | None) -> float | None:

@@ -18,15 +18,15 @@ from ..errors import (
     ClosedError,
     DeadlineExceededError,
     GatewayError,
+    MalformedResponseError,
     ProviderError,
     StreamInterruptedError,
     TransportError,
 )
 from ..types.events import Completed, LlmStreamEvent, ReasoningDelta, RefusalDelta, StreamFailed, TextDelta, ToolCallDelta
-from ..types.hooks import CallEnded
 from ..types.response import LlmResponse
 from .attempt import Attempt
-from .reading import Reader, events_of, failure, is_json
+from .reading import Phase, Reader, events_of, is_whole
 from .route import Walk
 
 if TYPE_CHECKING:
@@ -49,14 +49,16 @@ class GatewayStream:
         "_chars",
         "_chunks",
         "_core",
+        "_failure",
         "_first_at",
         "_given",
-        "_idle_since",
         "_over",
         "_pid",
         "_queue",
         "_reader",
+        "_reading",
         "_response",
+        "_waits_since",
         "_walk",
     )
 
@@ -67,20 +69,24 @@ class GatewayStream:
         self._pid = os.getpid()
         self._queue: deque[LlmStreamEvent] = deque()
         self._response: LlmResponse | None = None
+        self._failure: BaseException | None = None  # to be raised behind what is queued
         self._given = False
+        self._reading = False  # a thread is within _pump
         self._first_at: float | None = None
         self._take(walk.run(Attempt.open))
-        core.streams.add(self)
 
     def _take(self, attempt: Attempt) -> None:
         """Own an attempt whose status was read."""
         self._attempt = attempt
         http = self._http()
         self._reader = Reader(attempt)
-        self._chunks: Iterator[bytes] | None = None if is_json(http.headers.get("content-type", "")) else http.chunks()
+        self._chunks: Iterator[bytes] | None = None if is_whole(http.headers.get("content-type", "")) else http.chunks()
         self._chars = 0
-        self._idle_since = self._core.clock.monotonic()
+        self._waits_since = self._core.clock.monotonic()
         self._over = False
+        self._core.streams[id(self)] = self
+        if self._core.closed or self._walk.call.left:  # while it was being opened
+            self.abort()
 
     def _http(self) -> HttpResponse:
         http = self._attempt.http
@@ -94,9 +100,16 @@ class GatewayStream:
         return self
 
     def __next__(self) -> LlmStreamEvent:
+        if self._pid != os.getpid():
+            raise ClosedError("the stream belongs to another process", sent="yes")
         queue = self._queue
+        if not queue and not self._over:
+            self._waits_since = self._core.clock.monotonic()  # the time that the caller took is not the provider's
         while not queue:
             if self._over:
+                failure, self._failure = self._failure, None
+                if failure is not None:
+                    raise failure
                 raise StopIteration
             self._pump()
         event = queue.popleft()
@@ -105,39 +118,37 @@ class GatewayStream:
 
     def _pump(self) -> None:
         """Read until there is at least one event, or the stream is over."""
-        if self._pid != os.getpid():
-            raise ClosedError("the stream belongs to another process")
+        self._reading = True
         try:
             self._accept(self._read())
         except BaseException as error:  # noqa: BLE001  # something is held: whatever it is, it is settled and raised again
             self._fail(error)
+        finally:
+            self._reading = False
 
     def _read(self) -> list[LlmStreamEvent]:
+        http, total = self._http(), self._walk.call.deadline
+        idle_at = self._waits_since + self._core.config.timeouts.idle
+        http.deadline = total if total.at <= idle_at else Deadline(idle_at, self._core.clock)
         if self._chunks is None:
-            http = self._http()
-            response = self._attempt._parse(http, http.read())
-            return list(events_of(response))
-        total = self._walk.call.deadline
-        idle_at = self._idle_since + self._core.config.timeouts.idle
-        self._http().deadline = total if total.at <= idle_at else Deadline(idle_at, self._core.clock)
+            return list(events_of(self._attempt._parse(http, http.read())))
         chunk = next(self._chunks, None)
         return self._reader.finish() if chunk is None else self._reader.feed(chunk)
 
     def _accept(self, events: list[LlmStreamEvent]) -> None:
         if not events:
             return
-        now = self._core.clock.monotonic()
-        self._idle_since = now
         if self._first_at is None:
-            self._first_at = now
+            self._first_at = self._core.clock.monotonic()
         chars = self._chars
         for event in events:
             if isinstance(event, _DELTAS):
                 chars += len(event.delta)
+            elif isinstance(event, StreamFailed):
+                self._attempt.observe(chars)
+                raise self._reader.failure(event)
             elif isinstance(event, Completed):
                 self._finish(event.response)
-            elif isinstance(event, StreamFailed):
-                raise failure(event, self._reader.partial())
             self._queue.append(event)
         if chars != self._chars:
             self._chars = chars
@@ -148,48 +159,60 @@ class GatewayStream:
         """Settle a stream that came to its end, and give its connection back."""
         self._response = self._attempt.settle(response, first_event=self._first_at)
         self._over = True
-        self._core.streams.discard(self)
         self._http().finish()
         self._end("ok")
 
     def _fail(self, error: BaseException) -> None:
-        """Give the attempt up; raises, or goes on with another attempt where no event was handed over."""
+        """Give the attempt up; goes on with another where no event was handed over, or raises behind what is queued."""
         self._over = True
+        self._attempt.hang_up()
         self._attempt.fail(error)
-        error = self._translated(error)
-        if not self._given and not self._queue and isinstance(error, GatewayError):
-            final = self._walk.failed(self._attempt, error)
-            if final is None:
-                self._take(self._walk.run(Attempt.open))
-                return
-            error = final
+        call = self._walk.call
+        if call.left and isinstance(error, Exception):
+            error = ClosedError("the stream was closed while it was read", sent="yes")
         elif isinstance(error, GatewayError):
-            error.attempts = tuple(self._walk.call.records)
-        self._core.streams.discard(self)
+            final = error if self._given else self._went_on(error)
+            if final is None:
+                return
+            error = self._translated(error) if final is error else final
+            if isinstance(error, GatewayError):
+                error.attempts = tuple(call.records)
         self._end("failed")
+        if self._queue and isinstance(error, GatewayError):
+            self._failure = error
+            return
         raise error from None
 
-    def _translated(self, error: BaseException) -> BaseException:
+    def _went_on(self, error: GatewayError) -> BaseException | None:
+        """Give the error that is final, or ``None`` where another attempt was opened."""
+        try:
+            final = self._walk.failed(self._attempt, error)
+            if final is None:
+                attempt = self._walk.run(Attempt.open)
+                self._queue.clear()
+                self._take(attempt)
+        except BaseException as other:  # noqa: BLE001  # the caller of this raises it
+            return other
+        return final
+
+    def _translated(self, error: GatewayError) -> GatewayError:
         """Say of a transport's error what it means for a stream."""
+        given = self._given or bool(self._queue)
         if self._core.closed and isinstance(error, TransportError | CallCancelledError):
             return ClosedError("the gateway was closed", sent="yes")
         if isinstance(error, ProviderError):
-            if error.retry_after is None:
-                self._attempt.described(error, self._http())
-            if self._given or self._queue:
-                return self._interrupted(error, "error")
-            return error
-        if isinstance(error, CallCancelledError | ClosedError | StreamInterruptedError):
-            return error
+            return self._interrupted(error, "error") if given else error
         if isinstance(error, DeadlineExceededError):
             return error if self._walk.call.deadline.expired else self._interrupted(error, "idle")
-        return self._interrupted(error, "cut") if isinstance(error, TransportError) else error
+        if isinstance(error, TransportError) and (given or not isinstance(error, MalformedResponseError)):
+            return self._interrupted(error, "cut")
+        return error
 
-    def _interrupted(self, error: GatewayError, phase: str) -> StreamInterruptedError:
+    def _interrupted(self, error: GatewayError, phase: Phase) -> StreamInterruptedError:
         return StreamInterruptedError(
             f"the stream broke off: {error.message}",
             partial_response=self._reader.partial(),
-            phase=phase,  # type: ignore[arg-type]  # one of its literals
+            phase=phase,
             sent="yes",
             retry_after=error.retry_after,
         )
@@ -208,15 +231,19 @@ class GatewayStream:
         return TextStream(self)
 
     def close(self) -> None:
-        """Leave the stream: its connection is closed, its key is free, what was received is paid for."""
-        if self._over:
-            self._queue.clear()
-            return
-        self._over = True
+        """Leave the stream: its connection is closed, its key is free, what was received is paid for.
+
+        From another thread it ends the reader too, with ``ClosedError``.
+        """
         self._queue.clear()
-        if self._pid != os.getpid():
+        self._failure = None
+        if (self._over and not self._reading) or self._pid != os.getpid():
+            self._over = True
             return
-        self._core.streams.discard(self)
+        self._over = self._walk.call.left = True
+        self.abort()
+        if not self._reading:  # else the thread that reads wakes, and closes what it reads
+            self._attempt.hang_up()
         self._attempt.fail(CallCancelledError("the stream was closed by its reader", sent="yes"))
         self._end("closed")
 
@@ -244,20 +271,8 @@ class GatewayStream:
         return f"<GatewayStream {self._attempt.model!r} {'over' if self._over else 'open'}>"
 
     def _end(self, outcome: str) -> None:
-        core, call = self._core, self._walk.call
-        core.allowance.leave(call.ticket)
-        if core.config.hooks:
-            response = self._response
-            core.emit(
-                CallEnded(
-                    call.request.model,
-                    outcome,
-                    tuple(call.records),
-                    None if response is None else response.usage,
-                    None if response is None else response.cost_usd,
-                    core.clock.monotonic() - call.started,
-                )
-            )
+        self._core.streams.pop(id(self), None)
+        self._walk.call.ended(self._core, outcome, self._response)
 
 
 class TextStream:

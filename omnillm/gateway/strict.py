@@ -14,7 +14,17 @@ from ..types.request import LlmRequest
 # Pictures and sound are counted by their dimensions, which a small file may have large ones of: the dearest known rule is a
 # 4K picture in tiles, below 20 000 tokens. A page of a PDF is read as text and as a picture.
 MEDIA_TOKENS = 20_000
-_ELSEWHERE = ("previous_response_id", "conversation", "prompt", "container", "cachedContent", "cached_content")
+_ELSEWHERE = (
+    "previous_response_id",
+    "conversation",
+    "prompt",
+    "container",
+    "mcp_servers",
+    "web_search_options",
+    "cachedContent",
+    "cached_content",
+)
+_ANSWERS = ("n", "best_of", "candidateCount", "candidate_count")
 
 
 def strict_prompt_tokens(request: LlmRequest, body: bytes) -> int:
@@ -25,6 +35,9 @@ def strict_prompt_tokens(request: LlmRequest, body: bytes) -> int:
         for name in _ELSEWHERE:
             if extensions.get(name) is not None:
                 raise _unbounded(f"{name} adds to the prompt what is not in the request")
+        for name in _ANSWERS:
+            if extensions.get(name) not in (None, 1):
+                raise _unbounded(f"{name} asks for several answers, each with the whole output cap")
     media = 0
     for item in request.normalized_input():
         for part in item.parts if isinstance(item, Message) else (item,):

@@ -48,7 +48,7 @@ class Breaker:
         """Give what the breaker is once a call of that generation ended so."""
         if self.open_until is not None:
             return self._after_trial(outcome, now + cooldown) if self.trial == reservation_id else self
-        if outcome in {"neutral", "lost"}:
+        if generation != self.generation or outcome in {"neutral", "lost"}:
             return self
         if outcome == "success":
             return Breaker(0, None, generation) if self.failures else self

@@ -39,6 +39,7 @@ MAX_HEADERS = 100
 MAX_INTERIM = 8
 _BUFFER = 16 << 10
 _SMALL = 64 << 10
+_GLANCE = 0.5  # seconds; a signal that comes just before the system's wait begins does not end it, so no wait is long
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 _HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0]*?)[ \t]*\r?\n", re.ASCII)
@@ -62,13 +63,16 @@ class _Inflow(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         exchange = self._exchange
-        self._sock.settimeout(exchange.timeout())
-        try:
-            count = self._sock.recv_into(buffer)
-        except TimeoutError:
-            raise StoppedError(exchange.late()) from None
-        except OSError:
-            raise StoppedError(exchange.lost()) from None
+        while True:
+            left = exchange.timeout()
+            self._sock.settimeout(_GLANCE if left is None or left > _GLANCE else left)
+            try:
+                count = self._sock.recv_into(buffer)
+                break
+            except TimeoutError:
+                continue
+            except OSError:
+                raise StoppedError(exchange.lost()) from None
         if count:
             exchange.started = True
             self.count += count

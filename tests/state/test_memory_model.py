@@ -16,13 +16,12 @@ from omnillm.state.memory import MemoryState
 from omnillm.testing.clock import FakeClock
 
 THRESHOLD, COOLDOWN = 2, 30.0
-SPECS = [KeySpec("a", 10, 2), KeySpec("b", 20, 3), KeySpec("c", 8, 5, {"special": ModelLimits(6, 2)})]
+SPECS = [KeySpec("a", 10, 3), KeySpec("b", 8, 5, {"special": ModelLimits(6, 2)})]
 BUDGETS = [Budget(120e-12), Budget(60e-12, scope="tenant", window="day"), Budget(70e-12, scope="key")]
 VERDICTS = st.one_of(
     st.just(Verdict.success()),
     st.just(Verdict.success(0.5)),
-    st.just(Verdict.failure()),
-    st.just(Verdict.failure()),
+    *[st.just(Verdict.failure())] * 4,
     st.just(Verdict.neutral()),
     st.builds(Verdict.cool, st.sampled_from([0.0, 5.0, 90.0])),
     st.builds(Verdict.set_aside, st.sampled_from([20.0, math.inf]), per_model=st.booleans()),
@@ -89,7 +88,7 @@ class Model:
     def __init__(self, clock):
         self.clock = clock
         self.lanes = {(spec.label, None): Lane(spec.tpm_limit, spec.rpm_limit) for spec in SPECS}
-        self.lanes["c", "special"] = Lane(6, 2)
+        self.lanes["b", "special"] = Lane(6, 2)
         self.aside = {}
         self.money = {"gateway": [0, 0], "tenant": {}, "key": {}}
         self.day = self.today()
@@ -124,6 +123,13 @@ class Model:
         now, lane = self.clock.monotonic(), self.lane(label, ask.model)
         return max(lane.opening(ask.tokens, now), lane.cool, lane.resting(now), self.aside_until(label, ask.model))
 
+    def reasons(self, ask, label):
+        """Name what holds the key until it is ready; more than one where they end together."""
+        now, lane, ready = self.clock.monotonic(), self.lane(label, ask.model), self.ready_at(ask, label)
+        holds = {"window": lane.opening(ask.tokens, now), "breaker": lane.resting(now)}
+        holds["cooling"] = max(lane.cool, self.aside_until(label, ask.model))
+        return {reason for reason, until in holds.items() if until == ready}
+
     def takers(self, ask):
         now = self.clock.monotonic()
         if not self.affordable(ask):
@@ -153,11 +159,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         target=leases,
-        tokens=st.integers(0, 22),
+        tokens=st.sampled_from([0, 0, 1, 2, 3, 4, 5, 6, 8, 9, 11]),
         charge=st.sampled_from([0, 0, 1, 15, 50]),
         model=st.sampled_from(["plain", "special"]),
         tenant=st.sampled_from([None, "t"]),
-        exclude=st.frozensets(st.sampled_from("abc"), max_size=2),
+        exclude=st.frozensets(st.sampled_from("ab"), max_size=1),
     )
     def admit(self, tokens, charge, model, tenant, exclude):
         ask = Ask("p", model, tokens, charge, tenant, exclude)
@@ -190,8 +196,8 @@ class Machine(RuleBasedStateMachine):
         opening = {label: model.ready_at(ask, label) for label in model.candidates(ask) if model.affordable(ask, label)}
         soonest = min(opening.values(), default=math.inf)
         if soonest < math.inf:
-            assert refusal.reason in {"window", "cooling", "breaker"}
-            assert refusal.retry_after == pytest.approx(soonest - now) and now + refusal.retry_after >= soonest
+            assert refusal.reason in {reason for label, at in opening.items() if at == soonest for reason in model.reasons(ask, label)}
+            assert refusal.retry_after == pytest.approx(soonest - now, abs=1e-6) and now + refusal.retry_after >= soonest
             return
         assert refusal.budget is not None or refusal.retry_after is None
         if refusal.budget is not None:
@@ -266,7 +272,7 @@ class Machine(RuleBasedStateMachine):
         used = (0, 0, 0) if sent == "no" else (seen, 2 * seen, 1)
         self.finish(lease, tokens=used[0], charge=used[1], requests=used[2], outcome="lost")
 
-    @rule(label=st.sampled_from("abc"))
+    @rule(label=st.sampled_from("ab"))
     def revive(self, label):
         self.store.revive(label)
         self.model.aside = {place: until for place, until in self.model.aside.items() if place[0] != label}
@@ -329,5 +335,6 @@ class Latency(Machine):
 
 
 TestRandom, TestLeastLoaded, TestLatency = Machine.TestCase, LeastLoaded.TestCase, Latency.TestCase
-for _case in (TestRandom, TestLeastLoaded, TestLatency):
-    _case.settings = settings(max_examples=100, stateful_step_count=50, suppress_health_check=list(HealthCheck))
+TestRandom.settings = TestLeastLoaded.settings = TestLatency.settings = settings(
+    max_examples=100, stateful_step_count=50, suppress_health_check=list(HealthCheck)
+)

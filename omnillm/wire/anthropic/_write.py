@@ -9,7 +9,6 @@ verify (a signature, an encrypted state, the index of a citation) is never made 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from ... import _json

@@ -98,11 +98,7 @@ def _read_function_call(fields: Fields) -> ToolCallPart:
     outer.spell("type", "function_call")
     if fields.rest():
         outer.keep("function_call", fields.rest())
-    extensions = outer.extensions(WIRE)
-    call_id = f"call_{name}" if name else "call_0"
-    if isinstance(arguments, str):
-        return ToolCallPart.from_text(call_id, name, arguments, vendor_extensions=extensions)
-    return ToolCallPart(call_id, name, {} if arguments is None else arguments, vendor_extensions=extensions)
+    return _call(f"call_{name}", name, arguments, outer.extensions(WIRE))
 
 
 def _read_call(value: Any, pointer: str, *, derived: str) -> MessagePart:
@@ -128,6 +124,11 @@ def _read_call(value: Any, pointer: str, *, derived: str) -> MessagePart:
     extensions = fields.extensions(WIRE)
     if kind == "custom" and isinstance(arguments, str):
         return ToolCallPart(call_id, name, arguments, arguments, vendor_extensions=extensions)
+    return _call(call_id, name, arguments, extensions)
+
+
+def _call(call_id: str, name: str, arguments: Any, extensions: dict[str, Any]) -> ToolCallPart:
+    """Make a call of its arguments, which are a text, and with some servers the value itself."""
     if isinstance(arguments, str):
         return ToolCallPart.from_text(call_id, name, arguments, vendor_extensions=extensions)
     return ToolCallPart(call_id, name, {} if arguments is None else arguments, vendor_extensions=extensions)

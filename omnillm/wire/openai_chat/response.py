@@ -15,7 +15,7 @@ from ...types.message import Message
 from ...types.response import LlmResponse
 from .._codec import Payload
 from .._fields import SPELLING, Emission, Fields, kept, spelling
-from ._content import CHAT, WIRE
+from ._content import CHAT, WIRE, fill
 from ._messages import read_reply, write_joined_reply, write_reply
 from ._usage import NO_USAGE, read_usage, write_usage
 
@@ -139,7 +139,7 @@ def _write_choices(response: LlmResponse, own: Mapping[str, Any], emission: Emis
     spelled = rest.get(SPELLING)
     absent = spelled.get("absent", ()) if isinstance(spelled, Mapping) else ()
     choice: dict[str, Any] = {}
-    if "index" not in absent:
+    if "index" not in absent and "index" not in rest:
         choice["index"] = 0
     message = _write_output(response, emission)
     if response.output != (_EMPTY,) or ("message" not in absent and "message" not in rest):
@@ -147,8 +147,7 @@ def _write_choices(response: LlmResponse, own: Mapping[str, Any], emission: Emis
     word = finish_word(response, emission)
     if word is not None or ("finish_reason" not in absent and "finish_reason" not in rest):
         choice["finish_reason"] = word
-    choice.update((name, value) for name, value in rest.items() if name != SPELLING and (name == "index" or name not in choice))
-    return [choice, *others]
+    return [fill(choice, {name: value for name, value in rest.items() if name != SPELLING}), *others]
 
 
 _EMPTY = Message(MessageRole.ASSISTANT, ())
@@ -156,10 +155,7 @@ _EMPTY = Message(MessageRole.ASSISTANT, ())
 
 def _write_output(response: LlmResponse, emission: Emission) -> dict[str, Any]:
     first = response.output[0] if len(response.output) == 1 else None
-    if isinstance(first, Message):
-        message = write_reply(first, emission)
-    else:
-        message = write_joined_reply(response.output, emission)
+    message = write_reply(first, emission) if isinstance(first, Message) else write_joined_reply(response.output, emission)
     if response.provider_protocol is not CHAT:
         message.setdefault("refusal", None)
     return message

@@ -1,0 +1,654 @@
+"""Requests of Chat Completions: what is read, what is written, and that what was read is written again."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from omnillm import (
+    AudioPart,
+    FilePart,
+    GenerationConfig,
+    ImageBase64Part,
+    ImageUrlPart,
+    InvalidShapeError,
+    JsonPart,
+    LlmRequest,
+    Message,
+    MessageRole,
+    MissingFieldError,
+    ProviderProtocol,
+    ReasoningPart,
+    RefusalPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    VendorPart,
+    emit_request,
+    emit_transport_request,
+    parse_request,
+)
+from omnillm.types.enums import WireFormat
+from omnillm.wire import codec, emit_request_with_losses
+
+CHAT = ProviderProtocol.OPENAI_CHAT_COMPLETIONS
+WIRE = WireFormat.OPENAI_CHAT_COMPLETIONS
+OWN = WIRE.value
+CLAUDE = ProviderProtocol.CLAUDE_MESSAGES
+
+Json = dict[str, Any]
+
+PNG = "iVBORw0KGgoAAAANSUhEUg=="
+
+
+def request(*messages: Json, **more: Any) -> Json:
+    return {"model": "gpt-test", "messages": list(messages), **more}
+
+
+def user(*parts: Any) -> Json:
+    return {"role": "user", "content": list(parts)}
+
+
+def assistant(content: Any = None, **more: Any) -> Json:
+    return {"role": "assistant", "content": content, **more}
+
+
+def call(call_id: str = "c1", name: str = "look", arguments: str = "{}", **more: Any) -> Json:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}, **more}
+
+
+def text(words: str, **more: Any) -> Json:
+    return {"type": "text", "text": words, **more}
+
+
+def items(*messages: Json) -> tuple[Any, ...]:
+    return parse_request(CHAT, request(*messages)).input
+
+
+def written(*given: Any, **more: Any) -> list[Any]:
+    messages: list[Any] = emit_request(CHAT, LlmRequest("m", list(given), **more))["messages"]
+    return messages
+
+
+FIELDS: list[Json] = [
+    {"max_tokens": 5},
+    {"max_completion_tokens": 5},
+    {"max_tokens": None, "max_completion_tokens": 5},
+    {"max_tokens": 5, "max_completion_tokens": None},
+    {"max_tokens": 5, "max_completion_tokens": 6},
+    {"temperature": 0, "top_p": 0.5, "presence_penalty": -1, "frequency_penalty": 1.5, "seed": 7},
+    {"temperature": None, "top_p": None, "seed": None, "stop": None, "stream": None, "metadata": None},
+    {"top_k": 40, "min_p": 0.1, "repetition_penalty": 1.1},
+    {"stop": "END"},
+    {"stop": ""},
+    {"stop": ["END"]},
+    {"stop": ["END", "STOP"]},
+    {"stop": []},
+    {"stream": True, "stream_options": {"include_usage": True, "include_obfuscation": False}},
+    {"stream": False},
+    {"metadata": {"team": "a"}, "store": True, "user": "u", "safety_identifier": "s", "service_tier": "flex"},
+    {"metadata": {}},
+    {"logit_bias": {"50256": -100}, "logprobs": True, "top_logprobs": 3, "n": 2},
+    {"modalities": ["text", "audio"], "audio": {"format": "wav", "voice": "alloy"}},
+    {"modalities": []},
+    {"modalities": ["text", "smell"]},
+    {"moderation": {"model": "omni", "policy": "p"}},
+    {"prediction": {"type": "content", "content": "x"}},
+    {"prompt_cache_key": "k", "prompt_cache_options": {"mode": "explicit", "ttl": "30m"}, "prompt_cache_retention": "24h"},
+    {"reasoning_effort": "high", "verbosity": "low"},
+    {"reasoning_effort": None},
+    {"reasoning": {"effort": "low", "exclude": True}},
+    {"response_format": {"type": "text"}},
+    {"response_format": {"type": "json_object"}},
+    {"response_format": {"type": "json_object", "schema": {"type": "object"}}},
+    {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}, "strict": True}}},
+    {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}, "strict": False, "description": "d"}}},
+    {"response_format": {"type": "json_schema", "json_schema": {"schema": {"a": 1}, "strict": None}, "extra": 1}},
+    {"response_format": {"type": "json_schema", "json_schema": {"name": "no schema"}}},
+    {"response_format": {"type": "grammar", "grammar": "x"}},
+    {"response_format": None},
+    {"web_search_options": {}},
+    {
+        "web_search_options": {
+            "search_context_size": "low",
+            "user_location": {"type": "approximate", "approximate": {"city": "Bonn"}},
+        }
+    },
+    {"tools": []},
+    {"tools": None, "tool_choice": None},
+    {"tool_choice": "auto"},
+    {"tool_choice": "none", "parallel_tool_calls": False},
+    {"tool_choice": "required", "parallel_tool_calls": True},
+    {"tool_choice": "any"},
+    {"tool_choice": "whatever"},
+    {"tool_choice": {"type": "function", "function": {"name": "look"}}},
+    {"tool_choice": {"type": "function", "function": {"name": "look", "deep": 1}, "wide": 2}},
+    {"tool_choice": {"type": "custom", "custom": {"name": "shell"}}},
+    {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}},
+    {"functions": [{"name": "look", "description": "d", "parameters": {"type": "object"}}], "function_call": {"name": "look"}},
+    {"functions": [{"name": "look"}], "function_call": "auto"},
+    {"functions": [], "function_call": "none"},
+    {"function_call": {"name": "look", "more": 1}},
+    {"tool_choice": "auto", "function_call": "auto"},
+    {"tools": [{"type": "function", "function": {"name": "look"}}]},
+    {"tools": [{"type": "function", "function": {"name": "look", "parameters": {}, "strict": False, "description": ""}}]},
+    {"tools": [{"type": "function", "function": {"name": "look", "parameters": None, "strict": None, "description": None}}]},
+    {
+        "tools": [
+            {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}, "strict": True, "x": 1}, "y": 2}
+        ]
+    },
+    {"tools": [{"function": {"name": "look"}}]},
+    {"tools": [{"type": None, "function": {"name": "look"}}]},
+    {"tools": [{"type": "function", "name": "flat", "parameters": {}}]},
+    {
+        "tools": [
+            {"type": "custom", "custom": {"name": "shell", "format": {"type": "text"}}},
+            {"type": "function", "function": {"name": "f"}},
+        ]
+    },
+    {
+        "tools": [
+            {"type": "function", "function": {"name": "f"}},
+            {"type": "openrouter:web_search"},
+            {"type": "function", "function": {"name": "g"}},
+        ]
+    },
+    {
+        "tools": [{"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}}],
+        "functions": [{"name": "old"}],
+    },
+    {"tools": [{"type": 7}, {}]},
+    {"provider": {"order": ["a"]}, "transforms": [], "enable_thinking": False, "extra/slash~tilde": 1},
+]
+
+MESSAGES: list[list[Json]] = [
+    [],
+    [{"role": "system", "content": "be brief"}, {"role": "developer", "content": [text("one"), text("two")]}],
+    [{"role": "user", "content": "hello", "name": "ada"}],
+    [{"role": "user", "content": ""}],
+    [{"role": "user", "content": []}],
+    [{"role": "user", "content": None}],
+    [{"role": "user"}],
+    [user(text("alone"))],
+    [user(text("alone", cache_control={"type": "ephemeral"}))],
+    [user(text("a"), text("b"))],
+    [user({"type": "image_url", "image_url": {"url": "https://x.test/a.png", "detail": "high"}})],
+    [
+        user(
+            {
+                "type": "image_url",
+                "image_url": {"url": f"data:image/png;base64,{PNG}", "extra": 1},
+                "prompt_cache_breakpoint": {"mode": "explicit"},
+            }
+        )
+    ],
+    [user({"type": "image_url", "image_url": {"url": "data:;base64,AAAA"}})],
+    [user({"type": "image_url", "image_url": {"url": "data:image/svg+xml,<svg/>"}})],
+    [user({"type": "image_url", "image_url": "https://x.test/a.png"})],
+    [user({"type": "image_url", "image_url": f"data:image/png;base64,{PNG}"})],
+    [user({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}})],
+    [user({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav", "rate": 8000}})],
+    [user({"type": "input_audio", "input_audio": {"data": "AAAA"}})],
+    [user({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mpeg"}})],
+    [user({"type": "file", "file": {"file_id": "file-1"}})],
+    [user({"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA", "filename": "a.pdf"}})],
+    [user({"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}})],
+    [user({"type": "file", "file": {"file_data": "AAAA", "filename": "a.pdf", "format": "pdf"}})],
+    [user({"type": "file", "file": {"file_data": "https://x.test/a.pdf", "filename": "a.pdf"}})],
+    [user({"type": "file", "file": {}})],
+    [user({"type": "video_url", "video_url": {"url": "https://x.test"}}, {"type": "document_url", "document_url": "u"})],
+    [user({"text": "no type"}, {"type": ["odd"]})],
+    [assistant("hi", name="bot")],
+    [assistant(None, tool_calls=[call()])],
+    [assistant("", tool_calls=[call(arguments='{"a": 1}'), call("c2", "seek", "not json")])],
+    [assistant([], tool_calls=[call(index=0)])],
+    [{"role": "assistant", "tool_calls": [call(arguments="")]}],
+    [{"role": "assistant"}],
+    [assistant("a", tool_calls=[])],
+    [assistant("a", tool_calls=None, function_call=None, refusal=None, audio=None, annotations=[])],
+    [assistant(tool_calls=[call("", extra_content={"google": {"thought_signature": "s"}})])],
+    [assistant(tool_calls=[{"function": {"name": "look", "arguments": {"a": 1}}}])],
+    [assistant(tool_calls=[{"id": None, "type": None, "function": {"name": "look", "arguments": None}}])],
+    [assistant(tool_calls=[{"id": "c", "type": "function", "function": {}}])],
+    [assistant(tool_calls=[{"id": "c", "type": "custom", "custom": {"name": "shell", "input": "5", "x": 1}}])],
+    [assistant(tool_calls=[{"id": "c", "type": "custom", "custom": {"name": "shell", "input": {"a": 1}}}])],
+    [
+        assistant(
+            tool_calls=[{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, "custom": {"name": ""}}]
+        )
+    ],
+    [assistant(tool_calls=[{"id": "c", "type": "mcp", "mcp": {"name": "x"}}])],
+    [assistant(function_call={"name": "look", "arguments": "{}"}), {"role": "function", "name": "look", "content": "3"}],
+    [assistant(function_call={"name": "look", "arguments": {"a": 1}, "x": 1}), {"role": "function", "content": None}],
+    [assistant(None, refusal="no")],
+    [assistant([{"type": "refusal", "refusal": "no"}])],
+    [assistant([text("a"), {"type": "refusal", "refusal": "no"}])],
+    [assistant(None, refusal="")],
+    [assistant("a", audio={"id": "audio_1"})],
+    [assistant("a", reasoning_content="hm")],
+    [assistant("a", reasoning="hm", reasoning_details=[{"type": "reasoning.text", "text": "hm", "signature": "s"}])],
+    [assistant("a", reasoning="hm", reasoning_content="hm")],
+    [assistant("a", reasoning=None, reasoning_content="", reasoning_details=[])],
+    [assistant("a", reasoning={"not": "text"})],
+    [assistant(None, reasoning_details=[{"type": "reasoning.encrypted", "data": "d"}])],
+    [assistant([{"type": "thinking", "thinking": [text("hm")]}, text("a")])],
+    [assistant([{"type": "thinking", "thinking": "hm", "closed": True}, text("a")])],
+    [assistant([{"type": "thinking", "thinking": [text("h"), {"type": "reference", "ids": [1]}]}])],
+    [assistant([{"type": "thinking"}])],
+    [assistant({"title": "an object"})],
+    [
+        assistant(
+            "see",
+            annotations=[{"type": "url_citation", "url_citation": {"url": "u", "title": "t", "start_index": 0, "end_index": 3}}],
+        )
+    ],
+    [assistant("see", annotations=[{"type": "odd"}])],
+    [assistant([text("a"), text("b")], annotations=[{"type": "file", "file": {"hash": "h"}}])],
+    [{"role": "tool", "tool_call_id": "c1", "content": "3"}],
+    [{"role": "tool", "tool_call_id": "c1", "content": "3", "name": "look", "cache_control": {"type": "ephemeral"}}],
+    [{"role": "tool", "tool_call_id": "c1", "content": [text("3")]}],
+    [{"role": "tool", "tool_call_id": "c1", "content": [text("3"), text("4")]}],
+    [{"role": "tool", "tool_call_id": "c1", "content": [{"type": "image_url", "image_url": {"url": "https://x.test"}}]}],
+    [{"role": "tool", "tool_call_id": "c1", "content": {"an": "object"}}],
+    [{"role": "tool", "tool_call_id": "", "content": ""}],
+    [{"role": "tool", "content": None}],
+    [{"role": "critic", "content": "a role that nobody knows"}],
+]
+
+
+@pytest.mark.parametrize("fields", FIELDS, ids=json.dumps)
+def test_every_field_of_a_request_is_written_as_it_was_read(fields: Json) -> None:
+    """Fields, explicit nulls and explicit defaults come back as they were, also after a rest in JSON, and cost no loss."""
+    payload = request({"role": "user", "content": "hi"}, **fields)
+    before = copy.deepcopy(payload)
+    parsed = parse_request(CHAT, payload)
+    assert emit_request_with_losses(WIRE, parsed) == (before, ())
+    assert emit_request(CHAT, LlmRequest.from_json(parsed.to_json())) == before
+    assert payload == before
+
+
+@pytest.mark.parametrize("messages", MESSAGES, ids=json.dumps)
+def test_every_message_is_written_as_it_was_read(messages: list[Json]) -> None:
+    """Messages come back as they were, also after a rest in JSON, and cost no loss."""
+    payload = request(*messages)
+    before = copy.deepcopy(payload)
+    parsed = parse_request(CHAT, payload)
+    assert emit_request_with_losses(WIRE, parsed) == (before, ())
+    assert emit_request(CHAT, LlmRequest.from_json(parsed.to_json())) == before
+    assert payload == before
+
+
+READ: list[tuple[Json, Any]] = [
+    ({"role": "system", "content": "s"}, Message(MessageRole.SYSTEM, "s")),
+    ({"role": "developer", "content": "d"}, Message(MessageRole.DEVELOPER, "d")),
+    ({"role": "user", "content": "u"}, Message.user("u")),
+    ({"role": "assistant", "content": "a"}, Message.assistant("a")),
+    (user(text("a"), text("b")), Message(MessageRole.USER, ["a", "b"])),
+    (
+        user({"type": "image_url", "image_url": {"url": "https://x.test", "detail": "low"}}),
+        Message(MessageRole.USER, ImageUrlPart("https://x.test", "low")),
+    ),
+    (
+        user({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}),
+        Message(MessageRole.USER, ImageBase64Part(PNG, "image/png")),
+    ),
+    (
+        user({"type": "input_audio", "input_audio": {"data": "AA", "format": "mp3"}}),
+        Message(MessageRole.USER, AudioPart("AA", "audio/mpeg")),
+    ),
+    (
+        user({"type": "file", "file": {"file_data": "data:application/pdf;base64,AA", "filename": "a.pdf"}}),
+        Message(MessageRole.USER, FilePart(media_type="application/pdf", data="AA", filename="a.pdf")),
+    ),
+    (user({"type": "file", "file": {"file_id": "f"}}), Message(MessageRole.USER, FilePart("f"))),
+    (user({"type": "new"}), Message(MessageRole.USER, VendorPart(CHAT, {"type": "new"}))),
+    (
+        {"role": "assistant", "content": "a", "refusal": "no", "tool_calls": [call(arguments='{"a":1}')]},
+        Message(MessageRole.ASSISTANT, [TextPart("a"), RefusalPart("no"), ToolCallPart("c1", "look", {"a": 1})]),
+    ),
+    (
+        {"role": "assistant", "tool_calls": [call(arguments="oops")]},
+        Message(MessageRole.ASSISTANT, ToolCallPart("c1", "look", "oops", "oops")),
+    ),
+    ({"role": "assistant", "content": {"a": 1}}, Message(MessageRole.ASSISTANT, JsonPart({"a": 1}))),
+    (
+        {"role": "tool", "tool_call_id": "c1", "name": "look", "content": "3"},
+        Message(MessageRole.TOOL, ToolResultPart("c1", "3", "look")),
+    ),
+    (
+        {"role": "tool", "tool_call_id": "c1", "content": [text("3"), text("4")]},
+        Message(MessageRole.TOOL, ToolResultPart("c1", (TextPart("3"), TextPart("4")))),
+    ),
+    ({"role": "critic", "content": "x"}, VendorPart(CHAT, {"role": "critic", "content": "x"})),
+]
+
+
+@pytest.mark.parametrize(("message", "expected"), READ)
+def test_a_message_reads_as_canonical_parts(message: Json, expected: Any) -> None:
+    """Each form of a message has its canonical value."""
+    assert items(message) == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("message", "reasoning"),
+    [
+        (assistant("a", reasoning_content="hm"), "hm"),
+        (assistant("a", reasoning="hm"), "hm"),
+        (assistant("a", reasoning="two", reasoning_content="one"), "one"),
+        (assistant([{"type": "thinking", "thinking": [text("h"), text("m")]}, text("a")]), "hm"),
+    ],
+)
+def test_reasoning_is_read_from_every_field_that_servers_use(message: Json, reasoning: str) -> None:
+    """DeepSeek, OpenRouter and Mistral say reasoning differently; the part is the same, and first."""
+    (item,) = items(message)
+    assert isinstance(item.parts[0], ReasoningPart)
+    assert (item.parts[0].text, item.parts[0].protocol, item.plain_text()) == (reasoning, CHAT, "a")
+
+
+def test_the_old_function_call_and_its_result_name_each_other() -> None:
+    """The deprecated call has no id: the same one is derived for call and result."""
+    asked, answered = items(
+        assistant(function_call={"name": "look", "arguments": "{}"}), {"role": "function", "name": "look", "content": "3"}
+    )
+    assert asked.parts[0].call_id == answered.parts[0].call_id == "call_look"
+    assert answered.role is MessageRole.TOOL
+
+
+def test_generation_settings_are_read_whatever_their_name() -> None:
+    """Both names of the output limit, a lone stop text and the servers' top_k are the canonical settings."""
+    parsed = parse_request(CHAT, request(max_tokens=9, stop="END", top_k=3, temperature=0.5, top_p=1, seed=4))
+    expected = GenerationConfig(max_output_tokens=9, temperature=0.5, top_p=1, top_k=3, stop_sequences=("END",), seed=4)
+    assert dataclasses.replace(parsed.generation, vendor_extensions={}) == expected
+    edited = dataclasses.replace(parsed, generation=dataclasses.replace(parsed.generation, max_output_tokens=10, top_k=4))
+    assert emit_request(CHAT, edited) == request(max_tokens=10, stop="END", top_k=4, temperature=0.5, top_p=1, seed=4)
+
+
+# --- writing ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_made_by_hand_is_the_plain_payload() -> None:
+    """Instructions become the first message, settings their current names, and nothing else is added."""
+    made = LlmRequest(
+        "m",
+        "hi",
+        instructions="be brief",
+        generation=GenerationConfig(max_output_tokens=5, temperature=0, stop_sequences=("a", "b"), seed=1),
+        metadata={"k": "v"},
+        vendor_extensions={"logit_bias": {"1": 2}},
+    )
+    assert emit_request(CHAT, made) == {
+        "model": "m",
+        "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}],
+        "max_completion_tokens": 5,
+        "temperature": 0,
+        "stop": ["a", "b"],
+        "seed": 1,
+        "metadata": {"k": "v"},
+        "logit_bias": {"1": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (Message.user("hi"), {"role": "user", "content": "hi"}),
+        (Message(MessageRole.USER, ()), {"role": "user", "content": ""}),
+        (Message(MessageRole.USER, RefusalPart("no")), {"role": "user", "content": "no"}),
+        (Message(MessageRole.USER, JsonPart({"a": 1})), {"role": "user", "content": '{"a":1}'}),
+        (
+            Message(MessageRole.USER, ["a", ImageUrlPart("u")]),
+            {"role": "user", "content": [text("a"), {"type": "image_url", "image_url": {"url": "u"}}]},
+        ),
+        (
+            Message(MessageRole.USER, ImageBase64Part(PNG)),
+            user({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}),
+        ),
+        (
+            Message(MessageRole.USER, ImageBase64Part("/9j/AA", detail="low")),
+            user({"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,/9j/AA", "detail": "low"}}),
+        ),
+        (
+            Message(MessageRole.USER, AudioPart("AA", "audio/x-wav")),
+            user({"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}),
+        ),
+        (
+            Message(MessageRole.USER, AudioPart("AA", "audio/flac")),
+            user({"type": "input_audio", "input_audio": {"data": "AA", "format": "flac"}}),
+        ),
+        (
+            Message(MessageRole.USER, FilePart(data="AA")),
+            user({"type": "file", "file": {"file_data": "data:application/pdf;base64,AA", "filename": "document.pdf"}}),
+        ),
+        (
+            Message(MessageRole.USER, FilePart(data="AA", media_type="x/y")),
+            user({"type": "file", "file": {"file_data": "data:x/y;base64,AA", "filename": "document"}}),
+        ),
+        (Message(MessageRole.USER, VendorPart(CHAT, {"type": "new"})), user({"type": "new"})),
+        (
+            Message(MessageRole.USER, TextPart("a", vendor_extensions={"cache_control": {"type": "ephemeral"}})),
+            user(text("a", cache_control={"type": "ephemeral"})),
+        ),
+        (Message(MessageRole.ASSISTANT, ()), {"role": "assistant", "content": ""}),
+        (Message(MessageRole.ASSISTANT, RefusalPart("no")), {"role": "assistant", "refusal": "no"}),
+        (
+            Message(MessageRole.ASSISTANT, [ReasoningPart("hm"), TextPart("a")]),
+            {"role": "assistant", "reasoning_content": "hm", "content": "a"},
+        ),
+        (
+            Message(MessageRole.ASSISTANT, ReasoningPart(summary=("h", "m"))),
+            {"role": "assistant", "reasoning_content": "hm"},
+        ),
+        (
+            Message(MessageRole.ASSISTANT, ToolCallPart("c1", "look", {"a": 1})),
+            {"role": "assistant", "tool_calls": [call(arguments='{"a":1}')]},
+        ),
+        (
+            Message(MessageRole.ASSISTANT, AudioPart("AA", vendor_extensions={OWN: {"id": "audio_1", "expires_at": 9}})),
+            {"role": "assistant", "audio": {"id": "audio_1"}},
+        ),
+        (ToolResultPart("c1", "3"), {"role": "tool", "tool_call_id": "c1", "content": "3"}),
+        (ToolResultPart("c1", {"a": 1}, "look"), {"role": "tool", "tool_call_id": "c1", "name": "look", "content": '{"a":1}'}),
+        (ToolResultPart("c1", (TextPart("3"),)), {"role": "tool", "tool_call_id": "c1", "content": "3"}),
+        (ToolResultPart("c1", ()), {"role": "tool", "tool_call_id": "c1", "content": ""}),
+        (
+            ToolResultPart("c1", (TextPart("3"), JsonPart([1]))),
+            {"role": "tool", "tool_call_id": "c1", "content": [text("3"), text("[1]")]},
+        ),
+        (VendorPart(CHAT, {"role": "critic"}), {"role": "critic"}),
+    ],
+)
+def test_a_value_made_by_hand_has_its_form(given: Any, expected: Json) -> None:
+    """Every part and item that a caller may build is written in the API's form, without loss."""
+    payload, losses = emit_request_with_losses(WIRE, LlmRequest("m", given))
+    assert (payload["messages"], losses) == ([expected], ())
+
+
+def test_loose_items_join_the_assistant_turn_around_them() -> None:
+    """Reasoning, message and calls of one turn become one message; results one each; the next turn another."""
+    assert written(
+        Message.user("hi"),
+        ReasoningPart("hm"),
+        Message.assistant("wait"),
+        ToolCallPart("c1", "look", {}),
+        ToolCallPart("c2", "seek", {}),
+        ToolResultPart("c1", "1"),
+        ToolResultPart("c2", "2"),
+        Message.assistant("done"),
+    ) == [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "wait", "reasoning_content": "hm", "tool_calls": [call(), call("c2", "seek")]},
+        {"role": "tool", "tool_call_id": "c1", "content": "1"},
+        {"role": "tool", "tool_call_id": "c2", "content": "2"},
+        {"role": "assistant", "content": "done"},
+    ]
+
+
+def test_messages_of_one_role_are_never_merged() -> None:
+    """Two messages of the assistant in a row stay two, with the fields of each."""
+    first = Message(MessageRole.ASSISTANT, "a", vendor_extensions={"name": "x"})
+    assert written(first, Message.assistant("b")) == [
+        {"role": "assistant", "content": "a", "name": "x"},
+        {"role": "assistant", "content": "b"},
+    ]
+    assert written(first, ToolCallPart("c1", "look", {})) == [
+        {"role": "assistant", "content": "a", "name": "x", "tool_calls": [call()]}
+    ]
+
+
+def test_results_inside_messages_become_messages_of_their_own() -> None:
+    """Results in a user's message come before what the user says; a tool's message may hold several."""
+    both = [ToolResultPart("c1", "1"), TextPart("and now?"), ToolResultPart("c2", "2")]
+    first = {"role": "tool", "tool_call_id": "c1", "content": "1"}
+    second = {"role": "tool", "tool_call_id": "c2", "content": "2"}
+    said = {"role": "user", "content": "and now?", "name": "ada"}
+    assert written(Message(MessageRole.USER, both, vendor_extensions={"name": "ada"})) == [first, second, said]
+    assert written(Message(MessageRole.TOOL, [both[0], both[2]])) == [first, second]
+    assert written(Message(MessageRole.TOOL, ())) == []
+
+
+def test_calls_without_ids_are_numbered_and_matched_with_their_results() -> None:
+    """What another wire left without ids gets the ids that its order gives; given ids stay."""
+    messages = written(
+        Message(MessageRole.ASSISTANT, [ToolCallPart("", "f", {}), ToolCallPart("own", "g", {}), ToolCallPart("", "h", {})]),
+        ToolResultPart("", "1"),
+        ToolResultPart("own", "2"),
+        ToolResultPart("", "3"),
+    )
+    assert [found["id"] for found in messages[0]["tool_calls"]] == ["call_0", "own", "call_1"]
+    assert [message["tool_call_id"] for message in messages[1:]] == ["call_0", "own", "call_1"]
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant"])
+def test_an_endpoint_may_want_texts_as_arrays(role: str) -> None:
+    """``text_content="array"`` writes every plain text as a list of one part."""
+    made = LlmRequest("m", [Message.text(role, "hi"), ToolResultPart("c", "3")], instructions="i")
+    payload, _ = emit_request_with_losses(WIRE, made, text_content="array")
+    assert [message["content"] for message in payload["messages"]] == [[text("i")], [text("hi")], [text("3")]]
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "expected"),
+    [(True, None, True), (None, None, None), (True, False, False), (None, True, True), (False, True, True)],
+)
+def test_the_call_decides_whether_it_streams(said: bool | None, asked: bool | None, expected: bool | None) -> None:
+    """``stream`` of the emission overrides what the request says; options of a stream that is none are left out."""
+    parsed = parse_request(CHAT, request(stream=said, stream_options={"include_usage": True}))
+    payload = emit_request(CHAT, parsed, stream=asked)
+    assert payload.get("stream") is expected
+    assert ("stream_options" in payload) is (asked is not False)
+
+
+# --- edits --------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_edited_text_is_sent_and_the_form_of_its_content_stays() -> None:
+    """After an edit only the edit changes: an array stays an array."""
+    parsed = parse_request(CHAT, request({**user(text("old")), "name": "ada"}))
+    (message,) = parsed.input
+    edited = dataclasses.replace(message, parts=(TextPart("new"),))
+    assert emit_request(CHAT, dataclasses.replace(parsed, input=(edited,))) == request({**user(text("new")), "name": "ada"})
+
+
+@pytest.mark.parametrize("value", ["Rome", True, 1.0, None])
+def test_arguments_changed_in_place_are_sent(value: Any) -> None:
+    """The kept message does not outlive a change of a value inside the arguments, however equal the new value looks."""
+    odd = {"function": {"name": "look", "arguments": {"city": 1}}}
+    parsed = parse_request(CHAT, request(assistant(None, tool_calls=[odd])))
+    part = parsed.input[0].parts[0]
+    part.arguments["city"] = value
+    detached = dataclasses.replace(
+        parsed.input[0],
+        raw_message=dataclasses.replace(
+            parsed.input[0].raw_message,
+            payload=assistant(None, tool_calls=[{"function": {"name": "look", "arguments": {"city": 1}}}]),
+        ),
+    )
+    (out,) = emit_request(CHAT, dataclasses.replace(parsed, input=(detached,)))["messages"]
+    found = out["tool_calls"][0]["function"]["arguments"]
+    assert json.dumps(json.loads(found)["city"]) == json.dumps(value)
+
+
+def test_a_kept_message_of_another_wire_is_not_used() -> None:
+    """Only this wire's own message serves emission here."""
+    from omnillm import RawMessage
+
+    for raw in (
+        RawMessage(CLAUDE, {"role": "user", "content": "x"}),
+        RawMessage(CHAT, "no object"),
+        RawMessage(CHAT, {"role": "critic"}),
+    ):
+        message = Message(MessageRole.USER, "hi", raw_message=raw)
+        assert written(message) == [{"role": "user", "content": "hi"}]
+
+
+# --- bad input ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("payload", "error", "pointer"),
+    [
+        ({}, MissingFieldError, "/model"),
+        ({"model": "m"}, MissingFieldError, "/messages"),
+        ({"model": 5, "messages": []}, InvalidShapeError, "/model"),
+        ({"model": "m", "messages": {}}, InvalidShapeError, "/messages"),
+        (request("text"), InvalidShapeError, "/messages/0"),
+        (request({}), MissingFieldError, "/messages/0/role"),
+        (request({"role": 1}), InvalidShapeError, "/messages/0/role"),
+        (request({"role": "user", "content": 5}), InvalidShapeError, "/messages/0/content"),
+        (request(user("text")), InvalidShapeError, "/messages/0/content/0"),
+        (request(user({"type": "text"})), MissingFieldError, "/messages/0/content/0/text"),
+        (request(user({"type": "image_url"})), InvalidShapeError, "/messages/0/content/0/image_url"),
+        (request(user({"type": "image_url", "image_url": {}})), MissingFieldError, "/messages/0/content/0/image_url/url"),
+        (request(assistant([{"type": "thinking", "thinking": 5}])), InvalidShapeError, "/messages/0/content/0/thinking"),
+        (request(assistant("a", tool_calls={"a": 1})), InvalidShapeError, "/messages/0/tool_calls"),
+        (request(assistant("a", tool_calls=["a"])), InvalidShapeError, "/messages/0/tool_calls/0"),
+        (request({"role": "tool", "content": ["x"]}), InvalidShapeError, "/messages/0/content/0"),
+        (request(temperature="hot"), InvalidShapeError, "/temperature"),
+        (request(max_tokens=1.5), InvalidShapeError, "/max_tokens"),
+        (request(stream="yes"), InvalidShapeError, "/stream"),
+        (request(stop=[1]), InvalidShapeError, "/stop/0"),
+        (request(stop=0), InvalidShapeError, "/stop"),
+        (request(tools={}), InvalidShapeError, "/tools"),
+        (request(tools=["x"]), InvalidShapeError, "/tools/0"),
+        (request(tools=[{"function": {"name": "f", "strict": "x"}}]), InvalidShapeError, "/tools/0/function/strict"),
+        (request(functions=[{}]), MissingFieldError, "/functions/0/name"),
+    ],
+)
+def test_a_field_of_another_type_is_named_by_its_pointer(payload: Json, error: type[Exception], pointer: str) -> None:
+    """What the format does not allow raises with the place, not with Python's own errors."""
+    with pytest.raises(error) as caught:
+        parse_request(CHAT, payload)
+    assert caught.value.pointer == pointer  # type: ignore[attr-defined]  # every ProtocolError has one
+
+
+# --- the row ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, {"include_usage": True}),
+        ({"stream_options": None}, {"include_usage": True}),
+        ({"stream_options": {}}, {"include_usage": True}),
+        ({"stream_options": {"include_obfuscation": False}}, {"include_obfuscation": False, "include_usage": True}),
+        ({"stream_options": {"include_usage": False}}, {"include_usage": False}),
+        ({"stream_options": "odd"}, "odd"),
+    ],
+)
+def test_usage_is_asked_for_without_overruling_the_caller(body: Json, expected: Any) -> None:
+    """``include_usage`` is added where the caller said nothing of it; the body given is not changed."""
+    before = copy.deepcopy(body)
+    assert codec(WIRE).ask_for_usage(body)["stream_options"] == expected
+    assert body == before
+
+
+def test_the_transport_request_names_the_path() -> None:
+    """The path below the base, the content types and the body are the format's."""
+    report = emit_transport_request(WIRE, LlmRequest("m", "hi", stream=True))
+    assert (report.value.path, report.value.accept) == ("/chat/completions", "text/event-stream")
+    assert report.bridged
