@@ -82,7 +82,8 @@ def dump_bytes(value: Any) -> bytes:
 
 def check_bounds(value: Any) -> None:
     """Raise ``InvalidJsonError`` where a value is nested deeper than 100 levels or holds more than a million values."""
-    level, depth, seen = [[value]], -1, 0
+    depth, seen = -1, 0
+    level: list[Any] = [[value]]
     while level:
         depth += 1
         if depth > MAX_DEPTH:

@@ -118,13 +118,17 @@ class TransportConfig:
         for name in ("allow_http", "trust_proxy_env"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name}: expected true or false", field=name)
-        if self.ca_bundle is not None and not (isinstance(self.ca_bundle, str) and Path(self.ca_bundle).exists()):
+        if self.ca_bundle is not None and not _is_there(self.ca_bundle):
             raise ConfigurationError("ca_bundle: no such file", field="ca_bundle")
         if self.proxies is not None:
             proxies = self.proxies.items() if isinstance(self.proxies, Mapping) else [(None, None)]
             for scheme, url in proxies:
                 if not isinstance(url, str) or "://" not in url or not isinstance(scheme, str):
                     raise ConfigurationError("proxies: expected {'https': 'http://host:port'}", field="proxies")
+
+
+def _is_there(path: object) -> bool:
+    return isinstance(path, str) and path != "" and Path(path).exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class RouteConfig:
             raise ConfigurationError(
                 f"endpoint: expected a ProviderEndpoint, got {type(self.endpoint).__name__}", field="endpoint"
             )
-        object.__setattr__(self, "keys", (self.keys,) if isinstance(self.keys, KeyConfig) else _each(self.keys, KeyConfig, "keys"))
+        object.__setattr__(self, "keys", _each(self.keys, KeyConfig, "keys"))
         if not self.keys:
             raise NoAvailableKeyError(f"{self.endpoint.name} has no key: bring one as KeyConfig", reason="no_key")
         if not isinstance(self.model_map, Mapping):
@@ -152,7 +156,7 @@ class RouteConfig:
 
 
 def _each(values: object, kind: type, field: str) -> tuple[Any, ...]:
-    """Give the values as a tuple; raises ``ConfigurationError`` where one is of another kind."""
+    """Give the values, or the one, as a tuple; raises ``ConfigurationError`` where one is of another kind."""
     given = tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
     for value in given:
         if not isinstance(value, kind):

@@ -28,7 +28,12 @@ def config(*keys: KeyConfig) -> GatewayConfig:
 
 def holders() -> dict[str, Any]:
     key = KeyConfig(CANARY, "prod-1")
-    return {"Secret": Secret.literal(CANARY), "KeyConfig": key, "RouteConfig": config(key).routes[0], "GatewayConfig": config(key)}
+    return {
+        "Secret": Secret.literal(CANARY),
+        "KeyConfig": key,
+        "RouteConfig": config(key).routes[0],
+        "GatewayConfig": config(key),
+    }
 
 
 def pickled(value: Any) -> str:

@@ -6,6 +6,7 @@ bytecodes, a lost stream) the state's ledger settles it by what is noted in the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -120,7 +121,7 @@ class Attempt:
             request,
             deadline=call.deadline,
             connect=timeouts.connect,
-            first_byte=timeouts.first_byte if call.streaming else timeouts.total,
+            first_byte=timeouts.first_byte if call.streaming else math.inf,
             cancel=call.cancel,
             stream=call.streaming,
         )
@@ -270,8 +271,9 @@ class Attempt:
         said = None if self.http is None else should_retry(self.http.headers)
         sent = None if isinstance(error, GatewayError) else reservation.sent
         disposition = self.disposition = classify(error, should_retry=said, sent=sent)
-        # what was noted as sent and received so far: the prompt estimate, and a stream's output
-        charged = disposition.charge != "none" and not unsent
+        # what was noted as sent and received so far: the prompt estimate, and a stream's output, whatever ended it
+        received = reservation.observed_tokens > self.estimate.prompt_tokens
+        charged = (disposition.charge != "none" or received) and not unsent
         tokens, charge = (reservation.observed_tokens, reservation.observed_charge) if charged else (0, 0)
         unsent = unsent or (isinstance(error, GatewayError) and error.sent == "no")
         verdict = Verdict(disposition.key.kind, disposition.key.seconds, disposition.key.per_model)

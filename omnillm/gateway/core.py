@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import weakref
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ from ..wire._codec import Codec
 
 if TYPE_CHECKING:
     from ..transport.body import HttpResponse
-    from .stream import GatewayStream
 
 PRICES_KEPT = 1024
 
@@ -93,7 +91,8 @@ class Core:
         self.closed = False
         self.pid = os.getpid()
         self.lost: deque[HttpResponse] = deque()
-        self.streams: weakref.WeakValueDictionary[int, GatewayStream] = weakref.WeakValueDictionary()  # by id()
+        # what open streams read, by id(): a stream lost in a cycle must not take its socket with it, unclosed
+        self.reading: dict[int, HttpResponse] = {}
 
     def _route(self, index: int, config: RouteConfig) -> Route:
         endpoint = config.endpoint
@@ -141,16 +140,18 @@ class Core:
         """Close the connections of streams that were lost."""
         while self.lost:
             try:
-                self.lost.popleft().close()
+                http = self.lost.popleft()
             except IndexError:
                 return
+            self.reading.pop(id(http), None)
+            http.close()
 
     def _after_fork(self) -> None:
         self.pid = os.getpid()
         self.store.after_fork()
         self.allowance = RetryAllowance()
         self.lost = deque()
-        self.streams = weakref.WeakValueDictionary()
+        self.reading = {}
         self.rng.seed()
         for route in self.routes:
             route.pool.after_fork()
@@ -164,9 +165,7 @@ class Core:
         self.closed = True
         for route in self.routes:
             route.pool.close()
-        for reference in self.streams.valuerefs():  # a copy: other threads open and leave streams meanwhile
-            stream = reference()
-            if stream is not None:
-                stream.abort()
+        for http in list(self.reading.values()):
+            http.abort()
         self.drain()
         self.transport.close()

@@ -84,9 +84,7 @@ class GatewayStream:
         self._chars = 0
         self._waits_since = self._core.clock.monotonic()
         self._over = False
-        self._core.streams[id(self)] = self
-        if self._core.closed or self._walk.call.left:  # while it was being opened
-            self.abort()
+        self._core.reading[id(http)] = http
 
     def _http(self) -> HttpResponse:
         http = self._attempt.http
@@ -127,7 +125,12 @@ class GatewayStream:
             self._reading = False
 
     def _read(self) -> list[LlmStreamEvent]:
-        http, total = self._http(), self._walk.call.deadline
+        http, call = self._http(), self._walk.call
+        if call.left or self._core.closed:  # perhaps while it was being opened
+            raise CallCancelledError("the stream was closed", sent="yes")
+        if call.cancel is not None:
+            call.cancel.raise_if_cancelled()
+        total = call.deadline
         idle_at = self._waits_since + self._core.config.timeouts.idle
         http.deadline = total if total.at <= idle_at else Deadline(idle_at, self._core.clock)
         if self._chunks is None:
@@ -166,6 +169,7 @@ class GatewayStream:
         """Give the attempt up; goes on with another where no event was handed over, or raises behind what is queued."""
         self._over = True
         self._attempt.hang_up()
+        self._core.reading.pop(id(self._attempt.http), None)
         self._attempt.fail(error)
         call = self._walk.call
         if call.left and isinstance(error, Exception):
@@ -241,17 +245,11 @@ class GatewayStream:
             self._over = True
             return
         self._over = self._walk.call.left = True
-        self.abort()
+        self._http().abort()
         if not self._reading:  # else the thread that reads wakes, and closes what it reads
             self._attempt.hang_up()
         self._attempt.fail(CallCancelledError("the stream was closed by its reader", sent="yes"))
         self._end("closed")
-
-    def abort(self) -> None:
-        """End the stream from another thread: its reader wakes with ``ClosedError``."""
-        http = self._attempt.http
-        if http is not None:
-            http.abort()
 
     def __enter__(self) -> Self:
         return self
@@ -271,7 +269,7 @@ class GatewayStream:
         return f"<GatewayStream {self._attempt.model!r} {'over' if self._over else 'open'}>"
 
     def _end(self, outcome: str) -> None:
-        self._core.streams.pop(id(self), None)
+        self._core.reading.pop(id(self._attempt.http), None)
         self._walk.call.ended(self._core, outcome, self._response)
 
 

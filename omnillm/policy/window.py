@@ -32,7 +32,8 @@ def leaves_at(at: float) -> float:
 
 def seconds_until(at: float, now: float) -> float:
     """Give the wait from now to then, rounded up: whoever adds it to the clock is never a hair too early."""
-    return max(0.0, at - now + math.ulp(at)) if at > now else 0.0
+    wait = max(0.0, at - now)
+    return wait if now + wait >= at else wait + math.ulp(at)
 
 
 class Slot:
@@ -72,7 +73,7 @@ _NOTHING = _Correction()
 class Window:
     """Count requests and tokens against their limits over the last 60 seconds."""
 
-    __slots__ = ("_log", "_request_correction", "_sums", "_swept", "_token_correction", "rpm_limit", "tpm_limit")
+    __slots__ = ("_log", "_opening", "_request_correction", "_sums", "_swept", "_token_correction", "rpm_limit", "tpm_limit")
 
     def __init__(self, limits: ModelLimits) -> None:
         self.tpm_limit = limits.tpm_limit
@@ -80,6 +81,7 @@ class Window:
         self._log: dict[int, Slot] = {}
         self._sums = _Sums()
         self._swept = 0
+        self._opening: tuple[_Sums | None, int, float] = (None, 0, 0.0)
         self._request_correction = _NOTHING
         self._token_correction = _NOTHING
 
@@ -113,11 +115,17 @@ class Window:
         if tokens > self.tpm_limit:
             return math.inf
         requests, used = self.used(now)
+        known_sums, known_tokens, known = self._opening
+        outside = self._outside(now)
+        if known_sums is self._sums and known_tokens == tokens and not outside:
+            return max(known, now)
         at = now
-        leaving = heapq.merge(self._inside(), self._outside(now))
+        leaving = heapq.merge(self._inside(), outside)
         while requests >= self.rpm_limit or used + tokens > self.tpm_limit:
             at, fewer_requests, fewer_tokens = next(leaving)
             requests, used = requests - fewer_requests, used - fewer_tokens
+        if not outside:  # what many threads ask of a full window is found once
+            self._opening = (self._sums, tokens, at)
         return at
 
     def _inside(self) -> Iterator[tuple[float, int, int]]:

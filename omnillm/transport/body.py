@@ -107,7 +107,7 @@ class HttpResponse:
         That is at most 4 KiB and 50 ms; then, or where nothing is to be gained, the connection is closed.
         """
         if not (self._ended or self._closed or self._exchange.aborted or self._exchange.is_foreign()):
-            self.deadline = self._exchange.total.sooner(_REST_SECONDS)
+            self.deadline = Deadline.after(_REST_SECONDS, self._clock)
             left = _REST_BYTES
             try:
                 while left > 0 and not self._must_close():

@@ -160,9 +160,9 @@ class HttpTransport:
         self._adapter.close()
 
     def _open(self) -> None:
-        self._pid = os.getpid()
         self._routes: dict[str, _Route] = {}
         self._adapter = _Adapter(self._ca_bundle, self._pool_size)
+        self._pid = os.getpid()  # last: until then every thread of a child knows that what is here is its parent's
 
     def _exchange(self, prepared: _Prepared, exchange: Exchange) -> requests.Response:
         while True:

@@ -53,7 +53,7 @@ class Model:
         own = {f.name: f for f in fields(cls) if f.init and f.name not in cls._not_in_json}  # type: ignore[arg-type]  # a dataclass, by use
         for name, value in kvs.items():
             if name not in own:
-                raise InvalidShapeError(f"{cls.__name__} has no field {name!r:.80}", pointer=f"/{escaped(name)}")
+                raise InvalidShapeError(f"{cls.__name__} has no field {name!r:.80}", pointer=f"/{escape(name)}")
             if value is None:  # which dataclasses-json lets into any field
                 own[name].metadata["dataclasses_json"]["decoder"](None)
         for name, f in own.items():
@@ -107,7 +107,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def escaped(name: object) -> str:
+def escape(name: object) -> str:
     """Write a name as a reference token of a JSON Pointer (RFC 6901 section 3)."""
     return str(name).replace("~", "~0").replace("/", "~1")
 

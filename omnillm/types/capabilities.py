@@ -22,6 +22,11 @@ class ToolDefinition(Model):
     strict: bool = False
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
+    def __post_init__(self) -> None:
+        for name, value in (("name", self.name), ("description", self.description or "")):
+            if not isinstance(value, str):
+                raise ConfigurationError(f"{name}: expected a string, got {type(value).__name__}", field=name)
+
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice(Model):

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from .. import _json
 from ..errors import InvalidShapeError, MissingFieldError
+from ..types._model import escape as escape  # codecs write pointers too
 from ..types.enums import WireFormat
 from ..types.report import Loss
 
@@ -37,17 +38,13 @@ _CHAT_AND_RESPONSES = frozenset(
         "store",
         "top_logprobs",
         "user",
+        "verbosity",
     }
 )
 _SHARED: dict[tuple[str, str], frozenset[str]] = {
     (WireFormat.OPENAI_CHAT_COMPLETIONS.value, WireFormat.OPENAI_RESPONSES.value): _CHAT_AND_RESPONSES,
     (WireFormat.OPENAI_RESPONSES.value, WireFormat.OPENAI_CHAT_COMPLETIONS.value): _CHAT_AND_RESPONSES,
 }
-
-
-def escape(name: object) -> str:
-    """Write a name as a reference token of a JSON Pointer (RFC 6901 section 3)."""
-    return str(name).replace("~", "~0").replace("/", "~1")
 
 
 def payload_object(payload: Any) -> dict[str, Any]:

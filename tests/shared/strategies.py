@@ -90,21 +90,15 @@ messages = st.builds(
 )
 items: st.SearchStrategy[RequestItem] = st.one_of(messages, tool_call_parts, tool_result_parts, reasoning_parts, vendor_parts)
 
-tool_definitions = st.builds(
-    o.ToolDefinition, names, json_values, maybe(texts), st.booleans(), vendor_extensions=extensions
-)
+tool_definitions = st.builds(o.ToolDefinition, names, json_values, maybe(texts), st.booleans(), vendor_extensions=extensions)
 tool_choices = st.builds(
     o.ToolChoice, st.sampled_from(["auto", "none", "required", "named"]), maybe(names), vendor_extensions=extensions
 )
 builtin_tools = st.builds(
     o.BuiltinTool, st.sampled_from(o.BuiltinToolKind), json_objects, protocol=maybe(protocols), position=maybe(counts)
 )
-structured_outputs = st.builds(
-    o.StructuredOutputConfig, json_values, maybe(names), st.booleans(), vendor_extensions=extensions
-)
-reasoning_capabilities = st.builds(
-    o.ReasoningCapability, maybe(names), maybe(names), maybe(counts), vendor_extensions=extensions
-)
+structured_outputs = st.builds(o.StructuredOutputConfig, json_values, maybe(names), st.booleans(), vendor_extensions=extensions)
+reasoning_capabilities = st.builds(o.ReasoningCapability, maybe(names), maybe(names), maybe(counts), vendor_extensions=extensions)
 cache_keys = st.builds(o.PromptCacheKey.explicit, texts) | st.builds(o.PromptCacheKey.stable_prefix_hash, texts, maybe(texts))
 indices = st.integers(0, 100)
 cache_breakpoints = st.one_of(
@@ -210,9 +204,7 @@ binary_bodies = st.builds(o.BinaryBody, st.binary(max_size=8), maybe(names))
 multipart_bodies = st.builds(o.MultipartBody, tuples_of(multipart_fields))
 bodies = st.one_of(json_bodies, text_bodies, binary_bodies, multipart_bodies)
 headers = st.dictionaries(names, texts, max_size=2)
-transport_requests = st.builds(
-    o.TransportRequest, st.sampled_from(o.HttpMethod), texts, headers, maybe(names), maybe(bodies)
-)
+transport_requests = st.builds(o.TransportRequest, st.sampled_from(o.HttpMethod), texts, headers, maybe(names), maybe(bodies))
 transport_responses = st.builds(o.TransportResponse, st.integers(100, 599), headers, maybe(names), maybe(bodies))
 
 canonical_values: dict[type[Model], st.SearchStrategy[Any]] = {

@@ -60,7 +60,10 @@ class Lane:
         leaving = [(leaves_at(call["at"]) if now <= call["at"] + 60 else now + 1.0, call) for call in self.counted(now)]
         for at in sorted({now, *(at for at, _ in leaving)}):
             rest = [call for leaves, call in leaving if leaves > at]
-            if len([call for call in rest if call["requests"]]) < self.rpm and sum(call["tokens"] for call in rest) + tokens <= self.tpm:
+            if (
+                len([call for call in rest if call["requests"]]) < self.rpm
+                and sum(call["tokens"] for call in rest) + tokens <= self.tpm
+            ):
                 return at
         raise AssertionError
 
@@ -114,7 +117,9 @@ class Model:
         return found if label is None else [*found, (self.money["key"].setdefault(label, [0, 0]), 70)]
 
     def affordable(self, ask, label=None):
-        return ask.charge == 0 or all(spent + held + ask.charge <= limit for (spent, held), limit in self.accounts(ask.tenant, label))
+        return ask.charge == 0 or all(
+            spent + held + ask.charge <= limit for (spent, held), limit in self.accounts(ask.tenant, label)
+        )
 
     def candidates(self, ask):
         return [spec.label for spec in SPECS if spec.label not in ask.exclude]
@@ -148,7 +153,9 @@ class Machine(RuleBasedStateMachine):
         self.clock = FakeClock(monotonic=1000.0)
         self.store = MemoryState(
             {"p": SPECS},
-            pool_config=PoolConfig(circuit_breaker_threshold=THRESHOLD, circuit_breaker_cooldown=COOLDOWN, selection=self.selection),
+            pool_config=PoolConfig(
+                circuit_breaker_threshold=THRESHOLD, circuit_breaker_cooldown=COOLDOWN, selection=self.selection
+            ),
             budgets=BUDGETS,
             clock=self.clock,
             rng=random.Random(7),
@@ -196,7 +203,9 @@ class Machine(RuleBasedStateMachine):
         opening = {label: model.ready_at(ask, label) for label in model.candidates(ask) if model.affordable(ask, label)}
         soonest = min(opening.values(), default=math.inf)
         if soonest < math.inf:
-            assert refusal.reason in {reason for label, at in opening.items() if at == soonest for reason in model.reasons(ask, label)}
+            assert refusal.reason in {
+                reason for label, at in opening.items() if at == soonest for reason in model.reasons(ask, label)
+            }
             assert refusal.retry_after == pytest.approx(soonest - now, abs=1e-6) and now + refusal.retry_after >= soonest
             return
         assert refusal.budget is not None or refusal.retry_after is None

@@ -116,7 +116,17 @@ def test_every_value_is_a_spelling_of_itself(protocol: Endpoint) -> None:
     assert Endpoint.parse(protocol) is protocol
 
 
-UNKNOWN: list[Any] = ["", "_compat", "smtp", "openai", "responses_compat_compat", "bedrock_converse_compat", "x" * 10_000, None, 5]
+UNKNOWN: list[Any] = [
+    "",
+    "_compat",
+    "smtp",
+    "openai",
+    "responses_compat_compat",
+    "bedrock_converse_compat",
+    "x" * 10_000,
+    None,
+    5,
+]
 
 
 @pytest.mark.parametrize("text", UNKNOWN, ids=lambda text: repr(text)[:30])

@@ -223,6 +223,16 @@ def test_tools_are_a_tuple() -> None:
         assert caught.value.field == "tools"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("name", None), ("name", 5), ("name", len), ("description", 5), ("description", ["a"])]
+)
+def test_a_tool_is_named_and_described_in_words(field: str, value: Any) -> None:
+    """Whatever else is given as a name or description is refused by the name of its field."""
+    with pytest.raises(o.ConfigurationError) as caught:
+        o.ToolDefinition(**{"name": "f", "input_schema": {}, field: value})
+    assert caught.value.field == field
+
+
 def test_a_builtin_tool_is_given_by_kind_or_name() -> None:
     """An unknown kind is refused with what is accepted."""
     given: Any = "web_search"

@@ -102,12 +102,24 @@ def test_what_the_gateway_knows_is_read_from_the_response() -> None:
 def test_without_a_gateway_there_is_nothing_to_know() -> None:
     """A parsed response has no attempts and no cost."""
     response = answer(SPOKEN)
-    assert (response.attempts, response.cost, response.cost_usd, response.key_label, response.parsed) == ((), None, None, None, None)
+    assert (response.attempts, response.cost, response.cost_usd, response.key_label, response.parsed) == (
+        (),
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
     ("usage", "total"),
-    [(o.TokenUsage(), 0), (o.TokenUsage(3, 4), 7), (o.TokenUsage(3, 4, 9), 9), (o.TokenUsage(3, 4, 0), 0), (o.TokenUsage(3, 4, None, 2), 7)],
+    [
+        (o.TokenUsage(), 0),
+        (o.TokenUsage(3, 4), 7),
+        (o.TokenUsage(3, 4, 9), 9),
+        (o.TokenUsage(3, 4, 0), 0),
+        (o.TokenUsage(3, 4, None, 2), 7),
+    ],
 )
 def test_the_total_is_the_reported_one_or_the_sum(usage: o.TokenUsage, total: int) -> None:
     """Reasoning is part of the completion and is not added again."""

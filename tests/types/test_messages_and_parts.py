@@ -38,7 +38,9 @@ def test_parts_are_a_tuple_whatever_was_given(parts: Any, held: tuple[o.MessageP
     assert o.Message(Role.USER, parts).parts == held
 
 
-@pytest.mark.parametrize("parts", [None, 5, b"hi", {"type": "text", "text": "hi"}, [5], (5,), [None], [{"type": "text"}], [["hi"]]])
+@pytest.mark.parametrize(
+    "parts", [None, 5, b"hi", {"type": "text", "text": "hi"}, [5], (5,), [None], [{"type": "text"}], [["hi"]]]
+)
 def test_what_is_no_part_is_refused(parts: Any) -> None:
     """A wrong part is named when the message is made, not when it is sent."""
     with pytest.raises(o.ConfigurationError) as caught:

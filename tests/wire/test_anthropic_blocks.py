@@ -12,7 +12,7 @@ from anthropic_messages import HELLO, WIRE, P, again, assistant, body, kept, tex
 import omnillm as o
 
 
-def vendor(kind: str, **fields: Any) -> tuple[dict[str, Any], o.VendorPart]:
+def vendor(kind: str, /, **fields: Any) -> tuple[dict[str, Any], o.VendorPart]:
     """Give a block that only this wire knows, and the part that holds it."""
     block = {"type": kind, **fields}
     return block, o.VendorPart(P, block)
@@ -48,6 +48,37 @@ PAGE = {"type": "page_location", "cited_text": "p", "document_index": 1, "start_
 PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}
 TOOL_USE = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Oslo"}}
 
+VENDORED: dict[str, dict[str, Any]] = {
+    "search_result": {"source": "kb", "title": "T", "content": [text("Hi")], "citations": {"enabled": True}},
+    "server_tool_use": {
+        "id": "srvtoolu_1",
+        "name": "web_search",
+        "input": {"query": "rain"},
+        "caller": {"type": "direct"},
+    },
+    "web_search_tool_result": {
+        "tool_use_id": "srvtoolu_1",
+        "content": [{"type": "web_search_result", "url": "https://x.example/", "title": "T", "encrypted_content": "Eo"}],
+    },
+    "web_fetch_tool_result": {
+        "tool_use_id": "srvtoolu_1",
+        "content": {"type": "web_fetch_result", "url": "https://x.example/"},
+    },
+    "code_execution_tool_result": {"tool_use_id": "srvtoolu_1", "content": {"type": "encrypted_code_execution_result"}},
+    "bash_code_execution_tool_result": {"tool_use_id": "srvtoolu_1", "content": {"stdout": "1", "return_code": 0}},
+    "text_editor_code_execution_tool_result": {"tool_use_id": "srvtoolu_1", "content": {"is_file_update": False}},
+    "tool_search_tool_result": {"tool_use_id": "srvtoolu_1", "content": {"tool_references": []}},
+    "container_upload": {"file_id": "file_1"},
+    "mcp_tool_use": {"id": "mcptoolu_1", "name": "echo", "server_name": "s", "input": {}},
+    "mcp_tool_result": {"tool_use_id": "mcptoolu_1", "is_error": False, "content": [text("Hi")]},
+    "mcp_tool_listing": {"server_name": "s", "tools": []},
+    "advisor_tool_result": {"tool_use_id": "srvtoolu_1", "content": {}},
+    "compaction": {"content": "So far: …", "encrypted_content": "Eo", "signature": "Eq", "tool_changes": []},
+    "fallback": {"from": {"model": "a"}, "to": {"model": "b"}, "trigger": {"type": "overloaded"}},
+    "tool_addition": {"tool": {"type": "tool_reference", "name": "weather"}},
+    "tool_removal": {"tool": {"type": "tool_reference", "name": "weather"}},
+    "a_block_of_tomorrow": {"and": {"its": ["content", None, 1.5]}},
+}
 BLOCKS: list[tuple[str, dict[str, Any], Any]] = [
     ("text", text("Hi"), o.TextPart("Hi")),
     (
@@ -193,40 +224,7 @@ BLOCKS: list[tuple[str, dict[str, Any], Any]] = [
             ),
         ),
     ),
-    *(
-        (kind, *vendor(kind, **fields))
-        for kind, fields in {
-            "search_result": {"source": "kb", "title": "T", "content": [text("Hi")], "citations": {"enabled": True}},
-            "server_tool_use": {
-                "id": "srvtoolu_1",
-                "name": "web_search",
-                "input": {"query": "rain"},
-                "caller": {"type": "direct"},
-            },
-            "web_search_tool_result": {
-                "tool_use_id": "srvtoolu_1",
-                "content": [{"type": "web_search_result", "url": "https://x.example/", "title": "T", "encrypted_content": "Eo"}],
-            },
-            "web_fetch_tool_result": {
-                "tool_use_id": "srvtoolu_1",
-                "content": {"type": "web_fetch_result", "url": "https://x.example/"},
-            },
-            "code_execution_tool_result": {"tool_use_id": "srvtoolu_1", "content": {"type": "encrypted_code_execution_result"}},
-            "bash_code_execution_tool_result": {"tool_use_id": "srvtoolu_1", "content": {"stdout": "1", "return_code": 0}},
-            "text_editor_code_execution_tool_result": {"tool_use_id": "srvtoolu_1", "content": {"is_file_update": False}},
-            "tool_search_tool_result": {"tool_use_id": "srvtoolu_1", "content": {"tool_references": []}},
-            "container_upload": {"file_id": "file_1"},
-            "mcp_tool_use": {"id": "mcptoolu_1", "name": "echo", "server_name": "s", "input": {}},
-            "mcp_tool_result": {"tool_use_id": "mcptoolu_1", "is_error": False, "content": [text("Hi")]},
-            "mcp_tool_listing": {"server_name": "s", "tools": []},
-            "advisor_tool_result": {"tool_use_id": "srvtoolu_1", "content": {}},
-            "compaction": {"content": "So far: …", "encrypted_content": "Eo", "signature": "Eq", "tool_changes": []},
-            "fallback": {"from": {"model": "a"}, "to": {"model": "b"}, "trigger": {"type": "overloaded"}},
-            "tool_addition": {"tool": {"type": "tool_reference", "name": "weather"}},
-            "tool_removal": {"tool": {"type": "tool_reference", "name": "weather"}},
-            "a_block_of_tomorrow": {"and": {"its": ["content", None, 1.5]}},
-        }.items()
-    ),
+    *((kind, *vendor(kind, **fields)) for kind, fields in VENDORED.items()),
 ]
 
 
@@ -328,7 +326,7 @@ def test_arguments_changed_in_place_are_written() -> None:
 def test_a_raw_message_that_is_none_is_ignored() -> None:
     """A raw message that cannot be read, or of another protocol, is never sent."""
     for raw in (o.RawMessage(P, {"role": "king"}), o.RawMessage(o.ProviderProtocol.OPENAI_RESPONSES, HELLO)):
-        request = o.LlmRequest("m", o.Message("user", "Hi", raw_message=raw))  # type: ignore[arg-type]  # a text is taken
+        request = o.LlmRequest("m", o.Message("user", "Hi", raw_message=raw))
         assert o.emit_request(P, request)["messages"] == [{"role": "user", "content": "Hi"}]
 
 
@@ -340,6 +338,7 @@ def test_the_system_is_instructions_or_a_system_message() -> None:
     assert isinstance(request.input[0], o.Message)
     assert request.input[0].role is o.MessageRole.SYSTEM
     assert kept(request.input[0].parts[0]) == {"cache_control": HOUR}
+    system: Any
     for system in ("", [], None):
         assert again(body(system=system)) == body(system=system)
 
@@ -347,7 +346,7 @@ def test_the_system_is_instructions_or_a_system_message() -> None:
 def test_a_system_message_in_place_stays_there_when_it_is_edited() -> None:
     """What tells it from one that a caller put there is no raw copy, so an edit does not move it."""
     request = o.parse_request(P, body(HELLO, {"role": "system", "content": "Be brief."}, HELLO))
-    edited = replace(request.input[1], parts="Be long.")  # type: ignore[arg-type,type-var]  # a message; a text is taken
+    edited = replace(request.input[1], parts="Be long.")  # type: ignore[arg-type]  # a message; a text is taken
     found = o.emit_api_request(WIRE, replace(request, input=(request.input[0], edited, request.input[2])))
     assert found.value["messages"][1] == {"role": "system", "content": "Be long."}
     assert found.losses == ()

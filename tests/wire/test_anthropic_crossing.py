@@ -65,8 +65,8 @@ PARTS: list[tuple[str, Any, Any, list[str]]] = [
     ("refusal", o.RefusalPart("No."), text("No."), []),
     ("empty_refusal", o.RefusalPart(""), None, []),
     ("json", o.JsonPart({"a": 1}), text('{"a":1}'), []),
-    ("audio", o.AudioPart("AA==", "audio/wav"), None, ["/data"]),
-    ("audio_said", o.AudioPart("AA==", "audio/wav", "Hi"), text("Hi"), ["/data"]),
+    ("audio", o.AudioPart("AA==", "audio/wav"), None, [""]),
+    ("audio_said", o.AudioPart("AA==", "audio/wav", "Hi"), text("Hi"), ["/data", "/media_type"]),
     (
         "image_url",
         o.ImageUrlPart("https://x.example/", "high"),
@@ -108,8 +108,8 @@ PARTS: list[tuple[str, Any, Any, list[str]]] = [
         {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Hi"}},
         ["/media_type"],
     ),
-    ("file_text_that_is_none", o.FilePart(None, "text/plain", "%%%"), None, ["/data"]),
-    ("file_word", o.FilePart(None, "application/msword", "AA=="), None, ["/data"]),
+    ("file_text_that_is_none", o.FilePart(None, "text/plain", "%%%"), None, [""]),
+    ("file_word", o.FilePart(None, "application/msword", "AA=="), None, [""]),
     (
         "file_image",
         o.FilePart(None, "image/png", "iVBORw==", "a.png"),
@@ -135,8 +135,8 @@ PARTS: list[tuple[str, Any, Any, list[str]]] = [
         ["/url", "/file_id"],
     ),
     ("file_of_nothing", o.FilePart(), None, [""]),
-    ("vendor", o.VendorPart(CHAT, {"type": "video_url", "video_url": {"url": "x"}}), None, ["/payload"]),
-    ("vendor_that_is_no_block", o.VendorPart(P, "text"), None, ["/payload"]),
+    ("vendor", o.VendorPart(CHAT, {"type": "video_url", "video_url": {"url": "x"}}), None, [""]),
+    ("vendor_that_is_no_block", o.VendorPart(P, "text"), None, [""]),
     ("vendor_own", o.VendorPart(P, {"type": "tomorrow"}), {"type": "tomorrow"}, []),
     ("call", call("t1", a=1), used("t1", a=1), []),
     ("call_of_text", o.ToolCallPart("t1", "f", '{"a": 1}'), used("t1", a=1), []),
@@ -153,7 +153,7 @@ PARTS: list[tuple[str, Any, Any, list[str]]] = [
         "result_of_parts",
         o.ToolResultPart("t1", (o.TextPart("Hi"), o.TextPart(""), o.AudioPart("AA=="), o.JsonPart(1))),
         gave("t1", [text("Hi"), text("1")]),
-        ["/output/2/data"],
+        ["/output/2"],
     ),
 ]
 
@@ -204,9 +204,9 @@ REASONING: list[tuple[o.ReasoningPart, Any, list[str]]] = [
     (o.ReasoningPart("Hm.", signature="Eq", encrypted_content="x"), SIGNED, ["/encrypted_content"]),
     (o.ReasoningPart("Hm.", protocol=P), {"type": "thinking", "thinking": "Hm."}, []),
     (o.ReasoningPart(encrypted_content="Em"), {"type": "redacted_thinking", "data": "Em"}, []),
-    (o.ReasoningPart("Hm."), None, ["/text"]),
-    (o.ReasoningPart("Hm.", signature="x", protocol=o.ProviderProtocol.GEMINI_GENERATE_CONTENT), None, ["/text"]),
-    (o.ReasoningPart(encrypted_content="x", protocol=RESPONSES), None, ["/text"]),
+    (o.ReasoningPart("Hm."), None, [""]),
+    (o.ReasoningPart("Hm.", signature="x", protocol=o.ProviderProtocol.GEMINI_GENERATE_CONTENT), None, [""]),
+    (o.ReasoningPart(encrypted_content="x", protocol=RESPONSES), None, [""]),
     (o.ReasoningPart(protocol=CHAT), None, []),
     (
         o.ReasoningPart(protocol=CHAT, vendor_extensions=ext("open_ai_chat_completions", reasoning_details=[1])),
@@ -280,6 +280,14 @@ def test_items_become_turns(items: list[Any], turns: list[tuple[str, Any]]) -> N
     assert [(message["role"], message["content"]) for message in found["messages"]] == [("user", "Hello"), *turns]
 
 
+@pytest.mark.parametrize("content", ["mine", 7, [7], [text("a")]])
+def test_what_the_caller_lays_over_a_turn_is_not_looked_into(content: Any) -> None:
+    """A turn takes more items, and its content stays what the caller said."""
+    first = replace(tool("a", "1"), vendor_extensions={"content": content})
+    found, _ = write(HI, first, tool("b", "2"))
+    assert found["messages"][1:] == [{"role": "user", "content": "a" if content == [text("a")] else content}]
+
+
 def test_the_assistant_never_speaks_first() -> None:
     """The API wants a user's turn before, and the same one is put there every time."""
     found, losses = write(o.Message.assistant("Hi!"), HI)
@@ -288,7 +296,7 @@ def test_the_assistant_never_speaks_first() -> None:
     assert losses == []
 
 
-SYSTEM, DEVELOPER = o.Message.system("Be kind."), o.Message("developer", "Be brief.")  # type: ignore[arg-type]  # taken
+SYSTEM, DEVELOPER = o.Message.system("Be kind."), o.Message("developer", "Be brief.")
 SYSTEMS: list[tuple[str, list[Any], str | None, Any, list[str]]] = [
     ("none", [HI], None, None, []),
     ("instructions", [HI], "Be kind.", "Be kind.", []),
@@ -296,10 +304,10 @@ SYSTEMS: list[tuple[str, list[Any], str | None, Any, list[str]]] = [
     ("messages", [SYSTEM, DEVELOPER, HI], None, [text("Be kind."), text("Be brief.")], []),
     ("both", [SYSTEM, HI], "Obey.", [text("Obey."), text("Be kind.")], []),
     ("an_empty_message", [o.Message.system(""), HI], None, None, []),
-    ("a_json_part", [o.Message("system", (o.JsonPart(1),)), HI], None, [text("1")], []),  # type: ignore[arg-type]  # taken
+    ("a_json_part", [o.Message("system", (o.JsonPart(1),)), HI], None, [text("1")], []),
     (
         "a_picture",
-        [o.Message("system", (o.TextPart("See"), o.ImageUrlPart("https://x.example/"))), HI],  # type: ignore[arg-type]  # taken
+        [o.Message("system", (o.TextPart("See"), o.ImageUrlPart("https://x.example/"))), HI],
         None,
         [text("See")],
         ["/input/0/parts/1"],
@@ -336,10 +344,10 @@ def test_the_chat_view_is_written_where_there_is_no_input() -> None:
     """Losses point into the field that the messages came from."""
     report = o.emit_api_request(WIRE, o.LlmRequest("m", messages=(o.Message(USER, (o.TextPart("Hi"), o.AudioPart("AA=="))),)))
     assert report.value["messages"] == [{"role": "user", "content": "Hi"}]
-    assert [loss.pointer for loss in report.losses] == ["/messages/0/parts/1/data"]
+    assert [loss.pointer for loss in report.losses] == ["/messages/0/parts/1"]
 
 
 def test_an_endpoint_may_want_arrays() -> None:
     """A lone text is an array where the endpoint says so."""
-    payload, _ = emit_request_with_losses(WIRE, o.LlmRequest("m", "Hi"), text_content="array")  # type: ignore[arg-type]  # taken
+    payload, _ = emit_request_with_losses(WIRE, o.LlmRequest("m", "Hi"), text_content="array")
     assert payload["messages"] == [{"role": "user", "content": [text("Hi")]}]

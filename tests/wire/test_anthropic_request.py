@@ -251,7 +251,7 @@ HOSTILE: list[tuple[str, Any, str]] = [
     ("messages", [{"role": "king", "content": "x"}], "/messages/0/role"),
     ("messages", [{"role": "user"}], "/messages/0/content"),
     ("messages", [{"role": "user", "content": 7}], "/messages/0/content"),
-    ("messages", [user("x")], "/messages/0/content/0"),  # type: ignore[arg-type]  # what a hostile caller sends
+    ("messages", [user("x")], "/messages/0/content/0"),
     ("messages", [user({})], "/messages/0/content/0/type"),
     ("messages", [user({"type": 7})], "/messages/0/content/0/type"),
     ("messages", [user({"type": "text"})], "/messages/0/content/0/text"),

@@ -147,10 +147,10 @@ CAPABILITIES: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
         [],
     ),
     *(
-        (f"no_{kind}", builtin(kind), {}, ["/builtin_tools/0/payload"])
+        (f"no_{kind}", builtin(kind), {}, ["/builtin_tools/0"])
         for kind in ("file_search", "maps", "image_generation", "mcp", "vendor")
     ),
-    ("foreign_computer", builtin("computer_use", {"type": "computer"}, RESPONSES), {}, ["/builtin_tools/0/payload"]),
+    ("foreign_computer", builtin("computer_use", {"type": "computer"}, RESPONSES), {}, ["/builtin_tools/0"]),
     (
         "web_search_of_chat",
         builtin(
@@ -223,8 +223,8 @@ def test_the_prompt_cache_ends_where_the_policy_says(end: o.CacheBreakpoint, exp
     plain, _ = write(*END_OF_INPUT, capabilities=replace(best, prompt_cache=None), **fields)
     found, losses = write(*END_OF_INPUT, capabilities=best, **fields)
     for path, value in expected.items():
-        place, last = found, path.split("/")
-        for step in last:
+        place: Any = found
+        for step in path.split("/"):
             place = place[int(step) if step.isdigit() else step]
         assert place == value
     assert (found != plain) is placed

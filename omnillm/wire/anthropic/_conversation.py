@@ -21,7 +21,7 @@ from ...types.parts import JsonPart, MessagePart, TextPart, ToolResultPart, Vend
 from ...types.request import LlmRequest
 from .._fields import Emission, escape
 from ._own import PROTOCOL, WIRE, spelled
-from ._read import is_plain_text, read_message
+from ._read import read_message
 from ._write import Block, BlockWriter
 
 _USER_BLOCKS = frozenset({"container_upload", "document", "image", "search_result", "tool_result"})
@@ -62,6 +62,7 @@ class Conversation:
         self._writer = BlockWriter(emission)
         self._built: list[dict[str, Any]] = []  # the messages that are not the caller's own objects
         self._open: MessageRole | None = None  # whose turn a loose item may join
+        self._blocks_of_turn: list[Block] = []
         self._after_loose = False  # whether an assistant's message may join it too
         self._last_system: tuple[str, list[Block]] = ("", [])
 
@@ -109,11 +110,12 @@ class Conversation:
     def _turn(self, role: MessageRole, blocks: list[Block], *, joins: bool) -> dict[str, Any]:
         """Give the turn that the blocks went into: the open one of that role where they join it, else a new one."""
         if joins and self._open is role:
-            self.messages[-1]["content"].extend(blocks)
+            self._blocks_of_turn.extend(blocks)
         else:
             name = "user" if role is MessageRole.TOOL else role.value
             self.messages.append({"role": name, "content": blocks})
             self._built.append(self.messages[-1])
+            self._blocks_of_turn = blocks
         self._open, self._after_loose = role, False
         return self.messages[-1]
 
@@ -151,9 +153,9 @@ class Conversation:
         if self._emission.text_content == "array":
             return
         for message in self._built:
-            content = message["content"]
-            if len(content) == 1 and is_plain_text(content[0]):
-                message["content"] = content[0]["text"]
+            match message["content"]:  # what the caller may have laid over it is not looked into
+                case [{"type": "text", "text": str(text), **others}] if not others:
+                    message["content"] = text
 
 
 def write_conversation(request: LlmRequest, emission: Emission, mark: CacheMark | None) -> Conversation:

@@ -61,18 +61,13 @@ def _rebuilds(content: str | list[Any], parts: tuple[MessagePart, ...]) -> bool:
     """Tell whether emission gives the content back: it writes a lone text as a string and leaves empty texts out."""
     if not content or any(map(_holds_empty_text, parts)):
         return False
-    return isinstance(content, str) or len(parts) > 1 or not is_plain_text(content[0])
+    return isinstance(content, str) or len(parts) > 1 or content[0].keys() != {"type", "text"}
 
 
 def _holds_empty_text(part: MessagePart) -> bool:
     if isinstance(part, ToolResultPart) and isinstance(part.output, tuple):
         return any(map(_holds_empty_text, part.output))
     return isinstance(part, TextPart) and not part.text
-
-
-def is_plain_text(block: dict[str, Any]) -> bool:
-    """Tell whether a block is a text and nothing else, so that a string says the same."""
-    return len(block) == 2 and block.get("type") == "text"
 
 
 def read_blocks(blocks: list[Any], pointer: str) -> tuple[MessagePart, ...]:

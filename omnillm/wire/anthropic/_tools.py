@@ -106,7 +106,7 @@ def _write_builtin(tool: BuiltinTool, emission: Emission, pointer: str) -> Tool 
         return {**(form or {}), **tool.payload}
     if form is None or tool.kind is BuiltinToolKind.COMPUTER_USE:
         reason = f"there is no tool here that one for {tool.kind.value} could become, with its {names_in(tool.payload)}"
-        emission.lose(f"{pointer}/payload", reason)
+        emission.lose(pointer, reason)
         return None
     return {**form, **_shared_settings(tool, emission, pointer)}
 

@@ -52,12 +52,8 @@ def write_usage(usage: TokenUsage, emission: Emission) -> dict[str, Any]:
     """Write a usage object."""
     cache = usage.prompt_cache or PromptCacheUsage()
     read = cache.cached_input_tokens if cache.cache_read_input_tokens is None else cache.cache_read_input_tokens
-    created, by_ttl = cache.cache_creation_input_tokens, {}
-    for field, name in _TTLS.items():
-        if getattr(cache, field) is not None:
-            by_ttl[name] = getattr(cache, field)
-    if created is None and by_ttl:
-        created = sum(by_ttl.values())
+    created = cache.cache_creation_input_tokens
+    by_ttl = {name: getattr(cache, field) for field, name in _TTLS.items() if getattr(cache, field) is not None}
     out: dict[str, Any] = {}
     if not (usage.estimated and kept(usage.vendor_extensions, "input_tokens") is not None):
         out["input_tokens"] = max(0, usage.prompt_tokens - (read or 0) - (created or 0))

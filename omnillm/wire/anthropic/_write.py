@@ -35,6 +35,7 @@ from ._read import decode_text
 Block = dict[str, Any]
 
 _NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")  # Messages API reference: tool_use.id matches ^[a-zA-Z0-9_-]+$
+_ONE_SOURCE = "a document has one source here, and that says no more of it"
 _IMAGE_MAGIC = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGO": "image/gif", "UklGR": "image/webp"}
 
 
@@ -74,9 +75,9 @@ class BlockWriter:
 
     def _audio(self, part: AudioPart, pointer: str) -> Block | None:
         if part.transcript:
-            self._emission.lose(f"{pointer}/data", "the format takes no sound (audio); its transcript is sent")
+            self._lose_fields(part, pointer, ("data", "media_type"), "the format takes no sound; its transcript is sent")
             return self._lay({"type": "text", "text": part.transcript}, part, pointer)
-        self._emission.lose(f"{pointer}/data", "the format takes no sound (audio, input_audio)")
+        self._emission.lose(pointer, "the format takes no sound (audio, input_audio)")
         return None
 
     def _image_url(self, part: ImageUrlPart, pointer: str) -> Block | None:
@@ -107,13 +108,13 @@ class BlockWriter:
     def _file_source(self, part: FilePart, pointer: str) -> Block | None:
         """Give the source that the file's first way of being there makes, the others being lost."""
         if part.data is not None:
-            self._lose_fields(part, pointer, ("url", "file_id"))
+            self._lose_fields(part, pointer, ("url", "file_id"), _ONE_SOURCE)
             return self._data_source(part, part.data, pointer)
         if part.url is not None:
-            self._lose_fields(part, pointer, ("file_id", "media_type"))
+            self._lose_fields(part, pointer, ("file_id", "media_type"), _ONE_SOURCE)
             return {"type": "url", "url": part.url}
         if part.file_id is not None:
-            self._lose_fields(part, pointer, ("media_type",))
+            self._lose_fields(part, pointer, ("media_type",), _ONE_SOURCE)
             return {"type": "file", "file_id": part.file_id}
         self._emission.lose(pointer, "a file without data, url and file_id is none")
         return None
@@ -126,16 +127,16 @@ class BlockWriter:
             return {"type": "base64", "media_type": media_type, "data": data}
         text = decode_text(data) if media_type.startswith("text/") else None
         if text is None:
-            self._emission.lose(f"{pointer}/data", "a file is a PDF, a text or an image here; this file_data is none")
+            self._emission.lose(pointer, "a file is a PDF, a text or an image here; this file_data is none, whatever its filename")
             return None
         if media_type != "text/plain":
             self._emission.lose(f"{pointer}/media_type", "every text is text/plain here")
         return {"type": "text", "media_type": "text/plain", "data": text}
 
-    def _lose_fields(self, part: FilePart, pointer: str, names: tuple[str, ...]) -> None:
+    def _lose_fields(self, part: MessagePart, pointer: str, names: tuple[str, ...], reason: str) -> None:
         for name in names:
             if getattr(part, name) is not None:
-                self._emission.lose(f"{pointer}/{name}", "a document has one source here, and that says no more of it")
+                self._emission.lose(f"{pointer}/{name}", reason)
 
     def _tool_call(self, part: ToolCallPart, pointer: str) -> Block | None:
         if not part.call_id:
@@ -180,9 +181,9 @@ class BlockWriter:
             self._lay({}, part, pointer)  # what is left of it is another wire's
         else:
             self._emission.lose(
-                f"{pointer}/text",
-                "only reasoning that Anthropic signed is taken back: the summary, signature and encrypted_content of any other,"
-                " its thinking, reasoning_content and reasoning_details are not sent",
+                pointer,
+                "only reasoning that Anthropic signed is taken back: the text, summary, signature and encrypted_content of any other,"
+                f" its thinking, reasoning_content and reasoning_details are not sent, nor its {names_in(part.vendor_extensions)}",
             )
         return None
 
@@ -203,7 +204,7 @@ class BlockWriter:
         if part.protocol is PROTOCOL and isinstance(payload, dict):
             return payload
         reason = f"a block that only {part.protocol.value} knows is not sent, with its {names_in(payload)}"
-        self._emission.lose(f"{pointer}/payload", reason)
+        self._emission.lose(pointer, reason)
         return None
 
 
@@ -222,15 +223,13 @@ class AnswerWriter(BlockWriter):
 
     def _audio(self, _part: AudioPart, pointer: str) -> Block | None:
         """Leave it out, transcript and all: the text of an answer is what the model wrote."""
-        self._emission.lose(f"{pointer}/data", "the format takes no sound (audio), nor its transcript")
+        self._emission.lose(pointer, "the format takes no sound (audio), nor its transcript")
         return None
 
     def _reasoning(self, part: ReasoningPart, pointer: str) -> Block | None:
         if _is_ours(part):
             return self._own_reasoning(part, pointer)
-        for name in ("signature", "encrypted_content"):
-            if getattr(part, name) is not None:
-                self._emission.lose(f"{pointer}/{name}", "another provider's state means nothing here")
+        self._lose_fields(part, pointer, ("signature", "encrypted_content"), "another provider's state means nothing here")
         text = part.text or "\n\n".join(part.summary)
         if part.text and part.summary:
             self._emission.lose(f"{pointer}/summary", "reasoning has no separate summary here")

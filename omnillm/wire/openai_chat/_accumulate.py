@@ -13,10 +13,9 @@ from ...errors import InvalidShapeError
 from ...types.enums import MessageRole
 from ...types.events import AnnotationAdded, ContentPartAdded, OutputItemAdded, ReasoningDelta, RefusalDelta, TextDelta
 from ...types.message import Message
-from ...types.parts import VendorPart
 from ._annotations import read_annotations
 from ._calls import Calls, Events
-from ._content import CHAT
+from ._content import read_part
 
 _GROWING = ("text", "summary")  # what comes in pieces of a reasoning detail
 _EMPTY = Message(MessageRole.ASSISTANT, ())
@@ -126,8 +125,8 @@ class Choice:
         if kind == "thinking":
             self._take_thinking(part, events)
         else:
+            events.append(ContentPartAdded(read_part(part, "/choices/0/delta/content")))
             self._content.append(("whole", [part], {}))
-            events.append(ContentPartAdded(VendorPart(CHAT, part)))
 
     def _take_thinking(self, part: dict[str, Any], events: Events) -> None:
         given = part.get("thinking")

@@ -6,7 +6,6 @@ wires are written in replies where they have a URL; they cite the text that they
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from ...types.parts import Annotation, TextPart
@@ -111,4 +110,4 @@ def cited(annotation: Annotation, text_length: int) -> Any:
     """Write one annotation of a stream, or ``None`` where it has no form here."""
     if _is_own(annotation.raw):
         return _own(annotation)
-    return None if annotation.url is None else _written(replace(annotation), 0, text_length)
+    return None if annotation.url is None else _written(annotation, 0, text_length)

@@ -88,7 +88,9 @@ def _with_annotations(parts: tuple[MessagePart, ...], fields: Fields) -> tuple[M
 
 
 def _read_audio(fields: Fields) -> AudioPart:
-    return AudioPart(fields.required_text("data"), None, fields.text("transcript"), vendor_extensions=fields.extensions(WIRE))
+    return AudioPart(
+        fields.required_text("data"), None, fields.maybe_text("transcript"), vendor_extensions=fields.extensions(WIRE)
+    )
 
 
 def _read_function_call(fields: Fields) -> ToolCallPart:

@@ -98,14 +98,18 @@ def _read_function(entry: Fields) -> ToolDefinition:
 
 def _read_definition(function: Fields, spelled: Fields) -> tuple[str, Any, str | None, bool]:
     """Take a function's four fields; an explicit default is noted as the wire's spelling."""
-    parameters = function.take("parameters")
-    if parameters == {}:
-        spelled.spell("input_schema", {})
+    parameters = function.peek("parameters")
+    if isinstance(parameters, dict):
+        function.take("parameters")
+        if not parameters:
+            spelled.spell("input_schema", {})
+    else:
+        parameters = {}
     strict = function.boolean("strict")
     if strict is False:
         spelled.spell("strict", False)
     name = function.required_text("name")
-    return name, {} if parameters is None else parameters, function.text("description"), bool(strict)
+    return name, parameters, function.text("description"), bool(strict)
 
 
 def _read_legacy_functions(fields: Fields) -> list[ToolDefinition]:

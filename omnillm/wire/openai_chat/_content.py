@@ -293,7 +293,7 @@ def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
     if part.url is not None and "url" in spelled:
         file.setdefault("file_data", part.url)
     elif part.url is not None:
-        emission.lose(f"{pointer}/url", "Chat Completions takes no document by its URL")
+        emission.lose(f"{pointer}/url", "Chat Completions takes no document by its URL (file_url)")
         if not file:
             return None
     if part.filename is not None:
@@ -315,10 +315,6 @@ def _write_vendor(part: VendorPart, emission: Emission, pointer: str) -> Any:
     return None
 
 
-def _write_refusal(part: RefusalPart, emission: Emission, pointer: str) -> Any:
-    return emission.lay({"type": "refusal", "refusal": part.text}, part.vendor_extensions, pointer)
-
-
 def _write_thinking(part: ReasoningPart, emission: Emission, pointer: str) -> Any:
     out = {"type": "thinking", "thinking": [{"type": "text", "text": part.text}]}
     return emission.lay(out, part.vendor_extensions, pointer)
@@ -331,7 +327,6 @@ _WRITERS: dict[type, Callable[[Any, Emission, str], Any]] = {
     ImageBase64Part: _write_image,
     AudioPart: _write_audio,
     FilePart: _write_file,
-    RefusalPart: _write_refusal,
     ReasoningPart: _write_thinking,
     VendorPart: _write_vendor,
 }

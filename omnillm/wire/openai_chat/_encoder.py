@@ -14,6 +14,7 @@ from ...errors import ProviderError
 from ...types.events import (
     AnnotationAdded,
     Completed,
+    ContentPartAdded,
     LlmStreamEvent,
     ReasoningDelta,
     RefusalDelta,
@@ -24,12 +25,13 @@ from ...types.events import (
     UsageUpdated,
     VendorEvent,
 )
-from ...types.parts import AudioPart
+from ...types.parts import AudioPart, VendorPart
 from ...types.response import LlmResponse
 from ...types.usage import TokenUsage
-from .._fields import SPELLING, Emission, kept
+from .._fields import SPELLING, Emission, is_hollow, kept
 from ..sse import SseFrame
 from ._annotations import cited
+from ._assistant import REASONING_FIELDS
 from ._content import CHAT, WIRE
 from ._usage import write_usage
 from .error import emit_error
@@ -37,6 +39,10 @@ from .response import NO_ID, emit_response, finish_word
 from .stream import DONE
 
 _CHUNK = "chat.completion.chunk"
+_HEAD = frozenset({"created", "system_fingerprint", "service_tier"})  # what every chunk says again
+_NOT_REST = _HEAD | {"id", "object", "model", "choices", "usage", SPELLING}
+_TOLD = frozenset({"role", "content", "refusal", "annotations", "audio", "tool_calls", "function_call", *REASONING_FIELDS})
+_TOLD_OF_CALLS = frozenset({"id", "type", "index", "function", "custom"})
 
 
 class Encoder:
@@ -82,6 +88,8 @@ class Encoder:
             return self._fail(event)
         elif isinstance(event, VendorEvent) and event.protocol is CHAT:
             return [SseFrame(None, _json.dumps(event.payload))]
+        elif isinstance(event, ContentPartAdded) and isinstance(event.part, VendorPart) and event.part.protocol is CHAT:
+            return self._delta({"content": [event.part.payload]})
         return []
 
     def finish(self) -> list[SseFrame]:
@@ -107,7 +115,7 @@ class Encoder:
 
     def _name(self, response_id: str | None, model: str, own: Any) -> None:
         for name, value in own.items():
-            if name not in (SPELLING, "choices", "usage", "object", "id", "model"):
+            if name in _HEAD and value is not None:
                 self._head[name] = value
         if response_id:
             self._head["id"] = response_id
@@ -139,13 +147,12 @@ class Encoder:
         if not self._started:
             self._name(response.response_id, response.model, kept(response.vendor_extensions, WIRE))
         body = emit_response(response, Emission(WIRE))
+        choices = [choice for choice in body["choices"] if isinstance(choice, dict)]
+        message = choices[0].get("message") if choices else None
         frames = [] if self._started else self._open()
-        frames += self._missing(response, body)
-        last = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish_word(response) or "stop"}
-        frames.append(self._chunk([last]))
-        for choice in body["choices"][1:]:
-            if isinstance(choice, dict):
-                frames.append(self._chunk([_as_delta(choice)]))
+        frames += self._missing(response, message if isinstance(message, dict) else {})
+        frames.append(self._chunk([_last_choice(response)], **_rest(body, _NOT_REST)))
+        frames += [self._chunk([_as_delta(choice)]) for choice in choices[1:]]
         usage = self._usage if response.usage.estimated and self._usage is not None else response.usage
         written = write_usage(usage, Emission(WIRE))
         if written is not None:
@@ -154,7 +161,7 @@ class Encoder:
         self._done = True
         return frames
 
-    def _missing(self, response: LlmResponse, body: dict[str, Any]) -> list[SseFrame]:
+    def _missing(self, response: LlmResponse, message: dict[str, Any]) -> list[SseFrame]:
         """Give the deltas of what the response says and no delta did."""
         frames: list[SseFrame] = []
         for name, said, told in (
@@ -165,17 +172,31 @@ class Encoder:
             rest = _remainder(said, "".join(told))
             if rest:
                 frames += self._delta({name: rest})
-        for call in response.tool_calls:
-            found = self._calls.get(call.call_id)
+        for i, call in enumerate(response.tool_calls):
+            call_id = call.call_id or f"call_{i}"
+            found = self._calls.get(call_id)
             rest = _remainder(call.arguments_text(), "".join(found[1]) if found else "")
             if rest or found is None:
-                frames += self._call(call.call_id, call.name, rest)
-        message = body["choices"][0]["message"] if body["choices"] else {}
+                frames += self._call(call_id, call.name, rest)
+        whole = _rest(message, _TOLD)
         if message.get("annotations") and not self._annotated:
-            frames += self._delta({"annotations": message["annotations"]})
-        if any(isinstance(part, AudioPart) for item in response.messages for part in item.parts) and message.get("audio"):
-            frames += self._delta({"audio": message["audio"]})
-        return frames
+            whole["annotations"] = message["annotations"]
+        if any(isinstance(part, AudioPart) for item in response.messages for part in item.parts):
+            whole["audio"] = message.get("audio")
+        calls = self._rest_of_calls(message.get("tool_calls"))
+        if calls:
+            whole["tool_calls"] = calls
+        return frames + self._delta(whole) if whole else frames
+
+    def _rest_of_calls(self, calls: Any) -> list[dict[str, Any]]:
+        """Give what rides with calls and no delta can say, such as signatures."""
+        found = []
+        for call in calls if isinstance(calls, list) else ():
+            told = self._calls.get(str(call.get("id"))) if isinstance(call, dict) else None
+            rest = _rest(call, _TOLD_OF_CALLS) if told is not None else {}
+            if told is not None and rest:
+                found.append({"index": told[0], **rest})
+        return found
 
     def _fail(self, event: StreamFailed) -> list[SseFrame]:
         self._done = True
@@ -185,6 +206,14 @@ class Encoder:
 
 def _remainder(whole: str, told: str) -> str:
     return whole[len(told) :] if whole.startswith(told) else ""
+
+
+def _rest(written: dict[str, Any], told: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in written.items() if name not in told and not is_hollow(value)}
+
+
+def _last_choice(response: LlmResponse) -> dict[str, Any]:
+    return {"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish_word(response) or "stop"}
 
 
 def _as_delta(choice: dict[str, Any]) -> dict[str, Any]:
@@ -215,8 +244,5 @@ def _last(response: LlmResponse) -> SseFrame:
     encoder = Encoder()
     encoder._name(response.response_id, response.model, {})
     usage = write_usage(response.usage, Emission(WIRE))
-    last = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish_word(response) or "stop"}
+    last = _last_choice(response)
     return encoder._chunk([last]) if usage is None else encoder._chunk([last], usage=usage)
-
-
-__all__ = ["Encoder", "emit_event"]

@@ -13,7 +13,7 @@ from ...errors import InvalidShapeError
 from ...types.request import GenerationConfig, LlmRequest
 from .._codec import Payload
 from .._fields import Emission, Fields, spelling
-from ._cache import write_prompt_cache
+from .._openai_cache import write_prompt_cache
 from ._capabilities import read_capabilities, write_capabilities
 from ._content import WIRE
 from ._messages import read_message, write_items

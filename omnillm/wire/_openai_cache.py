@@ -1,17 +1,17 @@
-"""The prompt cache policy as Chat Completions takes it: a key and a retention; the provider finds the end of a prefix itself."""
+"""The prompt cache policy as both of OpenAI's formats take it: a key and a retention; OpenAI finds the end of a prefix itself."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import Any
 
-from ... import _json
-from ...errors import UnsupportedFeatureError
-from ...types.enums import PromptCacheRetention
-from ...types.prompt_cache import PromptCacheKey, PromptCachePolicy
-from ...types.request import LlmRequest
-from .._codec import Payload
-from .._fields import Emission
+from .. import _json
+from ..errors import UnsupportedFeatureError
+from ..types.enums import PromptCacheRetention
+from ..types.prompt_cache import PromptCacheKey, PromptCachePolicy
+from ..types.request import LlmRequest
+from ._codec import Payload
+from ._fields import Emission
 
 _RETENTION = {PromptCacheRetention.SHORT: "in_memory", PromptCacheRetention.LONG: "24h"}
 
@@ -31,7 +31,7 @@ def write_prompt_cache(request: LlmRequest, out: Payload, emission: Emission) ->
 
 
 def _refuse_breakpoint(policy: PromptCachePolicy, emission: Emission) -> None:
-    reason = "Chat Completions finds the end of a cached prefix itself"
+    reason = "OpenAI finds the end of a cached prefix itself"
     if policy.mode == "required":
         raise UnsupportedFeatureError(reason, pointer="/capabilities/prompt_cache/breakpoint")
     emission.lose("/capabilities/prompt_cache/breakpoint", reason)

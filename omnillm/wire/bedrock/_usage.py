@@ -1,0 +1,94 @@
+"""Usage: ``inputTokens`` excludes what went through the cache here, the canonical count includes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...types.usage import PromptCacheUsage, TokenUsage
+from .._fields import Emission, Fields
+from ._own import WIRE, kept, spelled
+
+_TTLS = {"5m": "cache_creation_short_input_tokens", "1h": "cache_creation_long_input_tokens"}
+_OLD = {"cacheReadInputTokens": "cacheReadInputTokenCount", "cacheWriteInputTokens": "cacheWriteInputTokenCount"}
+
+
+def read_usage(given: Any, pointer: str) -> TokenUsage:
+    """Read a usage object; a count that is none stays as it was, and the usage is an estimate."""
+    fields = Fields(given, pointer)
+    plain, output = fields.maybe_count("inputTokens"), fields.maybe_count("outputTokens")
+    read, written = _cached(fields, "cacheReadInputTokens"), _cached(fields, "cacheWriteInputTokens")
+    by_ttl = _details(fields)
+    total = fields.maybe_count("totalTokens")
+    if total is None:
+        fields.spell("totalTokens", "")
+    cache = None
+    if by_ttl or not (read is written is None):
+        cache = PromptCacheUsage(None, read, written, by_ttl.get("5m"), by_ttl.get("1h"))
+    return TokenUsage(
+        (plain or 0) + (read or 0) + (written or 0),
+        output or 0,
+        total,
+        prompt_cache=cache,
+        estimated=plain is None or output is None,
+        vendor_extensions=fields.extensions(WIRE),
+    )
+
+
+def _cached(fields: Fields, name: str) -> int | None:
+    """Take a count of cached tokens; some models have an older name beside the new one, or alone."""
+    count = fields.maybe_count(name)
+    if count is None and name not in fields:
+        count = fields.maybe_count(_OLD[name])
+        if count is not None:
+            fields.spell(name, _OLD[name])
+    return count
+
+
+def _details(fields: Fields) -> dict[str, int]:
+    """Take the counts by time to live, noting an unusual order; a list of any other shape stays."""
+    given = fields.peek("cacheDetails")
+    if not isinstance(given, list) or not given:
+        return {}
+    counts: dict[str, int] = {}
+    for entry in given:
+        match entry:
+            case {"ttl": "5m" | "1h" as ttl, "inputTokens": int(count)} if len(entry) == 2 and count >= 0 and ttl not in counts:
+                if isinstance(count, bool):
+                    return {}
+                counts[ttl] = count
+            case _:
+                return {}
+    fields.take("cacheDetails")
+    if list(counts) == ["1h", "5m"]:
+        fields.spell("cacheDetails", list(counts))
+    return counts
+
+
+def write_usage(usage: TokenUsage, emission: Emission) -> dict[str, Any]:
+    """Write a usage object."""
+    cache, extensions = usage.prompt_cache or PromptCacheUsage(), usage.vendor_extensions
+    read = cache.cached_input_tokens if cache.cache_read_input_tokens is None else cache.cache_read_input_tokens
+    order = spelled(extensions, "cacheDetails") or _TTLS
+    counts = {ttl: getattr(cache, _TTLS[ttl]) for ttl in order if getattr(cache, _TTLS.get(ttl, ""), None) is not None}
+    written = cache.cache_creation_input_tokens
+    if written is None and counts and not _names(extensions, "cacheWriteInputTokens"):
+        written = sum(counts.values())
+    out: dict[str, Any] = {}
+    if not (usage.estimated and kept(extensions, "inputTokens") is not None):
+        out["inputTokens"] = max(0, usage.prompt_tokens - (read or 0) - (written or 0))
+    if not (usage.estimated and kept(extensions, "outputTokens") is not None):
+        out["outputTokens"] = usage.completion_tokens
+    if usage.total_tokens is not None or spelled(extensions, "totalTokens") is None:
+        out["totalTokens"] = usage.total()
+    for name, count in (("cacheReadInputTokens", read), ("cacheWriteInputTokens", written)):
+        if count is not None:
+            out[spelled(extensions, name) or name] = count
+    if counts:
+        out["cacheDetails"] = [{"ttl": ttl, "inputTokens": count} for ttl, count in counts.items()]
+    if usage.reasoning_tokens is not None:
+        emission.lose("/usage/reasoning_tokens", "what reasoning took of the output is not told apart here")
+    return emission.lay(out, extensions, "/usage")
+
+
+def _names(extensions: dict[str, Any], name: str) -> bool:
+    return kept(extensions, name) is not None

@@ -1,0 +1,597 @@
+"""What a failure means: for the key, for the next attempt, for the money, and for the error that the caller sees."""
+
+from __future__ import annotations
+
+import json
+import threading
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from gateway_scripts import held, key_of, labels, let_pass, whole
+
+from omnillm.config import KeyConfig
+from omnillm.errors import (
+    BadRequestError,
+    ConnectError,
+    ConnectionLostError,
+    DeadlineExceededError,
+    GatewayError,
+    NoAvailableKeyError,
+    OverloadedError,
+    PermissionDeniedError,
+    ProviderError,
+    QuotaExhaustedError,
+    RateLimitedError,
+    ServerError,
+    UnauthorizedError,
+)
+from omnillm.policy.limits import PoolConfig
+from omnillm.policy.retry import RetryPolicy
+from omnillm.providers.endpoint import ProviderEndpoint
+from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, break_stream, fail, malformed
+from omnillm.testing.scripted import expect, reset, respond, stall
+from omnillm.types.enums import ProviderProtocol
+from omnillm.types.hooks import RetryScheduled
+from omnillm.types.request import LlmRequest
+
+CHAT = ProviderProtocol.OPENAI_CHAT_COMPLETIONS
+PROMPT = LlmRequest("m", "hi").estimated_prompt_tokens()
+WALL = 1_700_000_000.0
+
+
+def use_key(gateway: Any, provider: LocalProvider, label: str) -> Any:
+    """Call until that key was asked first: keys are chosen at random."""
+    for _ in range(64):
+        before = len(provider.requests)
+        answer = gateway.call("hi")
+        if provider.requests[before].key == f"sk-{label[1:]}":
+            return answer
+    raise AssertionError("the key was never chosen")
+
+
+# --- keys that are refused ------------------------------------------------------------------------------------------------------
+
+
+def test_401_retires_the_key(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """A key that is not accepted is never used again, until it is revived; the call goes to another one, at no cost."""
+    provider.dead_keys.add("sk-1")
+    gateway = build(provider, 2, clock=clock, retry=RetryPolicy(max_attempts=1))
+    answer = use_key(gateway, provider, "k1")
+    assert labels(answer) == ["k1", "k2"]
+    assert [record.status for record in answer.attempts] == [401, 200]
+    assert "UnauthorizedError" in (answer.attempts[0].error or "")
+    clock.advance(1e9)
+    for _ in range(10):
+        assert labels(gateway.call("hi")) == ["k2"]
+    assert (key_of(gateway).dead, key_of(gateway).reason) == (True, "dead")
+    provider.dead_keys.clear()
+    gateway.revive("k1")
+    assert labels(use_key(gateway, provider, "k1")) == ["k1"]
+
+
+def test_when_every_key_is_dead(provider: LocalProvider, build: Any) -> None:
+    """The provider's refusal is raised with all that was tried; the next call is refused here, without a wait to give."""
+    provider.dead_keys |= {"sk-1", "sk-2"}
+    gateway = build(provider, 2)
+    with pytest.raises(UnauthorizedError) as caught:
+        gateway.call("hi")
+    assert (sorted(labels(caught.value)), caught.value.retry_after) == (["k1", "k2"], None)
+    with pytest.raises(NoAvailableKeyError) as refused:
+        gateway.call("hi")
+    assert (refused.value.reason, refused.value.retry_after, refused.value.attempts) == ("dead", None, ())
+    assert len(provider.requests) == 2
+
+
+def test_403_sets_the_pair_aside(provider: LocalProvider, build: Any) -> None:
+    """A key that may not use a model is set aside for that model, and serves the others."""
+    provider.forbidden.add(("sk-1", "m"))
+    gateway = build(provider)
+    with pytest.raises(PermissionDeniedError):
+        gateway.call("hi")
+    with pytest.raises(NoAvailableKeyError) as refused:
+        gateway.call("hi")
+    assert (refused.value.reason, len(provider.requests)) == ("dead", 1)
+    assert gateway.call(LlmRequest("other", "hi")).key_label == "k1"
+    assert not key_of(gateway).dead
+    provider.forbidden.clear()
+    gateway.revive("k1")
+    assert gateway.call("hi").key_label == "k1"
+
+
+# --- rate limits ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"retry-after": "40"}, None, 40),
+        ({"retry-after-ms": "45500"}, None, 45.5),
+        ({"retry-after": formatdate(WALL + 50, usegmt=True)}, None, 50),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m5s"}, None, 65),
+        ({}, {"error": {"message": "Please try again in 41s.", "code": "rate_limit_exceeded"}}, 41),
+        ({}, None, 60),
+        ({"retry-after": "-5"}, None, 60),
+        ({"retry-after": "nan"}, None, 60),
+        ({"retry-after": "soon"}, None, 60),
+    ],
+)
+def test_429_cools_the_key(
+    provider: LocalProvider, build: Any, clock: FakeClock, headers: dict[str, str], body: Any, seconds: float
+) -> None:
+    """A rate-limited key rests as long as the provider says, else 60 s; the error says when to come back; the breaker is out."""
+    provider.script(fail(429, headers=headers, body=body))
+    gateway = build(provider, clock=clock)
+    with pytest.raises(RateLimitedError) as caught:
+        gateway.call("hi")
+    assert caught.value.retry_after == pytest.approx(seconds, abs=0.01)
+    status = key_of(gateway)
+    assert (status.reason, status.consecutive_failures) == ("cooling", 0)
+    assert status.cool_down_until == pytest.approx(WALL + seconds, abs=0.1)
+    assert (gateway.budget_used_usd(), status.tpm_used) == (0, 0)
+    with pytest.raises(NoAvailableKeyError) as refused:
+        gateway.call("hi")
+    assert (refused.value.reason, len(provider.requests)) == ("cooling", 1)
+    assert refused.value.retry_after == pytest.approx(seconds, abs=0.1)
+    clock.advance(seconds)
+    assert gateway.call("hi").text == "echo: hi"
+
+
+def test_429_goes_to_another_key_for_free(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """With many keys a call passes by all that are rate-limited: that spends no attempts and no time."""
+    provider.script(fail(429, retry_after=25, times=9))
+    before = clock.monotonic()
+    gateway = build(provider, 10, clock=clock, retry=RetryPolicy(max_attempts=1))
+    answer = gateway.call("hi")
+    assert len(set(labels(answer))) == len(answer.attempts) == 10
+    assert clock.monotonic() == before
+
+
+@pytest.mark.parametrize("keys", [1, 3])
+def test_a_short_wait_is_waited_for(provider: LocalProvider, build: Any, clock: FakeClock, events: list[Any], keys: int) -> None:
+    """Where every key is limited and the wait is not longer than the cap, the call waits it out, and not a moment less."""
+    provider.script(fail(429, retry_after=7, times=keys))
+    before = clock.monotonic()
+    answer = build(provider, keys, clock=clock).call("hi")
+    assert [record.status for record in answer.attempts] == [429] * keys + [200]
+    assert 7 <= clock.monotonic() - before < 7.1
+    assert [event.delay for event in events if isinstance(event, RetryScheduled)] == [7.0]
+
+
+def test_the_key_that_is_back_first_decides(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """Of several limited keys the call waits for the one that is back first, in whatever order they answered."""
+    for first, second in ((2, 25), (25, 2)):
+        provider.script(fail(429, retry_after=first), fail(429, retry_after=second))
+        before = clock.monotonic()
+        gateway = build(provider, 2, clock=clock)
+        assert len(gateway.call("hi").attempts) == 3
+        assert 2 <= clock.monotonic() - before < 2.1
+
+
+def test_a_refused_key_does_not_hide_one_that_cools(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """A 401 after a 429 changes nothing about the wait for the limited key."""
+    provider.script(fail(429, retry_after=2), fail(401))
+    answer = build(provider, 2, clock=clock).call("hi")
+    assert [record.status for record in answer.attempts] == [429, 401, 200]
+    assert labels(answer)[0] == labels(answer)[2]
+
+
+@pytest.mark.parametrize(("wait", "timeout"), [(31, None), (20, 10)])
+def test_a_longer_wait_is_the_callers(
+    provider: LocalProvider, build: Any, clock: FakeClock, wait: float, timeout: float | None
+) -> None:
+    """A wait beyond the policy's cap, or beyond the deadline, is raised at once with its length."""
+    provider.script(fail(429, retry_after=wait))
+    before = clock.monotonic()
+    with pytest.raises(RateLimitedError) as caught:
+        build(provider, clock=clock).call("hi", timeout=timeout)
+    assert (caught.value.retry_after, clock.monotonic(), len(caught.value.attempts)) == (wait, before, 1)
+
+
+def test_waits_spend_attempts(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """A key that is limited again after each wait is asked ``max_attempts`` times, not for ever."""
+    provider.script(fail(429, retry_after=1, times=50))
+    with pytest.raises(RateLimitedError) as caught:
+        build(provider, clock=clock).call("hi")
+    assert len(caught.value.attempts) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (429, "insufficient_quota", "You exceeded your current quota"),
+        (402, None, "pay first"),
+        (429, None, "Your account has insufficient balance"),
+        (400, None, "Your credit balance is too low to access the API"),
+    ],
+)
+def test_an_exhausted_quota(
+    provider: LocalProvider, build: Any, clock: FakeClock, status: int, code: str | None, message: str
+) -> None:
+    """A quota that is gone for good sets the key aside for an hour, whatever status says so; another key is tried."""
+    provider.script(fail(status, code=code, message=message), key="sk-1")
+    gateway = build(provider, clock=clock)
+    with pytest.raises(QuotaExhaustedError) as caught:
+        gateway.call("hi")
+    assert (caught.value.status, caught.value.message) == (status, message)
+    clock.advance(3_590)
+    assert key_of(gateway).reason == "cooling"
+    clock.advance(11)
+    assert key_of(gateway).available
+    provider.script(fail(status, code=code, message=message))
+    assert len(build(provider, 2, clock=clock).call("hi").attempts) == 2
+
+
+def test_limit_headers_correct_the_window(build: Any, clock: FakeClock) -> None:
+    """Where the provider says that less is left than is counted here, it is believed until its window is whole again."""
+    limits = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20s"}
+    with ScriptedServer([expect(), respond(headers=limits, body=whole()), expect(), respond(body=whole())]) as server:
+        gateway = build(server, clock=clock)
+        gateway.call("hi")
+        with pytest.raises(NoAvailableKeyError) as refused:
+            gateway.call("hi")
+        assert (refused.value.reason, refused.value.retry_after) == ("window", pytest.approx(20, abs=0.5))
+        clock.advance(21)
+        gateway.call("hi")
+
+
+# --- failures of the provider -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "counted"),
+    [
+        (408, BadRequestError, 0),
+        (409, BadRequestError, 0),
+        (425, BadRequestError, 0),
+        (500, ServerError, 1),
+        (502, ServerError, 1),
+        (503, OverloadedError, 1),
+        (504, ServerError, 1),
+        (529, OverloadedError, 1),
+    ],
+)
+def test_retried_on_another_key_first(
+    provider: LocalProvider, build: Any, clock: FakeClock, events: list[Any], status: int, error: type[ProviderError], counted: int
+) -> None:
+    """A failure of the provider is tried again after a back-off, on another key while there is one; nothing is charged for it."""
+    provider.script(fail(status, times=2))
+    gateway = build(provider, 2, clock=clock)
+    answer = gateway.call("hi")
+    first, second, third = labels(answer)
+    assert first != second
+    assert third in (first, second)
+    assert [record.status for record in answer.attempts] == [status, status, 200]
+    assert error.__name__ in (answer.attempts[0].error or "")
+    assert sum(isinstance(event, RetryScheduled) for event in events) == 2
+    assert gateway.budget_used_usd() == answer.cost_usd
+    other = key_of(gateway, str(second if third == first else first))
+    assert (other.consecutive_failures, other.reason) == (counted, None)
+
+
+def test_attempts_are_counted_out(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """After ``max_attempts`` the provider's error is raised, with the history."""
+    provider.script(fail(500, times=9, message="it broke"))
+    with pytest.raises(ServerError, match="it broke") as caught:
+        build(provider, clock=clock, retry=RetryPolicy(max_attempts=4)).call("hi")
+    assert [(record.status, record.outcome, record.sent) for record in caught.value.attempts] == [(500, "failed", "yes")] * 4
+    assert provider.steps_left == 5
+
+
+def test_backoff_grows_within_its_bounds(provider: LocalProvider, build: Any, clock: FakeClock, events: list[Any]) -> None:
+    """Waits are jittered below base, twice that, four times that, never above the cap, and as long as the server says."""
+    provider.script(fail(500, times=4), fail(503, retry_after=9), fail(500))
+    retry = RetryPolicy(max_attempts=7, base=1.0, cap=10)
+    build(provider, clock=clock, retry=retry, pool_config=PoolConfig(circuit_breaker_threshold=99)).call("hi")
+    delays = [event.delay for event in events if isinstance(event, RetryScheduled)]
+    assert all(delay <= bound for delay, bound in zip(delays, (1, 2, 4, 8), strict=False))
+    assert delays[4] >= 9
+    assert all(delay <= 10 for delay in delays)
+    assert len(set(delays)) == len(delays) == 6
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "attempts"), [(500, "false", 1), (503, "false", 1), (400, "true", 2), (404, "true", 2), (500, "maybe", 2)]
+)
+def test_the_servers_word_is_obeyed(
+    provider: LocalProvider, build: Any, clock: FakeClock, status: int, word: str, attempts: int
+) -> None:
+    """``x-should-retry`` stands above the table; a word that is none is ignored."""
+    provider.script(fail(status, headers={"x-should-retry": word}))
+    gateway = build(provider, clock=clock)
+    if attempts == 2:
+        assert len(gateway.call("hi").attempts) == 2
+    else:
+        with pytest.raises(ProviderError) as caught:
+            gateway.call("hi")
+        assert (caught.value.status, len(caught.value.attempts)) == (status, 1)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 413, 415, 422])
+def test_the_callers_mistakes_are_raised_at_once(provider: LocalProvider, build: Any, status: int) -> None:
+    """Another 4xx is never retried, on no key and at no fallback."""
+    provider.script(fail(status))
+    gateway = build(provider, 2, add_fallback=(provider.endpoint(CHAT), [KeyConfig("sk-f", "f")], None))
+    with pytest.raises(BadRequestError) as caught:
+        gateway.call("hi")
+    assert (caught.value.status, len(provider.requests)) == (status, 1)
+
+
+# --- the breaker ------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_breaker_opens_and_one_trial_decides(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """Five failures in a row open a key's breaker for 30 s; then one call is let through, whose end decides."""
+    gateway = build(provider, clock=clock, retry=RetryPolicy(max_attempts=1))
+    provider.script(fail(500, times=4))
+    for _ in range(4):
+        with pytest.raises(ServerError):
+            gateway.call("hi")
+    gateway.call("hi")
+    assert key_of(gateway).consecutive_failures == 0
+    provider.script(fail(500, times=6))
+    for _ in range(5):
+        with pytest.raises(ServerError):
+            gateway.call("hi")
+    with pytest.raises(NoAvailableKeyError) as refused:
+        gateway.call("hi")
+    assert (refused.value.reason, refused.value.retry_after) == ("breaker", pytest.approx(30))
+    clock.advance(30)
+    with pytest.raises(ServerError):
+        gateway.call("hi")  # the trial fails
+    with pytest.raises(NoAvailableKeyError, match="rest"):
+        gateway.call("hi")
+    assert provider.steps_left == 0
+    clock.advance(30)
+    gateway.call("hi")  # the trial succeeds
+    assert (key_of(gateway).available, key_of(gateway).consecutive_failures) == (True, 0)
+
+
+def test_only_one_trial_at_a_time(build: Any, clock: FakeClock) -> None:
+    """While a trial is under way, the key takes no other call."""
+    asked, go = threading.Event(), threading.Event()
+    with ScriptedServer(
+        [expect(), respond(500, body=b"{}"), expect(), lambda _: asked.set(), lambda peer: peer.pause(go), respond(body=whole())]
+    ) as server:
+        gateway = build(
+            server,
+            clock=clock,
+            retry=RetryPolicy(max_attempts=1),
+            pool_config=PoolConfig(circuit_breaker_threshold=1, circuit_breaker_cooldown=5),
+        )
+        with pytest.raises(ServerError):
+            gateway.call("hi")
+        clock.advance(5)
+        trial = threading.Thread(target=gateway.call, args=("hi",))
+        trial.start()
+        assert asked.wait(5)
+        with pytest.raises(NoAvailableKeyError) as refused:
+            gateway.call("hi")
+        go.set()
+        trial.join(5)
+    assert refused.value.reason == "breaker"
+    assert key_of(gateway).available
+
+
+# --- outcomes that nobody knows ---------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_outcome_is_tried_again(build: Any, clock: FakeClock) -> None:
+    """A connection lost before a byte of the answer is tried again; each lost attempt is charged its prompt."""
+    with ScriptedServer([expect()], [expect(), reset()], [expect(), respond(body=whole())]) as server:
+        gateway = build(server, clock=clock, budget_limit_usd=10_000.0)
+        answer = gateway.call("hi")
+    assert [(record.outcome, record.sent, record.status) for record in answer.attempts] == [
+        ("failed", "maybe", None),
+        ("failed", "maybe", None),
+        ("ok", "yes", 200),
+    ]
+    assert gateway.budget_used_usd() == 2 * PROMPT + answer.cost_usd
+    assert (held(gateway), key_of(gateway).rpm_used, key_of(gateway).tpm_used) == ((0, 0), 3, 2 * PROMPT + 8)
+
+
+def test_unless_the_policy_forbids_it(provider: LocalProvider, build: Any) -> None:
+    """With ``retry_unknown=False`` a lost connection is raised, and no fallback is asked either: it was perhaps answered."""
+    with ScriptedServer([expect()]) as server:
+        gateway = build(
+            server,
+            retry=RetryPolicy(retry_unknown=False),
+            add_fallback=(provider.endpoint(CHAT), [KeyConfig("sk-f", "f")], None),
+        )
+        with pytest.raises(ConnectionLostError) as caught:
+            gateway.call("hi")
+    assert (caught.value.sent, len(caught.value.attempts), server.connections, provider.connections) == ("maybe", 1, 1, 0)
+    assert (gateway.budget_used_usd(), key_of(gateway).consecutive_failures) == (PROMPT, 1)
+
+
+def test_a_timeout_after_sending_is_final(build: Any) -> None:
+    """A call that was sent and not answered in time is not sent again, and its prompt is charged."""
+    with ScriptedServer([expect(), stall()]) as server:
+        gateway = build(server, 2)
+        with pytest.raises(DeadlineExceededError) as caught:
+            gateway.call("hi", timeout=0.15)
+        assert isinstance(caught.value, TimeoutError)
+        assert (caught.value.phase, caught.value.sent, len(caught.value.attempts)) == ("first_byte", "maybe", 1)
+        assert (server.connections, gateway.budget_used_usd(), held(gateway)) == (1, PROMPT, (0, 0))
+
+
+def test_nothing_listens(build: Any, closing: Any) -> None:
+    """A refused connection is tried again, charged nothing, takes no place in the window, and counts for the breaker."""
+    server = ScriptedServer()
+    server.close()
+    gateway = build(server, 2)
+    with pytest.raises(ConnectError) as caught:
+        gateway.call("hi")
+    assert isinstance(caught.value, ConnectionError)
+    assert [record.sent for record in caught.value.attempts] == ["no"] * 3
+    assert (gateway.budget_used_usd(), sum(status.rpm_used for status in gateway.pool_status())) == (0, 0)
+    assert sum(status.consecutive_failures for status in gateway.pool_status()) == 3
+
+
+def test_a_kept_connection_that_died_is_replaced(build: Any) -> None:
+    """A connection that the server closed while it was idle costs no attempt."""
+    with ScriptedServer([expect(), respond(body=whole())], [expect(), respond(body=whole())]) as server:
+        gateway = build(server)
+        assert [len(gateway.call("hi").attempts) for _ in range(2)] == [1, 1]
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("how", ["cut", "reset"])
+def test_a_body_that_breaks_off(provider: LocalProvider, build: Any, clock: FakeClock, how: Any) -> None:
+    """A whole answer cut in its body is an unknown outcome: tried again, the prompt charged."""
+    provider.script(break_stream(how=how))
+    gateway = build(provider, clock=clock)
+    answer = gateway.call("hi")
+    assert "mid-body" in (answer.attempts[0].error or "")
+    assert gateway.budget_used_usd() == PROMPT + answer.cost_usd
+
+
+# --- malformed answers --------------------------------------------------------------------------------------------------------------
+
+_MALFORMED = {
+    "html": (malformed(b"<html>Log in</html>", content_type="text/html"), "page of HTML"),
+    "half": (malformed(whole()[:40]), "not JSON"),
+    "empty": (malformed(b""), "not JSON"),
+    "array": (malformed(b"[1]"), "not its protocol's"),
+    "shape": (malformed(b'{"choices": 5}'), "not its protocol's"),
+    "nan": (malformed(b'{"choices": NaN}'), "NaN"),
+    "deep": (malformed(b"[" * 500 + b"]" * 500), "deeper"),
+}
+
+
+@pytest.mark.parametrize("name", _MALFORMED)
+def test_an_answer_that_is_none(provider: LocalProvider, build: Any, clock: FakeClock, name: str) -> None:
+    """What is no answer is tried again like an unknown outcome, then raised; the prompts are charged, the breaker counts."""
+    step, said = _MALFORMED[name]
+    provider.script(step, step, step)
+    gateway = build(provider, clock=clock)
+    with pytest.raises(GatewayError, match=said) as caught:
+        gateway.call("hi")
+    assert type(caught.value).__name__ == "MalformedResponseError"
+    assert (len(caught.value.attempts), gateway.budget_used_usd(), held(gateway)) == (3, 3 * PROMPT, (0, 0))
+    assert key_of(gateway).consecutive_failures == 3
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304])
+@pytest.mark.parametrize("how", ["call", "stream"])
+def test_redirects_are_not_followed(build: Any, how: str, status: int) -> None:
+    """A redirect is an error, the key goes nowhere else, and neither do later attempts."""
+    with ScriptedServer([expect(), respond(body=whole())]) as other:
+        target = f"{other.base_url}/v1/chat/completions"
+        with ScriptedServer([expect(), respond(status, {"Location": target}, b"")]) as server:
+            with pytest.raises(GatewayError, match=f"answered {status}: redirects are not followed") as caught:
+                getattr(build(server, 2), how)("hi")
+            assert (server.connections, other.connections, len(caught.value.attempts)) == (1, 0, 1)
+    assert caught.value.status == status  # type: ignore[attr-defined]
+
+
+def test_an_error_object_with_200(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """An error that comes with a status of success is the error it says: this one is retried."""
+    provider.script(break_stream(how="error_event", times=2))
+    answer = build(provider, clock=clock).call("hi")
+    assert len(answer.attempts) == 3
+    assert "scripted failure" in (answer.attempts[0].error or "")
+
+
+def test_a_stream_that_nobody_asked_for(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """An answer that comes as an event stream is read as what it is; one without its end is none."""
+    from gateway_scripts import chunk, data, streamed
+
+    provider.script(
+        malformed(data(chunk("cut")), content_type="text/event-stream"),
+        malformed(b"data: {broken\n\n", content_type="text/event-stream"),
+        malformed(streamed("good ", "day"), content_type="text/event-stream; charset=utf-8"),
+    )
+    gateway = build(provider, clock=clock)
+    with pytest.raises(GatewayError, match="without its terminal event"):
+        gateway.call("hi")
+    answer = gateway.call("hi")
+    assert (answer.text, answer.usage.estimated, len(answer.attempts)) == ("good day", True, 2)
+
+
+def test_an_error_event_where_no_stream_was_asked_for(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """An error event in a stream that nobody asked for is the provider's error, with its hint."""
+    said = {"error": {"message": "slow down, try again in 12s", "code": "429", "type": "rate_limit_error", "status": 429}}
+    provider.script(malformed(b"data: " + json.dumps(said).encode() + b"\n\n", content_type="text/event-stream", times=1))
+    answer = build(provider, clock=clock).call("hi")
+    assert (answer.text, len(answer.attempts)) == ("echo: hi", 2)
+
+
+def test_a_huge_body(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """A body over the bound is refused."""
+    provider.script(malformed(b" " * ((32 << 20) + 1)))
+    with pytest.raises(GatewayError, match="longer than"):
+        build(provider, clock=clock, retry=RetryPolicy(max_attempts=1)).call("hi")
+
+
+@pytest.mark.parametrize("body", [b"<h1>Bad gateway</h1>", b"", b"\xff\xfe", b"[[]]"])
+def test_an_error_body_of_any_kind(provider: LocalProvider, build: Any, clock: FakeClock, body: bytes) -> None:
+    """The status decides, whatever the body is; its text is the message, as far as it is one."""
+    provider.script(fail(502, body=body, times=3))
+    with pytest.raises(ServerError) as caught:
+        build(provider, clock=clock).call("hi")
+    assert (caught.value.status, len(caught.value.attempts)) == (502, 3)
+    assert len(str(caught.value)) <= 500
+
+
+@pytest.mark.parametrize("how", ["call", "stream"])
+def test_an_endless_error_body(build: Any, how: str) -> None:
+    """Of an error's body 64 KiB are read, and two seconds are spent on it: then the status alone decides."""
+    from omnillm.testing.scripted import repeat, send
+
+    head = b"HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n"
+    endless = repeat(send(b"1000\r\n" + b"x" * 4096 + b"\r\n"))
+    with ScriptedServer([expect(), send(head), endless]) as server, pytest.raises(BadRequestError) as caught:
+        getattr(build(server), how)("hi")
+    assert len(str(caught.value.raw_body)) == 64 << 10
+
+
+def test_an_error_body_that_stalls(build: Any, clock: FakeClock, closing: Any) -> None:
+    """The status of an error whose body never comes is known after two seconds at most, or with the call's deadline."""
+    from omnillm.testing.scripted import send
+
+    head = b'HTTP/1.1 422 No\r\nContent-Length: 90\r\n\r\n{"error'
+    with ScriptedServer([expect(), send(head), stall()]) as server, pytest.raises(BadRequestError) as caught:
+        build(server).call("hi", timeout=0.2)
+    assert caught.value.status == 422
+
+
+def test_a_compat_url_is_the_whole_url(build: Any) -> None:
+    """A compat endpoint is asked at the URL it was given, query and all."""
+    with ScriptedServer([expect(), respond(body=whole())]) as server:
+        endpoint = ProviderEndpoint.openai_chat_completions_compat(f"{server.base_url}/deep/path?api-version=1")
+        build(endpoint).call("hi")
+    assert server.requests[0].path == "/deep/path?api-version=1"
+
+
+def test_the_allowance_bounds_retries(build: Any) -> None:
+    """Of few calls in flight three may retry; the others give up with their error."""
+    arrived, ended, go, clock = threading.Semaphore(0), threading.Semaphore(0), threading.Event(), FakeClock()
+
+    def answer(peer: Any) -> None:
+        expect()(peer)
+        arrived.release()
+        peer.pause(go)
+        respond(500, body=b"{}")(peer)
+
+    def one() -> None:
+        with pytest.raises(ServerError) as caught:
+            gateway.call("hi")
+        counts.append(len(caught.value.attempts))
+        ended.release()
+
+    counts: list[int] = []
+    with ScriptedServer([answer, answer]) as server:
+        gateway = build(server, 8, clock=clock, retry=RetryPolicy(base=20, max_attempts=2))
+        threads = [threading.Thread(target=one) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            assert arrived.acquire(timeout=5)
+        go.set()
+        clock.await_sleepers(3)
+        for _ in range(5):
+            assert ended.acquire(timeout=5)
+        assert counts == [1] * 5
+        let_pass(clock, threads)
+    assert sorted(counts) == [1] * 5 + [2] * 3

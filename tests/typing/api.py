@@ -1,0 +1,136 @@
+"""How the library is used, for the type checker alone: nobody runs this, ``mypy --strict`` reads it."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import assert_type
+
+import omnillm as o
+
+
+def requests() -> list[o.LlmRequest]:
+    """Every way to say what is asked."""
+    tool = o.ToolDefinition("weather", {"type": "object"}, "Tell the weather", strict=True)
+    capabilities = o.CapabilitySet(tools=(tool,), tool_choice=o.ToolChoice.named("weather"), parallel_tool_calls=False)
+    generation = o.GenerationConfig(max_output_tokens=100, temperature=0.2, stop_sequences=("END",))
+    said: list[o.RequestItem] = [o.Message.user("Weather?"), o.ToolCallPart("c", "weather", {}), o.ToolResultPart("c", "sunny")]
+    return [
+        o.LlmRequest("m", "hi"),
+        o.LlmRequest("m", o.Message("user", ["Look: ", o.ImageUrlPart("https://host/a.png")])),
+        o.LlmRequest("m", said, instructions="Be kind.", capabilities=capabilities, generation=generation),
+        o.LlmRequest("m", messages=[o.Message.system("Be kind."), o.Message(o.MessageRole.USER, "hi")], stream=True),
+    ]
+
+
+def next_turn(request: o.LlmRequest, response: o.LlmResponse) -> o.LlmRequest:
+    """Answers go back as input."""
+    assert_type(request.normalized_instructions(), str | None)
+    assert_type(request.estimated_tokens(), int)
+    results = [o.ToolResultPart(call.call_id, "sunny", call.name) for call in response.tool_calls]
+    return o.LlmRequest(request.model, [*request.normalized_input(), *response.as_input(), *results])
+
+
+def gateway() -> o.Gateway:
+    """The builder chains, and takes seconds as numbers and as durations."""
+    return (
+        o.GatewayBuilder(o.ProviderEndpoint.openai_responses().with_default_header("x-team", "search"))
+        .default_model("gpt-4.1-mini")
+        .add_key(o.KeyConfig("sk-1", "prod-1", tpm_limit=90_000, rpm_limit=500, models={"m": o.ModelLimits(1_000, 10)}))
+        .add_keys([o.KeyConfig.from_env("OPENAI_API_KEY")])
+        .budget_limit_usd(50.0)
+        .budget(o.Budget(1.0, scope="tenant", window="day"))
+        .pool_config(o.PoolConfig(acquire_timeout=2.0, selection="least_loaded"))
+        .timeouts(connect=5, idle=timedelta(seconds=30), total=math.inf)
+        .retry(o.RetryPolicy(max_attempts=5))
+        .add_fallback(o.ProviderEndpoint.claude_messages(), [o.KeyConfig("sk-2", "spare")], {"gpt-4.1-mini": "claude"})
+        .losses("warn")
+        .transport(o.TransportConfig(allow_http=True))
+        .on_event(print)
+        .build()
+    )
+
+
+def call(gateway: o.Gateway, cancel: o.CancellationToken) -> str:
+    """What a call gives, and what is known of it."""
+    with gateway:
+        response = gateway.call("hi", timeout=5.0, cancel=cancel, tenant="acme")
+        assert_type(response, o.LlmResponse)
+        assert_type(response.text, str)
+        assert_type(response.refusal, str | None)
+        assert_type(response.tool_calls, tuple[o.ToolCallPart, ...])
+        assert_type(response.attempts, tuple[o.AttemptRecord, ...])
+        assert_type(response.cost_usd, float | None)
+        assert_type(response.usage.total(), int)
+        assert_type(gateway.pool_status(), list[o.KeyStatus])
+        assert_type(gateway.budget_used_usd(), float)
+    return str(response)
+
+
+def stream(gateway: o.Gateway) -> str:
+    """Events are told apart by ``isinstance`` or ``match``; the text has a way of its own."""
+    with gateway.stream(o.LlmRequest("m", "hi")) as events:
+        assert_type(events, o.GatewayStream)
+        said = []
+        for event in events:
+            if isinstance(event, o.TextDelta):
+                assert_type(event.delta, str)
+            said.append(describe(event))
+        assert_type(events.response, o.LlmResponse)
+    return "".join([*said, *gateway.stream("hi").text()])
+
+
+def describe(event: o.LlmStreamEvent) -> str:
+    """A match over events narrows each to its class."""
+    match event:
+        case o.TextDelta(delta=delta) | o.ReasoningDelta(delta=delta):
+            return assert_type(delta, str)
+        case o.ToolCallDelta(call_id=call_id, name=name):
+            return assert_type(call_id, str) + assert_type(name, str)
+        case o.OutputItemAdded(item=item):
+            return item.plain_text() if isinstance(item, o.Message) else ""
+        case o.Completed(response=response):
+            return assert_type(response, o.LlmResponse).text
+        case _:
+            return ""
+
+
+def translate(body: dict[str, object], raw: bytes) -> list[str]:
+    """Codecs give back the type they were given; reports say of what they are."""
+    chat, claude = o.ProviderProtocol.OPENAI_CHAT_COMPLETIONS, o.ProviderProtocol.CLAUDE_MESSAGES
+    assert_type(o.parse_request(chat, raw), o.LlmRequest)
+    assert_type(o.parse_response(chat, raw), o.LlmResponse)
+    assert_type(o.transcode_request(chat, claude, raw), bytes)
+    report = o.parse_api_request(chat.wire_format, body)
+    assert_type(report.lossy, bool)
+    assert_type(report.losses, tuple[o.Loss, ...])
+    frames = o.SseDecoder().feed(raw)
+    assert_type(frames, list[o.SseFrame])
+    events = [event for frame in frames for event in o.StreamParser(chat).feed(frame)]
+    assert_type(events, list[o.LlmStreamEvent])
+    return [loss.pointer for loss in report.losses]
+
+
+def at_rest(request: o.LlmRequest) -> o.LlmRequest:
+    """Reading gives the class it was called on."""
+    assert_type(o.TextPart.from_json(b"{}"), o.TextPart)
+    return o.LlmRequest.from_dict(request.to_dict())
+
+
+def fail(gateway: o.Gateway) -> float | None:
+    """Errors carry what is needed to decide what to do."""
+    try:
+        gateway.call("hi")
+    except o.BudgetExceededError as error:
+        return assert_type(error.resets_at, float | None)
+    except o.NoAvailableKeyError as error:
+        return error.retry_after if error.reason == "window" else None
+    except o.ProviderError as error:
+        assert_type(error.status, int | None)
+        return None if error.sent == "yes" else error.retry_after
+    except (o.DeadlineExceededError, o.StreamInterruptedError) as error:
+        return float(len(error.phase))
+    except o.GatewayError as error:
+        assert_type(error.attempts, tuple[o.AttemptRecord, ...])
+        return assert_type(error.retry_after, float | None)
+    return None
