@@ -191,20 +191,19 @@ class Attempt:
         kind = http.headers.get("content-type", "")
         if kind.startswith("text/event-stream"):
             return self._gathered(body)
+        failure: GatewayError
         try:
             payload = _json.loads(body)
+            failed = self.route.codec.embedded_error(payload) if isinstance(payload, dict) else None
+            if failed is None:
+                return parse_response(self.route.endpoint.protocol.wire_protocol, payload)
+            failure = self.described(failed, http)
         except InvalidJsonError as error:
             page = "a page of HTML" if "html" in kind else error.message
-            raise self.malformed(f"the upstream answered {http.status} with {page}") from None
-        if isinstance(payload, dict):
-            failed = self.route.codec.embedded_error(payload)
-            if failed is not None:
-                raise self.described(failed, http)
-        try:
-            return parse_response(self.route.endpoint.protocol.wire_protocol, payload)
+            failure = self.malformed(f"the upstream answered {http.status} with {page}")
         except ProtocolError as error:
             failure = self.malformed(f"the upstream's answer is not its protocol's: {error.message}")
-        raise failure  # here, where no exception is being handled: what it quotes must not become the context
+        raise failure  # here, where no exception is being handled: what holds the body must not become the context
 
     def _gathered(self, body: bytes) -> LlmResponse:
         """Read a stream that came where none was asked for."""

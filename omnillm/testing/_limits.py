@@ -73,5 +73,10 @@ def anthropic_headers(standing: Standing) -> dict[str, str]:
     } | _retry_after(standing)
 
 
+def google_headers(standing: Standing) -> dict[str, str]:
+    """Tell it as Google does: no more than when to come back."""
+    return _retry_after(standing)
+
+
 def _retry_after(standing: Standing) -> dict[str, str]:
     return {} if standing.allowed else {"retry-after": str(math.ceil(standing.reset_seconds))}

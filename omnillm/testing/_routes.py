@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import unquote
 
 from ..types.capabilities import ReasoningCapability
 from ..types.enums import ProviderProtocol
 from ..types.parts import MessagePart, RefusalPart, TextPart
+from ..types.request import LlmRequest
 from ._answers import Voice, asks_for_effort
-from ._limits import HeaderRule, anthropic_headers, openai_headers
+from ._limits import HeaderRule, anthropic_headers, google_headers, openai_headers
 
 
 def _always(_payload: dict[str, Any]) -> bool:
     return True
 
 
+def _as_said(request: LlmRequest, _path: str) -> LlmRequest:
+    return request
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """Serve a wire format at a path below ``base``; ``aliases`` are other paths at which hosts serve it.
 
-    ``reports_usage`` tells whether a stream for this payload reports its usage.
+    ``reports_usage`` tells whether a stream for this payload reports its usage. ``addressed`` gives the request with what the
+    path says of it.
     """
 
     base: str
@@ -32,6 +39,7 @@ class Route:
     aliases: re.Pattern[str] | None = None
     id_header: str = "x-request-id"
     reports_usage: Callable[[dict[str, Any]], bool] = _always
+    addressed: Callable[[LlmRequest, str], LlmRequest] = _as_said
 
     @property
     def protocol(self) -> ProviderProtocol:
@@ -60,6 +68,19 @@ def _chat_reports_usage(payload: dict[str, Any]) -> bool:
     return isinstance(options, dict) and options.get("include_usage") is True
 
 
+_GEMINI = re.compile(
+    r"(?:/v1beta|/v1(?:beta1)?/projects/[^/]+/locations/[^/]+/publishers/google)/models/([^/]+):(generate|streamGenerate)Content"
+)
+
+
+def _gemini_addressed(request: LlmRequest, path: str) -> LlmRequest:
+    """Give the request with the model and whether to stream, which are in the URL."""
+    found = _GEMINI.fullmatch(path)
+    if found is None:
+        return request
+    return replace(request, model=unquote(found[1]), stream=found[2] == "streamGenerate")
+
+
 ROUTES = (
     Route(
         base="/v1",
@@ -86,6 +107,19 @@ ROUTES = (
             signs_reasoning=True,
             stopped_at=_anthropic_stop,
             reasons=_anthropic_reasons,
+        ),
+    ),
+    Route(
+        base="/v1beta",
+        path="/models/local:generateContent",
+        aliases=_GEMINI,
+        limit_headers=google_headers,
+        addressed=_gemini_addressed,
+        voice=Voice(
+            protocol=ProviderProtocol.GEMINI_GENERATE_CONTENT,
+            response_id="resp-{}",
+            call_id="call_{}",
+            signs_reasoning=True,
         ),
     ),
 )

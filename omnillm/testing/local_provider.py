@@ -60,7 +60,7 @@ class _Scripted:
 
 
 class LocalProvider:
-    """Serve Chat Completions and Messages on a loopback port, from when it is made until ``close()`` or the end of ``with``.
+    """Serve Chat Completions, Messages and generateContent on a loopback port, until ``close()`` or the end of ``with``.
 
     Answers are deterministic: it echoes the last user text (``echo: TEXT``), calls the tools it is told to (``call NAME with
     {json}``), quotes their results, fits the schema of structured output and refuses what starts with ``refuse``; the rest is
@@ -197,7 +197,7 @@ class LocalProvider:
         if refused is not None:
             return refused
         try:
-            request = parse_request(route.protocol, received.body)
+            request = route.addressed(parse_request(route.protocol, received.body), received.path.partition("?")[0])
         except ProtocolError as error:
             return _refusal(route, 400, f"{error.message} at {error.pointer or '/'}", headers)
         return self._answer(_Call(route, request, received, headers, number))

@@ -27,8 +27,11 @@ P = TypeVar("P", dict[str, Any], str, bytes)
 
 # A wire format is a folder and a row; a folder is imported when its format is first used.
 _FOLDERS: dict[WireFormat, str] = {
+    WireFormat.OPENAI_RESPONSES: ".openai_responses",
     WireFormat.OPENAI_CHAT_COMPLETIONS: ".openai_chat",
     WireFormat.ANTHROPIC_MESSAGES: ".anthropic",
+    WireFormat.GEMINI_GENERATE_CONTENT: ".gemini",
+    WireFormat.BEDROCK_CONVERSE: ".bedrock",
 }
 CODECS: dict[WireFormat, Codec] = {}
 
@@ -268,7 +271,7 @@ def emit_transport_request(wire_format: WireFormat, api_request: LlmRequest) -> 
         path=found.path(api_request, streamed),
         headers={"content-type": "application/json", **found.headers},
         accept="text/event-stream" if streamed else "application/json",
-        body=JsonBody(report.value),
+        body=JsonBody(found.prepare_body(report.value)),
     )
     return ConversionReport(request, report.canonical_endpoint, wire_format, report.bridged, report.losses)
 

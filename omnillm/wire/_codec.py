@@ -44,13 +44,18 @@ class StreamEncoder(Protocol):
         """Give the frames that close the stream."""
 
 
+def _as_it_is(body: Payload) -> Payload:
+    return body
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
     """Gather what one generation format can do.
 
     ``parse_request`` and ``parse_response`` take the JSON object and raise ``ProtocolError`` only. The ``emit_*`` of requests and
     responses account for every canonical field in their ``Emission``. ``embedded_error`` finds an error object in a body that
-    came with a status of success. ``ask_for_usage`` gives the body that makes a stream report its usage.
+    came with a status of success. ``ask_for_usage`` gives the body that makes a stream report its usage, ``prepare_body`` the one
+    that is sent: without what the URL says.
     """
 
     wire_format: WireFormat
@@ -68,3 +73,4 @@ class Codec:
     ask_for_usage: Callable[[Payload], Payload]
     path: Callable[[LlmRequest, bool], str]
     headers: dict[str, str]
+    prepare_body: Callable[[Payload], Payload] = _as_it_is

@@ -46,6 +46,24 @@ _SHARED: dict[tuple[str, str], frozenset[str]] = {
     (WireFormat.OPENAI_RESPONSES.value, WireFormat.OPENAI_CHAT_COMPLETIONS.value): _CHAT_AND_RESPONSES,
 }
 
+# How Gemini, in either of its spellings, calls a canonical field: a loss is found by the name that the sender gave the field.
+_CALLED = {
+    "budget_tokens": "thinkingBudget, thinking_budget",
+    "data": "inlineData, inline_data",
+    "effort": "thinkingLevel, thinking_level",
+    "filename": "displayName, display_name",
+    "frequency_penalty": "frequencyPenalty",
+    "media_type": "mimeType, mime_type",
+    "modalities": "responseModalities, response_modalities",
+    "policy": "safetySettings, safety_settings",
+    "presence_penalty": "presencePenalty",
+    "safety": "safetySettings, safety_settings",
+    "schema": "responseMimeType, response_mime_type",
+    "summary": "includeThoughts, include_thoughts",
+    "top_k": "topK",
+    "url": "fileData, file_data",
+}
+
 
 def payload_object(payload: Any) -> dict[str, Any]:
     """Read a payload given as a dictionary, a text or bytes; raises ``ProtocolError`` where it is no JSON object."""
@@ -269,7 +287,8 @@ class Emission:
 
     def lose(self, pointer: str, reason: str) -> None:
         """Record that the field at the pointer (into the canonical value) was dropped or degraded."""
-        self.losses.append(Loss(pointer, reason))
+        called = _CALLED.get(pointer.rpartition("/")[2])
+        self.losses.append(Loss(pointer, reason if called is None else f"{reason} ({called})"))
 
     def lay(self, out: dict[str, Any], extensions: Mapping[str, Any], pointer: str) -> dict[str, Any]:
         """Lay a value's extensions over what was written of it; ``pointer`` is the value's.

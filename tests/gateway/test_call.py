@@ -110,7 +110,7 @@ def test_an_estimate_never_exceeds_the_output_cap(build: Any) -> None:
     assert answer.usage.completion_tokens == 7
 
 
-# --- refused before anything is sent --------------------------------------------------------------------------------------------
+# --- refused before anything is sent ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_the_provider_refuses_the_request(provider: LocalProvider, build: Any) -
     assert all(status.available and not status.consecutive_failures for status in gateway.pool_status())
 
 
-# --- the gateway itself ---------------------------------------------------------------------------------------------------------
+# --- the gateway itself -------------------------------------------------------------------------------------------------------
 
 
 def test_after_close(provider: LocalProvider, build: Any) -> None:

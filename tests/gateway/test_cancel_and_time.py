@@ -35,7 +35,7 @@ def timed(step: Callable[[], Any]) -> float:
     return time.monotonic() - before
 
 
-# --- deadlines --------------------------------------------------------------------------------------------------------------------
+# --- deadlines ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("timeout", [SHORT, timedelta(seconds=SHORT)])
@@ -134,7 +134,9 @@ def test_content_does(build: Any) -> None:
 
 def test_a_whole_answer_to_a_stream_may_not_stall(build: Any) -> None:
     """A JSON answer to a stream has the idle time to come in full: there is no event before."""
-    with ScriptedServer([expect(), send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"), stall()]) as s:
+    with ScriptedServer(
+        [expect(), send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"), stall()]
+    ) as s:
         stream = build(s, timeouts={"idle": SHORT}).stream("hi")
         with pytest.raises(StreamInterruptedError) as caught:
             next(stream)
@@ -163,7 +165,7 @@ def test_attempts_are_told_wherever_the_time_ran_out(provider: LocalProvider, bu
     assert [record.status for record in caught.value.attempts] == [500]
 
 
-# --- cancel and close, wherever a call may be ----------------------------------------------------------------------------------------
+# --- cancel and close, wherever a call may be ---------------------------------------------------------------------------------
 
 _RETRY = RetryPolicy(base=1e-9)
 
@@ -189,7 +191,10 @@ class Place:
         self.server = closing.enter_context(ScriptedServer(scripts[where]))
         options: dict[str, Any] = {}
         if where == "key":
-            options = {"pool_config": PoolConfig(acquire_timeout=60, circuit_breaker_threshold=1), "retry": RetryPolicy(max_attempts=1)}
+            options = {
+                "pool_config": PoolConfig(acquire_timeout=60, circuit_breaker_threshold=1),
+                "retry": RetryPolicy(max_attempts=1),
+            }
         self.gateway = build(self.server, clock=clock, **options)
         if where == "key":
             with pytest.raises(GatewayError):

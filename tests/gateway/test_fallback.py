@@ -13,7 +13,6 @@ from omnillm.errors import (
     BadRequestError,
     ConnectionLostError,
     NoAvailableKeyError,
-    OverloadedError,
     RateLimitedError,
     ServerError,
     TlsError,
@@ -22,7 +21,7 @@ from omnillm.errors import (
 from omnillm.policy.retry import RetryPolicy
 from omnillm.providers.endpoint import ProviderEndpoint
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, fail
-from omnillm.testing.scripted import expect, stall
+from omnillm.testing.scripted import expect, send, stall
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.hooks import FallbackTaken
 from omnillm.types.request import LlmRequest
@@ -95,7 +94,9 @@ def test_in_the_order_given(provider: LocalProvider, other: LocalProvider, build
 
 def test_keys_without_room_lead_to_the_fallback(provider: LocalProvider, other: LocalProvider, build: Any) -> None:
     """Where no key has room here, the fallback is asked; where it fails, its error tells more than the refusal here."""
-    gateway = build(provider, [KeyConfig("sk-1", "k1", rpm_limit=1)], add_fallback=fallback(other), retry=RetryPolicy(max_attempts=1))
+    gateway = build(
+        provider, [KeyConfig("sk-1", "k1", rpm_limit=1)], add_fallback=fallback(other), retry=RetryPolicy(max_attempts=1)
+    )
     assert [gateway.call("hi").key_label for _ in range(2)] == ["k1", "f"]
     other.script(fail(500))
     with pytest.raises(ServerError):
@@ -135,7 +136,6 @@ def test_the_first_error_is_raised_with_its_wait(
         build(provider, clock=clock, add_fallback=fallback(other)).call("hi")
     assert (labels(caught.value), caught.value.retry_after) == (["k1", "f", "f", "f"], 300)
     assert "Overloaded" in (caught.value.attempts[-1].error or "")
-    assert OverloadedError is not None
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422])
@@ -165,15 +165,15 @@ def test_not_past_it_either_where_the_endpoint_answered(
         if type(event).__name__ == "AttemptEnded":
             clock.advance(100)
 
-    provider.script(fail(401))
-    with pytest.raises(UnauthorizedError) as caught:
+    provider.script(fail(500))
+    with pytest.raises(ServerError) as caught:
         build(provider, clock=clock, add_fallback=fallback(other), on_event=late).call("hi", timeout=50)
     assert (len(caught.value.attempts), other.connections) == (1, 0)
 
 
 def test_a_broken_certificate_leads_to_the_fallback(build: Any, other: LocalProvider) -> None:
     """TLS that fails is not tried again, and another endpoint may serve."""
-    with ScriptedServer(scheme="https") as server:
+    with ScriptedServer([send(b"this is no TLS\r\n"), stall()], scheme="https") as server:
         endpoint = ProviderEndpoint(CHAT.value, f"{server.base_url}/v1")
         with pytest.raises(TlsError):
             build(endpoint).call("hi")

@@ -10,7 +10,7 @@ import pytest
 from gateway_scripts import held
 
 from omnillm.config import KeyConfig
-from omnillm.errors import BadRequestError, NoAvailableKeyError, ServerError
+from omnillm.errors import BadRequestError, NoAvailableKeyError
 from omnillm.hooks import logging_hook
 from omnillm.testing import FakeClock, LocalProvider, break_stream, fail
 from omnillm.types.enums import ProviderProtocol
@@ -130,11 +130,7 @@ def test_no_lock_is_held_where_users_code_runs(provider: LocalProvider, build: A
     seen: list[str] = []
 
     def note(what: str) -> None:
-        free = gateway._core.store._lock.acquire(blocking=False)
-        assert free
-        assert not gateway._core.store._lock._is_owned() or free
-        gateway._core.store._lock.release()
-        seen.append(what if not gateway._core.store._lock._is_owned() else "held")
+        seen.append("held" if gateway._core.store._lock._is_owned() else what)
 
     def hook(_: Any) -> None:
         note("hook")
@@ -202,4 +198,3 @@ def test_an_interrupt_in_a_stream(provider: LocalProvider, build: Any, events: l
         list(stream)
     assert (held(gateway), gateway._core.allowance.in_flight) == ((0, 0), 0)
     assert gateway.pool_status()[0].consecutive_failures == 0
-    assert ServerError is not None

@@ -222,7 +222,9 @@ def test_close_while_another_attempt_is_opened(build: Any, clock: FakeClock) -> 
 def test_a_slow_reader_is_not_an_idle_provider(build: Any) -> None:
     """The time that the caller takes between two events does not count as idle."""
     clock = FakeClock()
-    with ScriptedServer([expect(), open_stream(data(chunk("a"))), more(data(chunk("b"), chunk(finish="stop"), "[DONE]"))]) as server:
+    with ScriptedServer(
+        [expect(), open_stream(data(chunk("a"))), more(data(chunk("b"), chunk(finish="stop"), "[DONE]"))]
+    ) as server:
         stream = build(server, clock=clock, timeouts={"idle": 5}).stream(REQUEST)
         read(stream, 1)
         clock.advance(3_600)

@@ -168,7 +168,10 @@ def test_the_providers_own_limit_is_met_once(build: Any) -> None:
         answered = sum(not isinstance(outcome, GatewayError) for outcome in outcomes)
         assert answered == 6
         assert len(provider.requests) <= 6 + 2 * 8
-        assert {type(outcome) for outcome in outcomes if isinstance(outcome, GatewayError)} <= {NoAvailableKeyError, RateLimitedError}
+        assert {type(outcome) for outcome in outcomes if isinstance(outcome, GatewayError)} <= {
+            NoAvailableKeyError,
+            RateLimitedError,
+        }
         assert held(gateway) == (0, 0)
 
 

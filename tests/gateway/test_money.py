@@ -113,8 +113,6 @@ def test_a_fallback_may_be_affordable(provider: LocalProvider, build: Any) -> No
 
 def test_a_budget_that_ends_between_attempts(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
     """Where a lost attempt leaves no money for another, the error is that of what was sent, never an ``AdmissionError``."""
-    from gateway_scripts import chunk, data  # noqa: F401  # the module is there
-
     from omnillm.testing import break_stream
 
     provider.script(break_stream(how="cut"))

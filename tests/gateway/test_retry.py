@@ -50,7 +50,7 @@ def use_key(gateway: Any, provider: LocalProvider, label: str) -> Any:
     raise AssertionError("the key was never chosen")
 
 
-# --- keys that are refused ------------------------------------------------------------------------------------------------------
+# --- keys that are refused ----------------------------------------------------------------------------------------------------
 
 
 def test_401_retires_the_key(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
@@ -99,7 +99,7 @@ def test_403_sets_the_pair_aside(provider: LocalProvider, build: Any) -> None:
     assert gateway.call("hi").key_label == "k1"
 
 
-# --- rate limits ----------------------------------------------------------------------------------------------------------------
+# --- rate limits --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_limit_headers_correct_the_window(build: Any, clock: FakeClock) -> None:
         gateway.call("hi")
 
 
-# --- failures of the provider -----------------------------------------------------------------------------------------------------
+# --- failures of the provider -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,13 @@ def test_limit_headers_correct_the_window(build: Any, clock: FakeClock) -> None:
     ],
 )
 def test_retried_on_another_key_first(
-    provider: LocalProvider, build: Any, clock: FakeClock, events: list[Any], status: int, error: type[ProviderError], counted: int
+    provider: LocalProvider,
+    build: Any,
+    clock: FakeClock,
+    events: list[Any],
+    status: int,
+    error: type[ProviderError],
+    counted: int,
 ) -> None:
     """A failure of the provider is tried again after a back-off, on another key while there is one; nothing is charged for it."""
     provider.script(fail(status, times=2))
@@ -317,7 +323,7 @@ def test_the_callers_mistakes_are_raised_at_once(provider: LocalProvider, build:
     assert (caught.value.status, len(provider.requests)) == (status, 1)
 
 
-# --- the breaker ------------------------------------------------------------------------------------------------------------------
+# --- the breaker --------------------------------------------------------------------------------------------------------------
 
 
 def test_the_breaker_opens_and_one_trial_decides(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
@@ -373,7 +379,7 @@ def test_only_one_trial_at_a_time(build: Any, clock: FakeClock) -> None:
     assert key_of(gateway).available
 
 
-# --- outcomes that nobody knows ---------------------------------------------------------------------------------------------------
+# --- outcomes that nobody knows -----------------------------------------------------------------------------------------------
 
 
 def test_an_unknown_outcome_is_tried_again(build: Any, clock: FakeClock) -> None:
@@ -446,7 +452,7 @@ def test_a_body_that_breaks_off(provider: LocalProvider, build: Any, clock: Fake
     assert gateway.budget_used_usd() == PROMPT + answer.cost_usd
 
 
-# --- malformed answers --------------------------------------------------------------------------------------------------------------
+# --- malformed answers --------------------------------------------------------------------------------------------------------
 
 _MALFORMED = {
     "html": (malformed(b"<html>Log in</html>", content_type="text/html"), "page of HTML"),

@@ -161,7 +161,7 @@ def test_what_follows_the_terminal_event_is_ignored(build: Any, tail: bytes) -> 
     assert len(gateway._core.config.hooks) == 1
 
 
-# --- before the first event -----------------------------------------------------------------------------------------------------
+# --- before the first event ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_the_second_attempt_may_fail_too(build: Any, clock: FakeClock, events: l
     assert (held(gateway), gateway._core.allowance.in_flight, gateway._core.reading) == ((0, 0), 0, {})
 
 
-# --- after it -------------------------------------------------------------------------------------------------------------------
+# --- after it -----------------------------------------------------------------------------------------------------------------
 
 _BREAKS = {"cut": "cut", "reset": "cut", "no_terminal": "no_terminal", "error_event": "error"}
 
@@ -260,7 +260,7 @@ _BREAKS = {"cut": "cut", "reset": "cut", "no_terminal": "no_terminal", "error_ev
 def test_after_an_event_it_is_never_tried_again(
     provider: LocalProvider, build: Any, how: Any, protocol: ProviderProtocol
 ) -> None:
-    """A stream that breaks after an event raises ``StreamInterruptedError`` with what came, which is paid for; nothing is sent again."""
+    """A break after an event raises ``StreamInterruptedError`` with what came, which is paid for; nothing is sent again."""
     provider.script(break_stream(6, how=how))
     gateway = build(provider, 2, protocol=protocol, budget_limit_usd=10_000.0)
     seen, stream = [], gateway.stream("one two three four five six seven eight nine ten")

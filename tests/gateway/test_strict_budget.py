@@ -50,7 +50,9 @@ def test_the_reservation_bounds_the_cost(build: Any, text: str) -> None:
         assert gateway.budget_used_usd() == tokens + 5
         assert gateway.budget_remaining_usd() == 0
     with ScriptedServer() as server, pytest.raises(BudgetExceededError):
-        build(server, budget=strict(float(tokens + 4))).call(LlmRequest("m", text, generation=GenerationConfig(max_output_tokens=5)))
+        build(server, budget=strict(float(tokens + 4))).call(
+            LlmRequest("m", text, generation=GenerationConfig(max_output_tokens=5))
+        )
 
 
 @pytest.mark.parametrize(
@@ -80,8 +82,15 @@ def test_what_nothing_bounds_is_refused(provider: LocalProvider, build: Any, req
 
 def test_media_in_the_bytes_are_bounded_by_a_rule(build: Any) -> None:
     """Pictures, sound and files count what the dearest of them may; text results of tools are in the bytes."""
-    parts = (TextPart("hi"), IMAGE, AudioPart("AAAA", "audio/wav"), FilePart(data="AAAA", media_type="application/pdf", filename="a.pdf"))
-    request = LlmRequest("m", [user(*parts), ToolCallPart("c", "f", {}), ToolResultPart("c", (TextPart("x"),)), ToolResultPart("d", "y")])
+    parts = (
+        TextPart("hi"),
+        IMAGE,
+        AudioPart("AAAA", "audio/wav"),
+        FilePart(data="AAAA", media_type="application/pdf", filename="a.pdf"),
+    )
+    request = LlmRequest(
+        "m", [user(*parts), ToolCallPart("c", "f", {}), ToolResultPart("c", (TextPart("x"),)), ToolResultPart("d", "y")]
+    )
     with ScriptedServer() as server:
         with pytest.raises(BudgetExceededError) as caught:
             build(server, budget=strict(1.0)).call(request)

@@ -85,7 +85,8 @@ def test_a_book_finds_the_accounts_of_a_call():
     again = book.shared(tenant="b", model="m", wall=0.0)
     assert [one is other for one, other in zip(first, again, strict=True)] == [True, False, True]
     assert book.of_key("p", "k", 0.0) == book.of_key("p", "k", 0.0) != book.of_key("q", "k", 0.0)
-    assert book.has_key_budgets and not book.has_calendar
+    assert book.has_key_budgets
+    assert not book.has_calendar
     assert [status.scope for status in book.statuses(0.0)] == ["gateway", "tenant", "model", "tenant", "key", "key"]
 
 

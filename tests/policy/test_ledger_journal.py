@@ -47,7 +47,7 @@ def test_a_commit_cut_short_is_finished_by_the_replay(place):
 
 
 def test_a_dropped_lease_is_queued():
-    """A lease that goes, by count or by collection, is in the queue with its reservation's id; one that is let go first is not."""
+    """A lease that goes, by count or by collection, is queued with its reservation's id; one that is let go first is not."""
     ledger = Ledger()
     first, second, third = (KeyLease(reservation(ledger)) for _ in range(3))
     refs = [ledger.watch(lease) for lease in (first, second, third)]
@@ -69,7 +69,8 @@ def test_an_heir_shares_no_id():
     given = {ledger.new_id() for _ in range(3)}
     heir = ledger.heir()
     assert heir.new_id() not in given
-    assert heir.lost is not ledger.lost and not heir.held
+    assert heir.lost is not ledger.lost
+    assert not heir.held
 
 
 def test_a_lease_shows_its_label_and_tokens():

@@ -123,7 +123,8 @@ def test_those_who_wait_are_served_in_the_order_they_came():
     for count in range(1, 11):
         waiters.until(count)
         pool.release(waiters.got[-1][1])
-    assert waiters.names() == list(range(10)) and not waiters.failed
+    assert waiters.names() == list(range(10))
+    assert not waiters.failed
 
 
 def test_nobody_overtakes_a_large_request_that_waits():
@@ -176,7 +177,8 @@ def test_patience_ends():
     while len(waiters.failed) + len(waiters.got) < 2:
         clock.advance(0.5)
     outcome = dict(waiters.failed + waiters.got)
-    assert isinstance(outcome["large"], NoAvailableKeyError) and outcome["large"].reason == "window"
+    assert isinstance(outcome["large"], NoAvailableKeyError)
+    assert outcome["large"].reason == "window"
     assert pool.release(lease)
 
 
@@ -189,7 +191,9 @@ def test_a_deadline_ends_a_wait_and_a_call_that_comes_too_late():
     waiters.add("waiter", deadline=deadline)
     while not waiters.failed:
         clock.advance(0.5)
-    for error in (waiters.failed[0][1], pytest.raises(DeadlineExceededError, pool.acquire, ask(), deadline=deadline).value):
+    with pytest.raises(DeadlineExceededError) as late:
+        pool.acquire(ask(), deadline=deadline)
+    for error in (waiters.failed[0][1], late.value):
         assert (type(error), error.phase, error.sent) == (DeadlineExceededError, "admission", "no")
     assert pool.release(lease)
 
@@ -272,10 +276,13 @@ def test_the_child_of_a_fork_forgets_the_parents_waiters():
 def test_a_bell_is_an_event():
     """A bell stays rung until it is cleared, and tells when it did not ring in time."""
     bell = Bell()
-    assert not bell.is_set() and not bell.wait(0.001)
+    assert not bell.is_set()
+    assert not bell.wait(0.001)
     bell.set()
     bell.set()
-    assert bell.wait() and bell.wait(0) and bell.is_set()
+    assert bell.wait()
+    assert bell.wait(0)
+    assert bell.is_set()
     bell.clear()
     assert not bell.is_set()
 
@@ -292,4 +299,5 @@ def test_a_real_waiter_wakes_soon_after_a_lease_is_dropped():
     dropped = time.monotonic()
     del first
     thread.join(5)
-    assert got and got[0][1] - dropped < 1.0
+    assert got
+    assert got[0][1] - dropped < 1.0

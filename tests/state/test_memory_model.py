@@ -11,7 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from omnillm.policy.limits import Budget, ModelLimits, PoolConfig
 from omnillm.policy.window import leaves_at
-from omnillm.state import Ask, KeyLease, KeySpec, Refusal, Settlement, Verdict
+from omnillm.state import Ask, KeySpec, Refusal, Settlement, Verdict
 from omnillm.state.memory import MemoryState
 from omnillm.testing.clock import FakeClock
 
@@ -198,7 +198,8 @@ class Machine(RuleBasedStateMachine):
     def check_refusal(self, ask, refusal):
         model, now = self.model, self.clock.monotonic()
         if not model.affordable(ask):
-            assert refusal.budget.needed == ask.charge and refusal.budget.scope in {"gateway", "tenant"}
+            assert refusal.budget.needed == ask.charge
+            assert refusal.budget.scope in {"gateway", "tenant"}
             return
         opening = {label: model.ready_at(ask, label) for label in model.candidates(ask) if model.affordable(ask, label)}
         soonest = min(opening.values(), default=math.inf)
@@ -206,7 +207,8 @@ class Machine(RuleBasedStateMachine):
             assert refusal.reason in {
                 reason for label, at in opening.items() if at == soonest for reason in model.reasons(ask, label)
             }
-            assert refusal.retry_after == pytest.approx(soonest - now, abs=1e-6) and now + refusal.retry_after >= soonest
+            assert refusal.retry_after == pytest.approx(soonest - now, abs=1e-6)
+            assert now + refusal.retry_after >= soonest
             return
         assert refusal.budget is not None or refusal.retry_after is None
         if refusal.budget is not None:

@@ -141,6 +141,8 @@ PARTS: list[tuple[str, Any, Any, list[str]]] = [
     ("call", call("t1", a=1), used("t1", a=1), []),
     ("call_of_text", o.ToolCallPart("t1", "f", '{"a": 1}'), used("t1", a=1), []),
     ("call_of_nothing", o.ToolCallPart("t1", "f", ""), used("t1"), []),
+    ("call_of_a_quoted_text", o.ToolCallPart("t1", "f", '"x"'), used("t1"), ["/arguments"]),
+    ("call_of_a_null_text", o.ToolCallPart("t1", "f", "null"), used("t1"), []),
     ("call_of_null", o.ToolCallPart("t1", "f", None), used("t1"), []),
     ("call_of_a_list", o.ToolCallPart("t1", "f", [1]), {**used("t1"), "input": [1]}, []),
     ("call_of_broken_text", o.ToolCallPart.from_text("t1", "f", '{"a": '), used("t1"), ["/arguments"]),

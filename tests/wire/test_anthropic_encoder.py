@@ -203,7 +203,7 @@ STREAMS: list[tuple[str, list[Any], list[dict[str, Any]]]] = [
     (
         "a_part_given_whole",
         [
-            STARTED,
+            o.ResponseStarted(provider_protocol=P),
             o.ContentPartAdded(o.ImageUrlPart("https://x.example/")),
             done(o.ImageUrlPart("https://x.example/"), o.ImageUrlPart("https://y.example/")),
         ],
@@ -214,6 +214,7 @@ STREAMS: list[tuple[str, list[Any], list[dict[str, Any]]]] = [
         [
             STARTED,
             o.ContentPartAdded(o.AudioPart("AA==")),
+            o.ContentPartAdded(o.ImageUrlPart("https://x.example/")),
             o.ToolResultAdded(o.ToolResultPart("c", "x")),
             done(o.AudioPart("AA==")),
         ],

@@ -21,6 +21,8 @@ BLOCKS = [
     {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "q"}},
     {"type": "web_search_tool_result", "tool_use_id": "s1", "content": [{"type": "web_search_result", "encrypted_content": "E"}]},
     {"type": "compaction", "content": None},
+    {"type": "image", "source": {"type": "url", "url": "https://x.example/"}},
+    {"type": "document", "source": {"type": "file", "file_id": "f"}},
     {"type": "a_block_of_tomorrow"},
 ]
 FIELDS: list[dict[str, Any]] = [
@@ -114,13 +116,13 @@ USAGES: list[tuple[dict[str, Any], o.TokenUsage]] = [
         {
             "input_tokens": 3,
             "output_tokens": 5,
-            "cache_creation": {"ephemeral_5m_input_tokens": 0, "a": 1},
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 1, "a": 1},
             "output_tokens_details": {},
         },
         o.TokenUsage(
             3,
             5,
-            prompt_cache=o.PromptCacheUsage(cache_creation_short_input_tokens=0),
+            prompt_cache=o.PromptCacheUsage(cache_creation_short_input_tokens=0, cache_creation_long_input_tokens=1),
             vendor_extensions=own(cache_creation={"a": 1}, output_tokens_details={}),
         ),
     ),
@@ -246,6 +248,24 @@ FOREIGN: list[tuple[str, o.LlmResponse, dict[str, Any], list[str]]] = [
             "stop_details": {"type": "refusal", "category": None, "explanation": "I won't."},
         },
         [],
+    ),
+    (
+        "media",
+        o.LlmResponse(
+            (o.Message("assistant", (o.ImageBase64Part("AA=="), o.FilePart("f"), o.TextPart("Hi"))),),
+            o.TokenUsage(1, 2, prompt_cache=o.PromptCacheUsage(cache_creation_long_input_tokens=0)),
+            "m",
+            CHAT,
+        ),
+        {
+            "content": [text("Hi")],
+            "usage": {
+                "input_tokens": 1,
+                "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+                "output_tokens": 2,
+            },
+        },
+        ["/output/0/parts/0", "/output/0/parts/1"],
     ),
     (
         "sound",

@@ -40,7 +40,6 @@ from omnillm import (
     ToolCallDelta,
     ToolCallPart,
     UsageUpdated,
-    VendorEvent,
     VendorPart,
     emit_response,
 )
@@ -480,11 +479,6 @@ def test_a_frame_that_is_no_chunk_raises(given: SseFrame, error: type[ProtocolEr
     """Bad frames raise protocol errors only."""
     with pytest.raises(error):
         read(given)
-
-
-def test_an_unknown_event_is_carried_whole() -> None:
-    """An object without anything of a chunk is a vendor event."""
-    assert read(frame({"type": "status", "at": 1}), says(content="a"), STOP)[0] == VendorEvent(CHAT, {"type": "status", "at": 1})
 
 
 def test_obfuscation_is_not_kept() -> None:

@@ -222,7 +222,7 @@ class MessageStreamEncoder:
             self._close()
 
     def _whole_part(self, part: MessagePart) -> None:
-        block = AnswerWriter(Emission(WIRE)).write(part, "")
+        block = AnswerWriter(Emission(WIRE), ours=self._ours()).write(part, "")
         if block is not None:
             self._block("part", block)
             self._close()

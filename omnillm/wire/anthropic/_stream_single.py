@@ -104,7 +104,9 @@ def emit_event(event: LlmStreamEvent) -> SseFrame | None:
 
 def _write_part(event: ContentPartAdded) -> SseFrame | None:
     part = event.part
-    block = {"type": "text", "text": part.text} if isinstance(part, TextPart) else AnswerWriter(Emission(WIRE)).write(part, "")
+    if isinstance(part, TextPart):
+        return frame("content_block_start", index=event.index, content_block={"type": "text", "text": part.text})
+    block = AnswerWriter(Emission(WIRE), ours=True).write(part, "")
     return None if block is None else frame("content_block_start", index=event.index, content_block=block)
 
 

@@ -77,7 +77,7 @@ class BlockWriter:
         if part.transcript:
             self._lose_fields(part, pointer, ("data", "media_type"), "the format takes no sound; its transcript is sent")
             return self._lay({"type": "text", "text": part.transcript}, part, pointer)
-        self._emission.lose(pointer, "the format takes no sound (audio, input_audio)")
+        self._emission.lose(pointer, "the format takes no sound (audio, input_audio, inlineData, inline_data)")
         return None
 
     def _image_url(self, part: ImageUrlPart, pointer: str) -> Block | None:
@@ -86,7 +86,7 @@ class BlockWriter:
     def _image_base64(self, part: ImageBase64Part, pointer: str) -> Block | None:
         return self._image(_image_source(part.data, part.media_type), part, pointer)
 
-    def _image(self, source: Block, part: ImageUrlPart | ImageBase64Part, pointer: str) -> Block:
+    def _image(self, source: Block, part: ImageUrlPart | ImageBase64Part, pointer: str) -> Block | None:
         if part.detail is not None:
             self._emission.lose(f"{pointer}/detail", "an image has no detail setting here")
         return self._lay({"type": "image", "source": source}, part, pointer)
@@ -127,7 +127,9 @@ class BlockWriter:
             return {"type": "base64", "media_type": media_type, "data": data}
         text = decode_text(data) if media_type.startswith("text/") else None
         if text is None:
-            self._emission.lose(pointer, "a file is a PDF, a text or an image here; this file_data is none, whatever its filename")
+            self._emission.lose(
+                pointer, "a file is a PDF, a text or an image here; this file_data is none, whatever its filename"
+            )
             return None
         if media_type != "text/plain":
             self._emission.lose(f"{pointer}/media_type", "every text is text/plain here")
@@ -141,15 +143,11 @@ class BlockWriter:
     def _tool_call(self, part: ToolCallPart, pointer: str) -> Block | None:
         if not part.call_id:
             self._calls += 1
-        given = part.arguments
-        if isinstance(given, str):
-            try:
-                given = _json.loads(given) if given else {}
-            except InvalidJsonError:
-                self._emission.lose(f"{pointer}/arguments", "the input of a tool is JSON here; this text is not")
-                given = {}
-        call_id = tool_id(part.call_id, self._calls)
-        block: Block = {"type": "tool_use", "id": call_id, "name": part.name, "input": {} if given is None else given}
+        given = _tool_input(part.arguments)
+        if given is None:
+            self._emission.lose(f"{pointer}/arguments", "the input of a tool is an object here; this text is none")
+            given = {}
+        block: Block = {"type": "tool_use", "id": tool_id(part.call_id, self._calls), "name": part.name, "input": given}
         return self._lay(block, part, pointer)
 
     def _tool_result(self, part: ToolResultPart, pointer: str) -> Block | None:
@@ -182,8 +180,9 @@ class BlockWriter:
         else:
             self._emission.lose(
                 pointer,
-                "only reasoning that Anthropic signed is taken back: the text, summary, signature and encrypted_content of any other,"
-                f" its thinking, reasoning_content and reasoning_details are not sent, nor its {names_in(part.vendor_extensions)}",
+                "only reasoning that Anthropic signed is taken back: the text, summary, signature and encrypted_content of any"
+                " other, its thinking, reasoning_content and reasoning_details are not sent,"
+                f" nor its {names_in(part.vendor_extensions)}",
             )
         return None
 
@@ -209,10 +208,14 @@ class BlockWriter:
 
 
 class AnswerWriter(BlockWriter):
-    """Write the parts of an answer: what a client is shown, not what the API must take back."""
+    """Write the parts of an answer: what a client is shown, not what the API must take back.
 
-    def __init__(self, emission: Emission) -> None:
+    ``ours`` tells whether the answer is of this protocol: its clients know text, thinking and calls, and no media of another.
+    """
+
+    def __init__(self, emission: Emission, *, ours: bool) -> None:
         super().__init__(emission)
+        self._ours = ours
         self.refusals: list[str] = []
 
     def _refusal(self, part: RefusalPart, pointer: str) -> Block | None:
@@ -220,6 +223,15 @@ class AnswerWriter(BlockWriter):
         self.refusals.append(part.text)
         self._lay({}, part, pointer)
         return None
+
+    def _image(self, source: Block, part: ImageUrlPart | ImageBase64Part, pointer: str) -> Block | None:
+        return super()._image(source, part, pointer) if self._ours else self._no_media(pointer)
+
+    def _file(self, part: FilePart, pointer: str) -> Block | None:
+        return super()._file(part, pointer) if self._ours else self._no_media(pointer)
+
+    def _no_media(self, pointer: str) -> None:
+        self._emission.lose(pointer, "an answer holds no image and no file here")
 
     def _audio(self, _part: AudioPart, pointer: str) -> Block | None:
         """Leave it out, transcript and all: the text of an answer is what the model wrote."""
@@ -239,6 +251,18 @@ class AnswerWriter(BlockWriter):
 def _is_ours(part: ReasoningPart) -> bool:
     """Tell whether the state of the reasoning is this provider's, or the caller's own, which is taken for it."""
     return part.protocol is PROTOCOL or (part.protocol is None and bool(part.signature or part.encrypted_content))
+
+
+def _tool_input(arguments: Any) -> Any:
+    """Give the arguments as a JSON value, none at all being an empty object; ``None`` for a text that holds no more than text."""
+    if isinstance(arguments, str):
+        try:
+            arguments = _json.loads(arguments) if arguments else {}
+        except InvalidJsonError:
+            return None
+        if isinstance(arguments, str):
+            return None
+    return {} if arguments is None else arguments
 
 
 def _image_source(data: str, media_type: str | None) -> Block:

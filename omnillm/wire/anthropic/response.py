@@ -66,14 +66,15 @@ def finish_reason(word: str) -> FinishReason:
 
 def emit_response(response: LlmResponse, emission: Emission) -> Payload:
     """Write a response."""
-    writer = AnswerWriter(emission)
+    ours = response.provider_protocol is PROTOCOL
+    writer = AnswerWriter(emission, ours=ours)
     out: Payload = {}
-    response_id = message_id(response.response_id, ours=response.provider_protocol is PROTOCOL)
+    response_id = message_id(response.response_id, ours=ours)
     if response_id is not None:
         out["id"] = response_id
     out |= {"type": "message", "role": "assistant", "model": response.model, "content": _content(response, writer, emission)}
     out |= ending(response, writer.refusals, emission)
-    if response.usage != NO_USAGE or response.provider_protocol is not PROTOCOL:
+    if response.usage != NO_USAGE or not ours:
         out["usage"] = write_usage(response.usage, emission)
     return emission.lay(out, response.vendor_extensions, "")
 

@@ -19,7 +19,6 @@ from ...types.parts import (
     AudioPart,
     FilePart,
     ImageBase64Part,
-    ImageUrlPart,
     JsonPart,
     MessagePart,
     ReasoningPart,
@@ -145,7 +144,8 @@ def _tool_result(value: Any, pointer: str) -> MessagePart | None:
     fields = Fields(value, pointer)
     if fields.peek("type") is not None:  # what a tool of the provider said
         return None
-    call_id, output = fields.required_text("toolUseId"), ()
+    call_id = fields.required_text("toolUseId")
+    output: tuple[MessagePart, ...] = ()
     if fields.peek("content"):
         blocks = fields.required_array("content")
         output = tuple(read_block(block, f"{pointer}/content/{i}", _RESULT_READERS) for i, block in enumerate(blocks))
@@ -166,64 +166,54 @@ def _json(value: Any, _pointer: str) -> MessagePart:
 
 def _image(value: Any, pointer: str) -> MessagePart | None:
     fields = Fields(value, pointer)
-    match _source(fields):
-        case "bytes", data:
-            media_type = _media_type(fields, "image")
-            return ImageBase64Part(data, media_type, vendor_extensions=fields.extensions(WIRE))
-        case "s3Location", uri:
-            return ImageUrlPart(uri, vendor_extensions=fields.extensions(WIRE))
-    return None
+    _, data = _source(fields, "bytes")
+    if data is None:
+        return None
+    media_type = _media_type(fields, "image")
+    return ImageBase64Part(data, media_type, vendor_extensions=fields.extensions(WIRE))
 
 
 def _document(value: Any, pointer: str) -> MessagePart | None:
     fields = Fields(value, pointer)
-    source, given = _source(fields), fields.maybe_text("name")
-    if not source[0]:
+    form, data = _source(fields, "bytes", "text")
+    if data is None:
         return None
-    media_type = _media_type(fields, "document")
-    if given is not None and not is_document_name(given):
-        fields.spell("name", given)
-    if source[0] == "s3Location":
-        return FilePart(None, media_type, None, given, source[1], vendor_extensions=fields.extensions(WIRE))
-    data = source[1]
-    if source[0] == "text":
-        fields.spell("source", "text")
+    media_type, name = _media_type(fields, "document"), fields.maybe_text("name")
+    if name is not None and not is_document_name(name):
+        fields.spell("name", name)
+    if form == "text":
+        fields.spell("source", form)
         data = encode_text(data)
-    return FilePart(None, media_type, data, given, vendor_extensions=fields.extensions(WIRE))
+    return FilePart(None, media_type, data, name, vendor_extensions=fields.extensions(WIRE))
 
 
 def _video(value: Any, pointer: str) -> MessagePart | None:
-    return _recording(value, pointer, "video")
-
-
-def _audio(value: Any, pointer: str) -> MessagePart | None:
-    return _recording(value, pointer, "audio")
-
-
-def _recording(value: Any, pointer: str, kind: str) -> MessagePart | None:
     fields = Fields(value, pointer)
-    form, data = _source(fields)
-    if form not in ("bytes", "s3Location") or not isinstance(fields.peek("format"), str):
+    _, data = _source(fields, "bytes")
+    if data is None or not isinstance(fields.peek("format"), str):
         return None
-    media_type = _media_type(fields, kind)
-    if form == "s3Location":
-        return FilePart(None, media_type, url=data, vendor_extensions=fields.extensions(WIRE))
-    if kind == "audio":
-        return AudioPart(data, media_type, vendor_extensions=fields.extensions(WIRE))
+    media_type = _media_type(fields, "video")
     return FilePart(None, media_type, data, vendor_extensions=fields.extensions(WIRE))
 
 
-def _source(fields: Fields) -> tuple[str, str]:
-    """Take a source that is its data, its text or its place and nothing else; any other stays, and its block is kept whole."""
+def _audio(value: Any, pointer: str) -> MessagePart | None:
+    fields = Fields(value, pointer)
+    _, data = _source(fields, "bytes")
+    if data is None:
+        return None
+    media_type = _media_type(fields, "audio")
+    return AudioPart(data, media_type, vendor_extensions=fields.extensions(WIRE))
+
+
+def _source(fields: Fields, *forms: str) -> tuple[str, str | None]:
+    """Take a source of one of the forms and nothing else; what is in S3, where no other provider looks, has none."""
     source = fields.peek("source")
     if isinstance(source, dict) and len(source) == 1:
         ((form, value),) = source.items()
-        if form == "s3Location" and isinstance(value, dict) and len(value) == 1:
-            value = value.get("uri")
-        if form in ("bytes", "text", "s3Location") and isinstance(value, str):
+        if form in forms and isinstance(value, str):
             fields.take("source")
             return form, value
-    return "", ""
+    return "", None
 
 
 def _media_type(fields: Fields, kind: str) -> str | None:

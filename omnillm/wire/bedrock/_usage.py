@@ -17,7 +17,7 @@ def read_usage(given: Any, pointer: str) -> TokenUsage:
     fields = Fields(given, pointer)
     plain, output = fields.maybe_count("inputTokens"), fields.maybe_count("outputTokens")
     read, written = _cached(fields, "cacheReadInputTokens"), _cached(fields, "cacheWriteInputTokens")
-    by_ttl = _details(fields)
+    by_ttl = {} if written is None else _details(fields)
     total = fields.maybe_count("totalTokens")
     if total is None:
         fields.spell("totalTokens", "")
@@ -45,7 +45,7 @@ def _cached(fields: Fields, name: str) -> int | None:
 
 
 def _details(fields: Fields) -> dict[str, int]:
-    """Take the counts by time to live, noting an unusual order; a list of any other shape stays."""
+    """Take the counts by time to live, noting which there were and in what order; a list of any other shape stays."""
     given = fields.peek("cacheDetails")
     if not isinstance(given, list) or not given:
         return {}
@@ -59,19 +59,18 @@ def _details(fields: Fields) -> dict[str, int]:
             case _:
                 return {}
     fields.take("cacheDetails")
-    if list(counts) == ["1h", "5m"]:
+    if list(counts) != list(_TTLS):
         fields.spell("cacheDetails", list(counts))
-    return counts
+    return dict.fromkeys(_TTLS, 0) | counts
 
 
 def write_usage(usage: TokenUsage, emission: Emission) -> dict[str, Any]:
     """Write a usage object."""
     cache, extensions = usage.prompt_cache or PromptCacheUsage(), usage.vendor_extensions
     read = cache.cached_input_tokens if cache.cache_read_input_tokens is None else cache.cache_read_input_tokens
-    order = spelled(extensions, "cacheDetails") or _TTLS
-    counts = {ttl: getattr(cache, _TTLS[ttl]) for ttl in order if getattr(cache, _TTLS.get(ttl, ""), None) is not None}
+    counts = _by_ttl(cache, spelled(extensions, "cacheDetails"))
     written = cache.cache_creation_input_tokens
-    if written is None and counts and not _names(extensions, "cacheWriteInputTokens"):
+    if written is None and counts:
         written = sum(counts.values())
     out: dict[str, Any] = {}
     if not (usage.estimated and kept(extensions, "inputTokens") is not None):
@@ -90,5 +89,9 @@ def write_usage(usage: TokenUsage, emission: Emission) -> dict[str, Any]:
     return emission.lay(out, extensions, "/usage")
 
 
-def _names(extensions: dict[str, Any], name: str) -> bool:
-    return kept(extensions, name) is not None
+def _by_ttl(cache: PromptCacheUsage, order: Any) -> dict[str, int]:
+    """Give the counts by time to live: those there were, in their order, then any other that is not 0."""
+    counts = {ttl: getattr(cache, field) for ttl, field in _TTLS.items()}
+    named = [ttl for ttl in order if ttl in counts] if isinstance(order, list) else list(counts)
+    order = named + [ttl for ttl, count in counts.items() if ttl not in named and count]
+    return {ttl: counts[ttl] for ttl in order if counts[ttl] is not None}

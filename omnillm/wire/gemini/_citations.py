@@ -1,8 +1,9 @@
 """Citations: what a candidate says of its sources, hung on its texts as annotations.
 
-Contract: the candidate's metadata stay whole beside the message; annotations are read from them and are written from nothing
-else. Annotations of other wires become ``citationMetadata``, which cites by URL.
-Rules: offsets count the bytes of UTF-8 here, of the whole answer in ``citationMetadata`` and of one part in ``groundingMetadata``.
+Contract: the candidate's metadata stay whole beside the message; annotations are read from them and are written from
+nothing else. Annotations of other wires become ``citationMetadata``, which cites by URL.
+Rules: offsets count the bytes of UTF-8 here, of the whole answer in ``citationMetadata`` and of one part in
+``groundingMetadata``.
 """
 
 from __future__ import annotations
@@ -58,14 +59,19 @@ def _cited(parts: tuple[MessagePart, ...], candidate: Mapping[str, Any]) -> Iter
     texts = [(i, part.text.encode("utf-8", "surrogatepass")) for i, part in enumerate(parts) if isinstance(part, TextPart)]
     for citation in map(plain, citations if isinstance(citations, list) and texts else ()):
         start, end = citation.get("startIndex", 0), citation.get("endIndex")
-        place, data = texts[0]
-        if type(start) is int:
-            for place, data in texts:
-                if start < len(data):
-                    break
-                start -= len(data)
-                end = end - len(data) if type(end) is int else None
-        yield place, _annotation(citation, _character(data, start), _character(data, end), {"citation": citation})
+        place, data, before = _text_at(texts, start)
+        span = [_character(data, offset - before if type(offset) is int else None) for offset in (start, end)]
+        yield place, _annotation(citation, span[0], span[1], {"citation": citation})
+
+
+def _text_at(texts: list[tuple[int, bytes]], offset: Any) -> tuple[int, bytes, int]:
+    """Give the text in which an offset into all of them lies, and how many bytes are before it."""
+    before = 0
+    for place, data in texts:
+        if type(offset) is int and offset < before + len(data):
+            return place, data, before
+        before += len(data)
+    return *texts[0], 0
 
 
 def _annotation(source: Mapping[str, Any], start: int | None, end: int | None, raw: Any) -> Annotation:
@@ -109,13 +115,18 @@ def write_citations(response: LlmResponse, emission: Emission) -> list[dict[str,
                     continue
                 out.append(_citation(annotation, part.text, offset))
                 if annotation.cited_text is not None:
-                    emission.lose(f"/output/{i}/parts/{j}/annotations/{k}/cited_text", "an answer does not quote its sources here")
+                    emission.lose(
+                        f"/output/{i}/parts/{j}/annotations/{k}/cited_text", "an answer does not quote its sources here"
+                    )
             offset += len(part.text.encode("utf-8", "surrogatepass"))
     return out
 
 
 def _citation(annotation: Annotation, text: str, offset: int) -> dict[str, Any]:
-    size = [len(text[: max(0, place)].encode("utf-8", "surrogatepass")) for place in (annotation.start or 0, annotation.end or len(text))]
+    size = [
+        len(text[: max(0, place)].encode("utf-8", "surrogatepass"))
+        for place in (annotation.start or 0, annotation.end or len(text))
+    ]
     out: dict[str, Any] = {"startIndex": offset + size[0], "endIndex": offset + size[1], "uri": annotation.url}
     if annotation.title is not None:
         out["title"] = annotation.title

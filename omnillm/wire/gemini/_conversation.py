@@ -145,5 +145,3 @@ def write_conversation(request: LlmRequest, emission: Emission) -> Conversation:
         conversation.add(item, f"{place}/{index}")
     conversation.close(empty="contents" in spelling(request.vendor_extensions))
     return conversation
-
-

@@ -37,12 +37,34 @@ def camel(name: str) -> str:
     return first + "".join(word[:1].upper() + word[1:] for word in others)
 
 
+class _Opened(Fields):
+    """An object under its camelCase names; what nobody took of it goes back to the name that it came with."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, value: Any, pointer: str) -> None:
+        super().__init__(value, pointer)
+        self._kept: set[str] = set()
+
+    def keep(self, name: str, value: Any) -> None:
+        super().keep(name, value)
+        self._kept.add(name)
+
+    def extensions(self, wire: WireFormat) -> dict[str, Any]:
+        noted = self.peek(SPELLING)
+        names = noted.get("snake", ()) if noted else ()
+        for name in names:
+            if name in self._rest and name not in self._kept:
+                self._rest[SNAKE[name]] = self._rest.pop(name)
+        return super().extensions(wire)
+
+
 def opened(value: Any, pointer: str = "") -> Fields:
     """Open an object under its camelCase names."""
     if not isinstance(value, dict) or not any("_" in name for name in value if type(name) is str):
         return Fields(value, pointer)
     found = {snake: _CAMEL[snake] for snake in value if snake in _CAMEL and _CAMEL[snake] not in value}
-    fields = Fields({found.get(name, name): item for name, item in value.items()}, pointer)
+    fields = _Opened({found.get(name, name): item for name, item in value.items()}, pointer)
     if found:
         fields.spell("snake", list(found.values()))
     return fields

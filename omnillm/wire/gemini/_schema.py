@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 _TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")  # numbered from 1
-_JSON_TYPES: dict[Any, str] = {name.upper(): name for name in _TYPES} | {i: name for i, name in enumerate(_TYPES, 1)}
+_JSON_TYPES: dict[Any, str] = {name.upper(): name for name in _TYPES} | dict(enumerate(_TYPES, 1))
 _SPELLED: dict[str, dict[str, Any]] = {
     "upper": {name: name.upper() for name in _TYPES},
     "number": {name: i for i, name in enumerate(_TYPES, 1)},
@@ -28,7 +28,7 @@ def read_schema(schema: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
         return schema, None
     for dialect in _SPELLED:
         if write_schema(found, dialect) == schema:
-            return found, dialect  # type: ignore[return-value]  # a schema that is an object stays one
+            return found, dialect
     return schema, None
 
 
@@ -47,12 +47,13 @@ def _walk(schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> An
     out: dict[str, Any] = {}
     for name, value in change(schema).items():
         if name in _ONE:
-            value = _walk(value, change)
+            out[name] = _walk(value, change)
         elif name in _MANY and isinstance(value, list):
-            value = [_walk(item, change) for item in value]
+            out[name] = [_walk(item, change) for item in value]
         elif name in _NAMED and isinstance(value, dict):
-            value = {key: _walk(item, change) for key, item in value.items()}
-        out[name] = value
+            out[name] = {key: _walk(item, change) for key, item in value.items()}
+        else:
+            out[name] = value
     return out
 
 

@@ -1,8 +1,8 @@
 """Tools and the choice among them.
 
 Purpose: ``tools`` is an array of objects that each hold any number of tools: several functions, and one of every other kind.
-Contract: a function is a ``ToolDefinition``; every other tool is a ``BuiltinTool`` that holds the object with that tool alone, and
-its place. A built-in tool of another protocol becomes this one's of the same kind; its settings are losses.
+Contract: a function is a ``ToolDefinition``; every other tool is a ``BuiltinTool`` that holds the object with that tool alone,
+and its place. A built-in tool of another protocol becomes this one's of the same kind; its settings are losses.
 Rules: functions stand together in the first free object, unless they came in several, or beside another tool.
 """
 
@@ -170,9 +170,14 @@ def _write_builtin(tool: BuiltinTool, emission: Emission, pointer: str) -> Tool 
         emission.lose(f"{pointer}/payload", reason)
         return None
     for key, value in tool.payload.items():
-        if key not in ("type", "name") and not is_hollow(value):
+        if key != "type" and not is_hollow(value) and not (key == "name" and _is_implied(value, tool)):
             emission.lose(f"{pointer}/payload/{escape(key)}", f"{name} has no such setting, nor its {names_in(value)}")
     return {name: {}}
+
+
+def _is_implied(name: Any, tool: BuiltinTool) -> bool:
+    """Tell whether a tool's name says no more than its type."""
+    return name == tool.kind.value or (isinstance(name, str) and str(tool.payload.get("type")).startswith(name))
 
 
 def write_tool_choice(capabilities: CapabilitySet, emission: Emission) -> Tool | None:

@@ -80,12 +80,12 @@ def _is_left_out(usage: TokenUsage, name: str) -> bool:
     return name in spelling(usage.vendor_extensions) or kept(usage.vendor_extensions, name) is not None
 
 
-def _write_prompt(usage: TokenUsage) -> int | None:
+def _write_prompt(usage: TokenUsage) -> Any:
     """Give the prompt's own count: as it was told where that still amounts to the same."""
     own, tools = usage.vendor_extensions, _count(kept(usage.vendor_extensions, _TOOLS))
     spelled = spelling(own)
     told = spelled.get("promptTokenCount")
-    if _is_left_out(usage, "promptTokenCount"):
-        if _prompt(told or 0, tools, usage.total_tokens, usage.completion_tokens) == usage.prompt_tokens:
-            return told
+    again = _prompt(told or 0, tools, usage.total_tokens, usage.completion_tokens)
+    if _is_left_out(usage, "promptTokenCount") and again == usage.prompt_tokens:
+        return told
     return max(0, usage.prompt_tokens - tools)

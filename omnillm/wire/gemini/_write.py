@@ -48,6 +48,8 @@ _IMAGE_ENDINGS = {
 class PartWriter:
     """Write the parts of one request, in order."""
 
+    _nameless = "tool"  # a call must name its function
+
     def __init__(self, emission: Emission) -> None:
         self._emission = emission
         self._names: dict[str, str] = {}
@@ -101,6 +103,7 @@ class PartWriter:
         if part.transcript is not None:
             self._emission.lose(f"{pointer}/transcript", "sound is sent without its transcript")
         if not part.data:
+            self._lay({}, part, pointer)
             return None
         return self._wrap("inlineData", {"mimeType": part.media_type or "audio/wav", "data": part.data}, part, pointer)
 
@@ -116,6 +119,7 @@ class PartWriter:
         if used is None:
             if part.file_id is None:
                 self._emission.lose(pointer, "a file without data, url and file_id is none")
+            self._lay({}, part, pointer)  # what is left of it is lost with it
             return None
         file: Part = {}
         if part.media_type is not None:
@@ -131,7 +135,7 @@ class PartWriter:
         self._calls += 1
         self._names[call_id] = part.name
         spelled = spelling(part.vendor_extensions)
-        call: Part = {"name": part.name or "tool"}
+        call: Part = {"name": part.name or self._nameless}
         if "id" not in spelled:
             call["id"] = call_id
         args = self._arguments(part, pointer)
@@ -158,7 +162,8 @@ class PartWriter:
         result: Part = {"name": part.name or self._names.get(call_id) or call_id}
         if "id" not in spelling(part.vendor_extensions):
             result["id"] = call_id
-        output, media = part.output, []
+        output: Any = part.output
+        media: list[Part] = []
         if isinstance(output, tuple):
             output, media = self._split(output, pointer)
         result["response"] = _response(output, part.is_error)
@@ -207,7 +212,7 @@ class PartWriter:
             self._emission.lose(
                 f"{pointer}/text",
                 "the reasoning of another provider is not sent: its thinking, summary, signature, encrypted_content,"
-                f" reasoning_content and reasoning_details{', ' if names else ''}{names}",
+                f" reasoning_content, redactedContent and reasoning_details{', ' if names else ''}{names}",
             )
         else:
             self._lay({}, part, pointer)
@@ -223,6 +228,8 @@ class PartWriter:
 
 class AnswerWriter(PartWriter):
     """Write the parts of an answer: what a client is shown, not what the API must take back."""
+
+    _nameless = ""
 
     def __init__(self, emission: Emission) -> None:
         super().__init__(emission)

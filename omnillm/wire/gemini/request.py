@@ -19,7 +19,7 @@ from ...types.request import GenerationConfig, LlmRequest
 from .._codec import Payload
 from .._fields import Emission, Fields, escape, kept
 from ._conversation import write_conversation
-from ._own import WIRE, as_spelled, nested, opened, spelling
+from ._own import WIRE, as_spelled, opened, spelling
 from ._read import PartReader, read_content, read_system
 from ._schema import read_schema, write_schema
 from ._tools import read_tool_choice, read_tools, write_tool_choice, write_tools
@@ -48,12 +48,10 @@ def parse_request(payload: Payload) -> LlmRequest:
     model = fields.text("model") or ""
     items, instructions = _read_items(fields)
     metadata = _read_labels(fields)
-    config, config_names = _read_config(fields)
+    config = _read_config(fields)
     reasoning, structured, modalities = _read_reasoning(config), _read_format(config), _read_modalities(config)
     generation = _read_generation(config)
     capabilities = _read_capabilities(fields, reasoning, structured, modalities)
-    if config_names:
-        fields.spell("generationConfig", config_names)
     return LlmRequest(
         model,
         items,
@@ -104,12 +102,10 @@ def _read_labels(fields: Fields) -> dict[str, Any]:
     return dict(fields.take("labels"))
 
 
-def _read_config(fields: Fields) -> tuple[Fields, Any]:
+def _read_config(fields: Fields) -> Fields:
     """Take the generation config; an empty one stays."""
-    if not fields.peek("generationConfig"):
-        return Fields({}, "/generationConfig"), None
-    config = opened(fields.take("generationConfig"), "/generationConfig")
-    return config, True if not config.rest() else None
+    given = fields.take("generationConfig") if fields.peek("generationConfig") else {}
+    return opened(given, "/generationConfig")
 
 
 def _read_generation(config: Fields) -> GenerationConfig:
@@ -231,10 +227,10 @@ def emit_request(request: LlmRequest, emission: Emission) -> Payload:
         out["contents"] = conversation.contents
     _write_capabilities(request.capabilities, out, emission)
     config: Payload = {}
-    _write_generation(request.generation, config, emission)
+    _write_generation(request.generation, config)
     _write_output(request.capabilities, config, emission)
     emission.lay(config, request.generation.vendor_extensions, "/generation")
-    if config or "generationConfig" in spelled:
+    if config:
         out["generationConfig"] = as_spelled(config, request.generation.vendor_extensions)
     _write_metadata(request, out, emission)
     _write_cache(request.capabilities, emission)
@@ -245,7 +241,7 @@ def emit_request(request: LlmRequest, emission: Emission) -> Payload:
     return as_spelled(emission.lay(out, request.vendor_extensions, ""), request.vendor_extensions)
 
 
-def _write_generation(generation: GenerationConfig, config: Payload, emission: Emission) -> None:
+def _write_generation(generation: GenerationConfig, config: Payload) -> None:
     for field, name in _SAMPLING.items():
         value = getattr(generation, field)
         if value is not None:

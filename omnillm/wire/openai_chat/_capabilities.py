@@ -18,7 +18,7 @@ from ...types.capabilities import (
     ToolDefinition,
 )
 from ...types.enums import BuiltinToolKind, OutputModality
-from .._fields import Emission, Fields, escape, kept, names_in, spelling
+from .._fields import Emission, Fields, escape, is_hollow, kept, names_in, spelling
 from ._content import CHAT, WIRE, fill, inner
 
 _CHOICES: dict[str, ToolChoice] = {
@@ -299,7 +299,7 @@ def _search_options(tool: BuiltinTool, emission: Emission, pointer: str) -> dict
             place = place if isinstance(place, Mapping) else value
             said = {key: place[key] for key in _PLACE if place.get(key) is not None}
             out[name] = {"type": "approximate", "approximate": said}
-        elif value is not None and not (name in ("type", "name") and value == tool.kind.value):
+        elif not is_hollow(value) and not (name in ("type", "name") and value == tool.kind.value):
             emission.lose(f"{pointer}/payload/{escape(name)}", f"web_search_options has no {name}")
     return out
 

@@ -1,4 +1,29 @@
-from . import request as rq, response as rs, error as er
+"""OpenAI Responses, and the servers that speak it."""
+
+from __future__ import annotations
+
 from ...types.enums import WireFormat
 from .._codec import Codec
-CODEC = Codec(wire_format=WireFormat.OPENAI_RESPONSES, parse_request=rq.parse_request, emit_request=rq.emit_request, parse_response=rs.parse_response, emit_response=rs.emit_response, parse_error=er.parse_error, emit_error=er.emit_error, embedded_error=er.embedded_error, stream_decoder=__import__("importlib").import_module(__name__+".stream").Decoder, stream_encoder=None, parse_event=None, emit_event=None, ask_for_usage=rq.ask_for_usage, path=rq.path, headers={})
+from ._encoder import Encoder, emit_event
+from .error import embedded_error, emit_error, parse_error
+from .request import ask_for_usage, emit_request, parse_request, path
+from .response import emit_response, parse_response
+from .stream import Decoder, parse_event
+
+CODEC = Codec(
+    wire_format=WireFormat.OPENAI_RESPONSES,
+    parse_request=parse_request,
+    emit_request=emit_request,
+    parse_response=parse_response,
+    emit_response=emit_response,
+    parse_error=parse_error,
+    emit_error=emit_error,
+    embedded_error=embedded_error,
+    stream_decoder=Decoder,
+    stream_encoder=Encoder,
+    parse_event=parse_event,
+    emit_event=emit_event,
+    ask_for_usage=ask_for_usage,
+    path=path,
+    headers={},
+)

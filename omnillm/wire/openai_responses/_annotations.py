@@ -1,7 +1,7 @@
 """Annotations of an output text: flat objects with offsets into that text, and the canonical citations.
 
-Rules: the wire's own form is kept as ``raw`` and written back for as long as it says what the annotation says. A citation of another
-wire is written where it has a URL or a file; it cites the whole text unless it says otherwise.
+Rules: the wire's own form is kept as ``raw`` and written back for as long as it says what the annotation says. A citation of
+another wire is written where it has a URL or a file; it cites the whole text unless it says otherwise.
 """
 
 from __future__ import annotations

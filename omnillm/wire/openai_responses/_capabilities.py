@@ -1,7 +1,7 @@
 """Structured output, verbosity, reasoning and modalities of a request, and the tools of ``_tools``.
 
-Rules: ``text.verbosity`` is kept as the request's own field, where Chat Completions has it; what is not of the API's own form stays
-among the request's rest, whole.
+Rules: ``text.verbosity`` is kept as the request's own field, where Chat Completions has it; what is not of the API's own form
+stays among the request's rest, whole.
 """
 
 from __future__ import annotations

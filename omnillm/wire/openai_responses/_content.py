@@ -1,8 +1,8 @@
 """Content parts of messages and of tool outputs, and the canonical parts they stand for.
 
-Contract: ``read_part`` takes any JSON object, ``write_part`` any canonical part that is no item of its own; a part of an unknown
-type or shape is a ``VendorPart``. Rules: whose text it is says its type, ``output_text`` for the assistant and ``input_text`` for
-everybody else; another type is noted as the wire's spelling.
+Contract: ``read_part`` takes any JSON object, ``write_part`` any canonical part that is no item of its own; a part of an
+unknown type or shape is a ``VendorPart``. Rules: whose text it is says its type, ``output_text`` for the assistant and
+``input_text`` for everybody else; another type is noted as the wire's spelling.
 """
 
 from __future__ import annotations

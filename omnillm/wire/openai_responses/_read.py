@@ -1,8 +1,9 @@
 """Items of an input or an output, read.
 
-Contract: messages, calls, results and reasoning become canonical items; an item of any other type is a ``VendorPart`` that holds
-it whole, at its place. Rules: ids, statuses, phases and everything else that only this wire knows ride in the item's extensions.
-A lone text that came in an array keeps the wire's own message beside it: its parts alone would be written as a string.
+Contract: messages, calls, results and reasoning become canonical items; an item of any other type is a ``VendorPart`` that
+holds it whole, at its place. Rules: ids, statuses, phases and everything else that only this wire knows ride in the item's
+extensions. A lone text that came in an array keeps the wire's own message beside it: its parts alone would be written as a
+string.
 """
 
 from __future__ import annotations

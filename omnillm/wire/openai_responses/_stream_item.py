@@ -1,7 +1,8 @@
 """One output item of a stream while it grows: pieces in, events out, and the item that a response would have had.
 
-Rules: a piece belongs to a text of the item, found by its field and number; pieces are joined once, at the end. What the finished
-item says and no delta did is told then. The finished item is the truth: the pieces make one up only where it never came.
+Rules: a piece belongs to a text of the item, found by its field and number; pieces are joined once, at the end. What the
+finished item says and no delta did is told then. The finished item is the truth: the pieces make one up only where it never
+came.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ class StreamItem:
                 events.append(ContentPartAdded(ReasoningPart(summary=("",)), self.index))
             elif field == TEXT and self._pieces:
                 events.append(ContentPartAdded(TextPart(""), self.index))
+            elif field == REASONING and self._pieces:
+                events.append(ContentPartAdded(ReasoningPart(), self.index))
             pieces = self._pieces[field, number] = []
         if not piece:
             return

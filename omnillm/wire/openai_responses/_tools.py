@@ -1,8 +1,9 @@
 """Tools and the choice among them.
 
-Contract: a function is a ``ToolDefinition``; a tool of any other type is a ``BuiltinTool`` that holds it whole, with its place among
-all tools. A built-in tool of another protocol becomes this one's of the same kind, with the settings that both have; every other
-setting is a loss. Rules: the API takes an absent ``strict`` for true, so it is always written, unless the wire left it out itself.
+Contract: a function is a ``ToolDefinition``; a tool of any other type is a ``BuiltinTool`` that holds it whole, with its
+place among all tools. A built-in tool of another protocol becomes this one's of the same kind, with the settings that both
+have; every other setting is a loss. Rules: the API takes an absent ``strict`` for true, so it is always written, unless the
+wire left it out itself.
 """
 
 from __future__ import annotations

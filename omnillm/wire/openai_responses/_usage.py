@@ -1,7 +1,7 @@
 """Token usage of Responses: ``input_tokens`` and ``output_tokens`` already count everything.
 
-Rules: a count that is no count stays among the rest, counts nothing and makes the usage an estimate. The API's own usage always has
-its details, so they are written for every usage that came from elsewhere.
+Rules: a count that is no count stays among the rest, counts nothing and makes the usage an estimate. The API's own usage
+always has its details, so they are written for every usage that came from elsewhere.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Canonical items and messages, written as items.
 
-Contract: every item and part is written at its place, or lost by name. Rules: a message that holds calls, results or reasoning
-becomes several items, in order; items are never merged. Reasoning whose state is another provider's is of no use in a request and
-dropped there; in an answer its text is shown. Calls and results without an id are paired by their position.
+Contract: every item and part is written at its place, or lost by name. Rules: a message that holds calls, results or
+reasoning becomes several items, in order; items are never merged. Reasoning whose state is another provider's is of no use in
+a request and dropped there; in an answer its text is shown. Calls and results without an id are paired by their position.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ class ItemWriter:
             return [self._own_reasoning(part, pointer)]
         self._emission.lose(
             pointer,
-            f"reasoning of {part.protocol} is of no use to Responses: its text, summary, signature and encrypted_content, its thinking,"
-            f" reasoning_content and reasoning_details are not sent, nor its {names_in(part.vendor_extensions)}",
+            f"reasoning of {part.protocol} is of no use to Responses: its text, summary, signature and encrypted_content,"
+            f" its thinking, reasoning_content, redactedContent and reasoning_details are not sent, nor its {names_in(part.vendor_extensions)}",
         )
         return []
 

@@ -1,10 +1,10 @@
 """Responses requests read into canonical ones, and written.
 
-Contract: ``parse_request`` reads any JSON object or raises ``ProtocolError``; ``emit_request`` writes every canonical field or records
-its loss. What the canonical request does not name (``store``, ``include``, ``previous_response_id``, ``conversation``, …) rides in its
-extensions, explicit nulls included.
-Rules: an input that came as a string goes out as one while it is one text of the user's; a ``prompt`` may stand in for the input, and
-for the model too. Sampling settings that only compatible servers take are written where the wire itself had them.
+Contract: ``parse_request`` reads any JSON object or raises ``ProtocolError``; ``emit_request`` writes every canonical field
+or records its loss. What the canonical request does not name (``store``, ``include``, ``previous_response_id``,
+``conversation``, …) rides in its extensions, explicit nulls included.
+Rules: an input that came as a string goes out as one while it is one text of the user's; a ``prompt`` may stand in for the
+input, and for the model too. Sampling settings that only compatible servers take are written where the wire itself had them.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _write_generation(generation: GenerationConfig, out: Payload, emission: Emis
             else:
                 emission.lose(f"/generation/{name}", f"Responses has no {name}")
     if generation.stop_sequences:
-        emission.lose("/generation/stop_sequences", "Responses has no stop sequences (stop)")
+        emission.lose("/generation/stop_sequences", "Responses has no stop sequences (stop, stopSequences)")
     emission.lay(out, generation.vendor_extensions, "/generation")
 
 

@@ -1,10 +1,10 @@
 """Responses of Responses.
 
-Contract: ``parse_response`` reads any JSON object with ``output`` or raises ``ProtocolError``; ``emit_response`` writes a body that the
-provider's SDK accepts. The settings that the API echoes ride in the response's extensions.
-Rules: the ``status`` is the provider's word for the finish reason; with ``incomplete_details`` and the calls in the output it says what
-that is, and it is written as it came for as long as it does. Ids that the API would give are derived from the response's id and
-the item's place.
+Contract: ``parse_response`` reads any JSON object with ``output`` or raises ``ProtocolError``; ``emit_response`` writes a
+body that the provider's SDK accepts. The settings that the API echoes ride in the response's extensions.
+Rules: the ``status`` is the provider's word for the finish reason; with ``incomplete_details`` and the calls in the output it
+says what that is, and it is written as it came for as long as it does. Ids that the API would give are derived from the
+response's id and the item's place.
 """
 
 from __future__ import annotations
@@ -130,13 +130,17 @@ def as_response_id(given: str | None, *, ours: bool) -> str | None:
 def named(item: Item, response_id: str | None, index: int) -> Item:
     """Give an item with the fields that the API gives its own."""
     kind = item["type"]
-    stem = (response_id or "0").removeprefix("resp_")
-    out = {"id": f"{_PREFIXES.get(kind, 'item')}_{stem}_{index}", **item}
+    out = {"id": item_id(kind, response_id, index), **item}
     if kind in ("message", "function_call"):
         out.setdefault("status", "completed")
     if kind == "message":
         out["content"] = [_as_output(block) for block in item["content"]]
     return out
+
+
+def item_id(kind: str, response_id: str | None, index: int) -> str:
+    """Derive the id of an item from its response's and its place."""
+    return f"{_PREFIXES.get(kind, 'item')}_{(response_id or '0').removeprefix('resp_')}_{index}"
 
 
 def _as_output(block: Item) -> Item:

@@ -1,16 +1,15 @@
 """Streams of Responses, read.
 
-Contract: ``Decoder`` gives the events of a stream's frames and ends with one ``Completed`` or one ``StreamFailed``. The response in the
-terminal event is the answer; where it has no output, or where a compatible server ends with a bare ``[DONE]``, the answer is put
-together from the items and deltas that came.
-Rules: ``index`` is the item's ``output_index``. An item is announced before its first delta, even where the provider left that out.
-An event that only this protocol knows is a ``VendorEvent``; so is the end of an item that only this protocol knows.
+Contract: ``Decoder`` gives the events of a stream's frames and ends with one ``Completed`` or one ``StreamFailed``. The
+response in the terminal event is the answer; where it has no output, or where a compatible server ends with a bare
+``[DONE]``, the answer is put together from the items and deltas that came.
+Rules: ``index`` is the item's ``output_index``. An item is announced before its first delta, even where the provider left
+that out. An event that only this protocol knows is a ``VendorEvent``; so is the end of an item that only this protocol knows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ... import _json
 from ...errors import IncompleteStreamError, InvalidShapeError
@@ -151,12 +150,10 @@ class Decoder:
         """Tell what of a final item no event told."""
         at = self._ids.get(item["id"]) if isinstance(item.get("id"), str) else None
         found = self._items.get(index if at is None else at)
-        if found is None or found.kind != item.get("type"):
-            if any(known.kind == item.get("type") for known in self._items.values()):
-                return
-            found = self._items[len(self._items)] = StreamItem(item, index)
-            found.announce(events)
-        found.finish(item, events)
+        if found is None:
+            found = self._add(index, item, events)
+        if found.kind == item.get("type"):
+            found.finish(item, events)
 
     def _close(self) -> list[LlmStreamEvent]:
         """End a stream that has no terminal event but ``[DONE]``."""
@@ -256,7 +253,7 @@ class Decoder:
 
     def _on_annotation(self, event: Item) -> list[LlmStreamEvent]:
         events: Events = []
-        annotation = event.get("annotation")
+        annotation: Item = event.get("annotation") or {}
         item = self._item(event, "message", events)
         item.annotate(_number(event, "content_index"), annotation)
         if is_annotation(annotation):

@@ -1,0 +1,184 @@
+"""One candidate of a stream while it grows: chunks in, events out, and in the end the candidate of a response without a stream.
+
+Contract: any JSON object as a candidate either is taken or raises ``ProtocolError``.
+Rules: texts that follow one another are one part, as long as neither has a side field: a signature keeps its own part. Arguments
+that come in pieces, each at a path of its own, are told once they are whole.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ... import _json
+from ...errors import InvalidShapeError
+from ...types.events import ContentPartAdded, LlmStreamEvent, ReasoningDelta, TextDelta, ToolCallDelta, ToolResultAdded
+from ...types.parts import MessagePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from ._own import opened, plain
+from ._read import PartReader
+
+Events = list[LlmStreamEvent]
+
+_PLAIN = (frozenset({"text"}), frozenset({"text", "thought"}))
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+_VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
+
+
+class Candidate:
+    """A candidate while its chunks come."""
+
+    __slots__ = ("_call", "_content", "_growing", "_logprobs", "_parts", "_reader", "_rest", "word")
+
+    def __init__(self) -> None:
+        self.word: Any = None
+        self._parts: list[Any] = []
+        self._growing: tuple[bool, list[str]] | None = None  # the text at the end: whether it is a thought, and its pieces
+        self._call: dict[str, Any] | None = None  # the call whose arguments are still coming
+        self._reader = PartReader()
+        self._content: dict[str, Any] = {}
+        self._rest: dict[str, Any] = {}
+        self._logprobs: dict[str, list[Any]] = {}
+
+    def add(self, value: dict[str, Any], events: Events) -> None:
+        """Take what a chunk says of the candidate."""
+        for name, item in opened(value).rest().items():
+            if name == "content":
+                if item is not None:
+                    self._add_content(item, events)
+            elif name == "finishReason":
+                self.word = item if item is not None else self.word
+            elif name in ("groundingMetadata", "citationMetadata", "logprobsResult") and isinstance(item, dict):
+                self._rest[name] = _joined(self._rest.get(name), item)
+            elif name[:1] != "@" and (item is not None or name not in self._rest):
+                self._rest[name] = item
+
+    def _add_content(self, content: Any, events: Events) -> None:
+        fields = opened(content, "/candidates/0/content")
+        parts = fields.take("parts")
+        if isinstance(parts, dict):
+            parts = [parts]
+        elif not isinstance(parts, list | None):
+            raise InvalidShapeError("parts: expected an array", pointer="/candidates/0/content/parts")
+        for part in parts or ():
+            if not isinstance(part, dict):
+                raise InvalidShapeError("parts: expected objects", pointer="/candidates/0/content/parts")
+            self._add_part(part, events)
+        self._content.update((name, item) for name, item in fields.rest().items() if item is not None)
+
+    def _add_part(self, part: dict[str, Any], events: Events) -> None:
+        text = part.get("text")
+        if isinstance(text, str) and part.keys() in _PLAIN:
+            thought = part.get("thought") is True
+            if text:
+                self._grow(thought, text)
+                events.append(ReasoningDelta(text) if thought else TextDelta(text))
+            return
+        call = plain(part.get("functionCall", part.get("function_call")))
+        if self._call is not None and not call.get("name") and ("functionCall" in part or "function_call" in part):
+            self._continue(call, events)
+        elif call.get("partialArgs") or call.get("willContinue") is True:
+            self._end_call(events)
+            self._call = dict(part)
+            self._call["functionCall"] = {**call, "args": dict(call["args"]) if isinstance(call.get("args"), dict) else {}}
+            self._call.pop("function_call", None)
+            self._continue(call, events)
+        else:
+            self._end_call(events)
+            self._add_whole(part, events)
+
+    def _grow(self, thought: bool, text: str) -> None:
+        if self._growing is None or self._growing[0] is not thought:
+            self._growing = thought, []
+            self._parts.append(self._growing)
+        self._growing[1].append(text)
+
+    def _add_whole(self, value: dict[str, Any], events: Events) -> None:
+        self._growing = None
+        self._parts.append(value)
+        part = self._reader.read(value, "/candidates/0/content/parts")
+        events.extend(told(part))
+
+    def _continue(self, call: dict[str, Any], events: Events) -> None:
+        """Take a piece of a call's arguments; the last one says that nothing follows."""
+        whole = self._call["functionCall"] if self._call is not None else {}
+        pieces = call.get("partialArgs")
+        for piece in pieces if isinstance(pieces, list) else ():
+            _put(whole["args"], plain(piece) or {})
+        if call.get("willContinue") is not True:
+            self._end_call(events)
+
+    def _end_call(self, events: Events) -> None:
+        if self._call is None:
+            return
+        part, self._call = self._call, None
+        call = {name: item for name, item in part["functionCall"].items() if name not in ("partialArgs", "willContinue")}
+        self._add_whole({**part, "functionCall": call}, events)
+
+    def end(self, events: Events) -> None:
+        """Tell what is still waiting."""
+        self._end_call(events)
+
+    def body(self) -> dict[str, Any]:
+        """Give the candidate as a response has it."""
+        content = {"parts": [_whole(part) for part in self._parts], "role": "model", **self._content}
+        out = {"content": content, "index": 0, **self._rest}
+        return out if self.word is None else {**out, "finishReason": self.word}
+
+
+def told(part: MessagePart) -> Events:
+    """Give the events of a part that came whole; what its deltas cannot say is in the part that announces them."""
+    if isinstance(part, ReasoningPart):
+        return [ReasoningDelta(part.text, signature=part.signature)]
+    if isinstance(part, TextPart):
+        announced: Events = [ContentPartAdded(TextPart("", vendor_extensions=part.vendor_extensions))]
+        return [*announced, TextDelta(part.text)] if part.text else announced
+    if isinstance(part, ToolCallPart):
+        opening: Events = []
+        if any(name[:1] != "@" for own in part.vendor_extensions.values() for name in own):
+            opening = [ContentPartAdded(ToolCallPart(part.call_id, part.name, {}, vendor_extensions=part.vendor_extensions))]
+        return [*opening, ToolCallDelta(part.call_id, part.name, _json.dumps(part.arguments))]
+    return [ToolResultAdded(part) if isinstance(part, ToolResultPart) else ContentPartAdded(part)]
+
+
+def _whole(part: Any) -> Any:
+    if not isinstance(part, tuple):
+        return part
+    thought, pieces = part
+    return {"text": "".join(pieces), "thought": True} if thought else {"text": "".join(pieces)}
+
+
+def _joined(before: Any, item: dict[str, Any]) -> dict[str, Any]:
+    """Join what two chunks say: lists of log probabilities and of citations grow, anything else is replaced."""
+    if not isinstance(before, dict):
+        return item
+    out = {**before, **item}
+    for name in ("chosenCandidates", "topCandidates", "citations"):
+        if isinstance(before.get(name), list) and isinstance(item.get(name), list):
+            out[name] = [*before[name], *item[name]]
+    return out
+
+
+def _put(args: dict[str, Any], piece: dict[str, Any]) -> None:
+    """Put a piece of the arguments at its path; texts at the same path grow."""
+    path, value = piece.get("jsonPath", piece.get("json_path")), None
+    for name in _VALUES:
+        if name in piece:
+            value = None if name == "nullValue" else piece[name]
+    steps = [
+        name or quoted or other or int(index)
+        for name, index, quoted, other in _STEP.findall(path if isinstance(path, str) else "")
+    ]
+    if not steps:
+        return
+    here: Any = args
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
+        if isinstance(here, list) and isinstance(step, int) and step <= len(here):
+            here += [None] * (step == len(here))
+        elif not isinstance(here, dict) or isinstance(step, int):
+            raise InvalidShapeError(f"jsonPath: {path!r:.80} leads nowhere", pointer="/functionCall/partialArgs")
+        before = here[step] if isinstance(here, list) else here.get(step)
+        if following is None:
+            here[step] = before + value if isinstance(before, str) and isinstance(value, str) else value
+        elif before is None:
+            here[step] = [] if isinstance(following, int) else {}
+        here = here[step]

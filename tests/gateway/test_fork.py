@@ -1,0 +1,276 @@
+"""Processes: forks that share nothing, exits that wait for nothing, and what pickles."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import omnillm
+from omnillm.config import GatewayConfig, KeyConfig, RouteConfig
+from omnillm.errors import ConfigurationError
+from omnillm.gateway.gateway import Gateway
+from omnillm.testing import LocalProvider
+from omnillm.types.enums import ProviderProtocol
+
+CHAT = ProviderProtocol.OPENAI_CHAT_COMPLETIONS
+ROOT = str(Path(omnillm.__file__).parent.parent)
+
+PRELUDE = """
+import faulthandler, os, sys, threading
+faulthandler.dump_traceback_later(20, exit=True)
+from omnillm.config import KeyConfig
+from omnillm.errors import ClosedError
+from omnillm.gateway.builder import GatewayBuilder
+from omnillm.testing import LocalProvider, break_stream, delay
+from omnillm.types.enums import ProviderProtocol
+
+def build(provider, keys=1):
+    builder = GatewayBuilder(provider.endpoint(ProviderProtocol.OPENAI_CHAT_COMPLETIONS)).default_model("gpt-4.1-mini")
+    return builder.add_keys([KeyConfig(f"sk-{n}", f"k{n}") for n in range(keys)]).budget_limit_usd(1.0).build()
+
+def in_child(step):
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            step()
+            code = 0
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, f"the child ended with {status}"
+"""
+
+
+def run(code: str) -> None:
+    """Run code in a process of its own, which has a limit of time."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+
+
+@needs_fork
+def test_a_child_has_its_own() -> None:
+    """A child's calls go over connections of its own, with nothing in flight; the parent's stream is not its own, nor disturbed."""
+    run("""
+        provider = LocalProvider()
+        gateway = build(provider)
+        gateway.call("warm up")
+        provider.script(break_stream(4, how="hang"))
+        stream = gateway.stream("one two three four five")
+        next(stream)
+        held = gateway.pool_status()[0].tpm_inflight
+        spent = gateway.budget_used_usd()
+        assert held > 0
+        before = provider.connections
+
+        def child():
+            try:
+                next(stream)
+            except ClosedError as error:
+                assert "another process" in str(error)
+            else:
+                raise AssertionError("the child read its parent's stream")
+            stream.close()
+            assert gateway.pool_status()[0].tpm_inflight == 0
+            assert gateway.budget_used_usd() == spent
+            assert gateway.call("from the child").text == "echo: from the child"
+            assert gateway.stream("and a stream").text().__next__() == "echo:"
+            gateway.close()
+            gateway.close()
+
+        in_child(child)
+        assert provider.connections > before
+        assert gateway.pool_status()[0].tpm_inflight == held
+        assert next(stream) is not None
+        stream.close()
+        assert gateway.pool_status()[0].tpm_inflight == 0
+        assert gateway.call("still here").text == "echo: still here"
+        gateway.close()
+        provider.close()
+    """)
+
+
+@needs_fork
+def test_a_fork_while_other_threads_are_busy() -> None:
+    """A child that is forked in the midst of other threads' calls and streams makes its own calls, and they make theirs."""
+    run("""
+        provider = LocalProvider(latency=0.002)
+        gateway = build(provider, 3)
+        stop, faults = threading.Event(), []
+
+        def busy(n):
+            while not stop.is_set():
+                try:
+                    if n % 2:
+                        with gateway.stream(f"nonce {n}") as stream:
+                            next(stream)
+                    else:
+                        assert gateway.call(f"nonce {n}").text == f"echo: nonce {n}"
+                except BaseException as error:
+                    faults.append(error)
+                    return
+
+        threads = [threading.Thread(target=busy, args=(n,)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+
+        def child():
+            for n in range(3):
+                assert gateway.call(f"child {n}").text == f"echo: child {n}"
+            assert all(status.tpm_inflight == 0 for status in gateway.pool_status())
+
+        for _ in range(5):
+            in_child(child)
+        stop.set()
+        for thread in threads:
+            thread.join(10)
+        assert not faults, faults
+        assert all(status.tpm_inflight == 0 for status in gateway.pool_status())
+        gateway.close()
+        provider.close()
+    """)
+
+
+@needs_fork
+def test_jitter_differs_in_the_child() -> None:
+    """Parent and child do not wait the same random times."""
+    run("""
+        gateway = build(LocalProvider())
+        read, write = os.pipe()
+        def child():
+            gateway.pool_status()
+            os.write(write, repr(gateway._core.rng.random()).encode())
+        in_child(child)
+        assert os.read(read, 100).decode() != repr(gateway._core.rng.random())
+    """)
+
+
+def test_exit_with_an_open_stream() -> None:
+    """The interpreter exits at once, and without a word, though a stream is open and another was lost."""
+    run("""
+        provider = LocalProvider()
+        for _ in range(3):
+            provider.script(break_stream(3, how="hang"))
+        gateway = build(provider)
+        stream = gateway.stream("one two three")
+        next(stream)
+        next(gateway.stream("one two three"))
+        class Cycle: pass
+        cycle = Cycle()
+        cycle.me, cycle.stream = cycle, gateway.stream("one two three")
+        next(cycle.stream)
+    """)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
+@pytest.mark.parametrize("where", ["call", "stream", "key"])
+def test_ctrl_c(where: str) -> None:
+    """Ctrl-C ends a call that waits for an answer, a stream or a key, within a second; what it held is back."""
+    wait = {
+        "call": "gateway.call('hi')",
+        "stream": "list(gateway.stream('one two three'))",
+        "key": "gateway._core.routes[0].pool._acquire_timeout = 30; gateway.call('x' * 400_000)",
+    }[where]
+    step = {"call": "hang()", "stream": "break_stream(3, how='hang')", "key": "break_stream(3, how='hang')"}[where]
+    run(f"""
+        import signal, time
+        from omnillm.testing import hang
+        provider = LocalProvider()
+        provider.script({step})
+        gateway = GatewayBuilder(provider.endpoint("chat_completions")).default_model("m").add_key(
+            KeyConfig("sk-1", "k1", tpm_limit=101_500)).build()
+        if {where == "key"}:
+            stream = gateway.stream("x" * 4_000)
+            next(stream)
+        def interrupt():
+            provider.wait_requests(1)
+            while {where == "key"} and not gateway._core.routes[0].pool._waiting:
+                pass
+            sent.append(time.monotonic())
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        sent = []
+        threading.Thread(target=interrupt, daemon=True).start()
+        try:
+            {wait}
+        except KeyboardInterrupt:
+            assert time.monotonic() - sent[0] < 1
+        else:
+            raise AssertionError("nothing was interrupted")
+        if {where == "key"}:
+            stream.close()
+        status = gateway.pool_status()[0]
+        assert (status.tpm_inflight, status.consecutive_failures) == (0, 0), status
+        gateway.close()
+        provider.close()
+    """)
+
+
+# --- pickling -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_gateway_does_not_pickle(provider: LocalProvider, build: Any) -> None:
+    """A gateway refuses to be pickled or copied, and says what to do instead."""
+    gateway = build(provider)
+    for refused in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(ConfigurationError, match="send its GatewayConfig"):
+            refused(gateway)
+
+
+def test_a_configuration_with_keys_from_the_environment_does(provider: LocalProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a configuration pickles without its keys, and makes a working gateway wherever the variable is set."""
+    monkeypatch.setenv("MY_KEY", "sk-CANARY-1")
+    config = GatewayConfig(routes=(RouteConfig(provider.endpoint(CHAT), (KeyConfig.from_env("MY_KEY"),)),), default_model="m")
+    pickled = pickle.dumps(config)
+    assert b"CANARY" not in pickled
+    monkeypatch.setenv("MY_KEY", "sk-other")
+    with Gateway(pickle.loads(pickled)) as gateway:
+        assert gateway.call("hi").key_label == "key-1"
+    assert provider.requests[0].key == "sk-other"
+    monkeypatch.delenv("MY_KEY")
+    with pytest.raises(ConfigurationError, match="MY_KEY is not set"):
+        pickle.loads(pickled)
+
+
+def test_a_literal_key_does_not(provider: LocalProvider) -> None:
+    """A configuration with a literal key refuses, naming its label and not the key."""
+    config = GatewayConfig(routes=(RouteConfig(provider.endpoint(CHAT), (KeyConfig("sk-CANARY-1", "prod"),)),))
+    with pytest.raises(ConfigurationError, match="key 'prod' was given as a literal") as caught:
+        pickle.dumps(config)
+    assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 422])
+def test_errors_pickle(provider: LocalProvider, build: Any, status: int) -> None:
+    """What a call raises goes to another process whole."""
+    from omnillm.errors import GatewayError
+    from omnillm.policy.retry import RetryPolicy
+    from omnillm.testing import fail
+
+    provider.script(fail(status, retry_after=99, message="said"))
+    with pytest.raises(GatewayError) as caught:
+        build(provider, retry=RetryPolicy(max_attempts=1)).call("hi")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), vars(again), str(again)) == (type(caught.value), vars(caught.value), "said")
