@@ -158,7 +158,10 @@ ITEMS: list[tuple[str, Json]] = [
     ("compaction_trigger", {"type": "compaction_trigger"}),
     ("additional_tools", {"type": "additional_tools", "role": "developer", "tools": [function()]}),
     ("configuration_update", {"type": "configuration_update", "reasoning": {"effort": "low"}}),
-    ("web_search_call", {"type": "web_search_call", "id": "ws", "status": "completed", "action": {"type": "search", "query": "q"}}),
+    (
+        "web_search_call",
+        {"type": "web_search_call", "id": "ws", "status": "completed", "action": {"type": "search", "query": "q"}},
+    ),
     ("file_search_call", {"type": "file_search_call", "id": "fs", "queries": ["q"], "status": "completed", "results": None}),
     ("computer_call", {"type": "computer_call", "id": "cu", "call_id": "c", "action": {"type": "click", "x": 1, "y": 2}}),
     ("computer_call_output", {"type": "computer_call_output", "call_id": "c", "output": {"type": "computer_screenshot"}}),

@@ -53,11 +53,9 @@ def write_usage(usage: TokenUsage, emission: Emission) -> dict[str, Any]:
     cache = usage.prompt_cache or PromptCacheUsage()
     read = cache.cached_input_tokens if cache.cache_read_input_tokens is None else cache.cache_read_input_tokens
     created = cache.cache_creation_input_tokens
-    by_ttl = {name: getattr(cache, field) for field, name in _TTLS.items()}
-    if any(count is not None for count in by_ttl.values()):  # its clients want both
-        by_ttl = {name: count or 0 for name, count in by_ttl.items()}
-    else:
-        by_ttl = {}
+    counts = {name: getattr(cache, field) for field, name in _TTLS.items()}
+    known = any(count is not None for count in counts.values())
+    by_ttl = {name: count or 0 for name, count in counts.items()} if known else {}  # its clients want both
     out: dict[str, Any] = {}
     if not (usage.estimated and kept(usage.vendor_extensions, "input_tokens") is not None):
         out["input_tokens"] = max(0, usage.prompt_tokens - (read or 0) - (created or 0))

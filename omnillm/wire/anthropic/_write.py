@@ -181,7 +181,7 @@ class BlockWriter:
             self._emission.lose(
                 pointer,
                 "only reasoning that Anthropic signed is taken back: the text, summary, signature and encrypted_content of any"
-                " other, its thinking, reasoning_content and reasoning_details are not sent,"
+                " other, its thinking, reasoning_content, reasoning_details and redactedContent are not sent,"
                 f" nor its {names_in(part.vendor_extensions)}",
             )
         return None
@@ -230,8 +230,9 @@ class AnswerWriter(BlockWriter):
     def _file(self, part: FilePart, pointer: str) -> Block | None:
         return super()._file(part, pointer) if self._ours else self._no_media(pointer)
 
-    def _no_media(self, pointer: str) -> None:
+    def _no_media(self, pointer: str) -> Block | None:
         self._emission.lose(pointer, "an answer holds no image and no file here")
+        return None
 
     def _audio(self, _part: AudioPart, pointer: str) -> Block | None:
         """Leave it out, transcript and all: the text of an answer is what the model wrote."""

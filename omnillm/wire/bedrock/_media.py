@@ -52,6 +52,7 @@ for _words in _MEDIA_TYPES.values():
     for _word, _media_type in _words.items():
         _FORMATS.setdefault(_media_type, _word)
 _FORMATS |= {
+    "audio/l16": "pcm",
     "audio/mp3": "mp3",
     "audio/vnd.wave": "wav",
     "audio/wave": "wav",
@@ -75,12 +76,14 @@ def media_type_of(kind: str, word: str) -> str:
 
 def format_of(kind: str, media_type: str | None) -> str | None:
     """Give the format of a media type, ``None`` where this kind of block has none for it."""
-    word = _FORMATS.get(media_type or "")
+    essence = (media_type or "").partition(";")[0].strip().lower()
+    word = _FORMATS.get(essence)
     if word is not None and word in _MEDIA_TYPES[kind]:
         return word
-    if media_type is not None and media_type.startswith(f"{kind}/"):
-        return media_type[len(kind) + 1 :]
-    return "txt" if kind == "document" and (media_type or "").startswith("text/") else None
+    family, _, subtype = essence.partition("/")
+    if family == kind:
+        return subtype
+    return "txt" if kind == "document" and family == "text" else None
 
 
 def guessed_format(kind: str, data: str) -> str:

@@ -134,8 +134,9 @@ class StreamBlock:
         text = "".join(self._pieces)
         match self.kind:
             case "text":
-                content = {"content": [{"text": text}], "citations": self._citations}
-                return {"citationsContent": content} if self._citations else {"text": text}
+                if self._citations:
+                    return {"citationsContent": {"content": [{"text": text}], "citations": self._citations}}
+                return {"text": text} if text else None  # some models open with an empty one, which the API takes back from none
             case "reasoning":
                 signature = {} if self._signature is None else {"signature": self._signature}
                 return {"reasoningContent": {"reasoningText": {"text": text, **signature}}}

@@ -41,7 +41,7 @@ def _kind_of(tool: dict[str, Any]) -> BuiltinToolKind:
 
 
 def _read_definition(fields: Fields) -> ToolDefinition:
-    name, description = fields.required_text("name"), fields.text("description")
+    name, description = fields.required_text("name"), fields.text("description") if fields.peek("description") else None
     given, schema = fields.peek("inputSchema"), None
     if isinstance(given, dict) and given.keys() == {"json"} and isinstance(given["json"], dict):
         fields.take("inputSchema")
@@ -70,7 +70,7 @@ def write_tools(capabilities: CapabilitySet, emission: Emission, model: str) -> 
 
 def _write_definition(tool: ToolDefinition, emission: Emission, pointer: str) -> Block:
     out: Block = {"name": tool.name}
-    if tool.description is not None:
+    if tool.description:  # the API refuses an empty one
         out["description"] = tool.description
     schema = tool.input_schema
     if isinstance(schema, Mapping):
@@ -119,8 +119,8 @@ def read_tool_choice(config: Fields) -> ToolChoice | None:
     return ToolChoice(mode, name, vendor_extensions=inner.extensions(WIRE))
 
 
-def write_tool_choice(capabilities: CapabilitySet, emission: Emission) -> Block | None:
-    """Write the choice of tools."""
+def write_tool_choice(capabilities: CapabilitySet, emission: Emission, *, tools: bool) -> Block | None:
+    """Write the choice of tools; ``tools`` tells whether there are any, without which the API refuses a choice."""
     choice = capabilities.tool_choice
     if capabilities.parallel_tool_calls is not None:
         emission.lose("/capabilities/parallel_tool_calls", "whether several tools are called at once cannot be asked for")
@@ -128,6 +128,9 @@ def write_tool_choice(capabilities: CapabilitySet, emission: Emission) -> Block 
         return None
     if choice.mode == "none":
         emission.lose("/capabilities/tool_choice/mode", "tools cannot be forbidden here other than by leaving them out")
+        return None
+    if not tools:
+        emission.lose("/capabilities/tool_choice", "without tools there is nothing to choose")
         return None
     kind = next(kind for kind, mode in _MODES.items() if mode == choice.mode)
     inner = {} if choice.name is None else {"name": choice.name}

@@ -231,7 +231,7 @@ def _write_capabilities(capabilities: CapabilitySet, out: Payload, extra: Payloa
     tools = write_tools(capabilities, emission, model)
     if tools:
         config["tools"] = tools
-    choice = write_tool_choice(capabilities, emission)
+    choice = write_tool_choice(capabilities, emission, tools=bool(tools))
     if choice is not None:
         config["toolChoice"] = choice
     answer: Payload = {}

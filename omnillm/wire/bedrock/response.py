@@ -2,7 +2,8 @@
 
 Contract: the content becomes the parts of one assistant message; what has no canonical place (``metrics``, ``trace``,
 ``additionalModelResponseFields``, ``performanceConfig``, ``serviceTier``) rides in the response's extensions.
-Rules: no id comes with an answer, and a model only where a prompt router chose it. The stop reason is written as it was read for
+Rules: no id comes with an answer, and a model only where a prompt router chose it. A refusal is a text with the stop reason of
+a filter, as the guardrails say theirs. The stop reason is written as it was read for
 as long as it says what the finish reason says.
 """
 
@@ -113,6 +114,8 @@ def ending(response: LlmResponse, emission: Emission) -> Payload:
     """Give the stop reason."""
     ours = response.provider_protocol is PROTOCOL
     reason, raw = response.finish_reason, response.raw_finish_reason
+    if response.refusal is not None and reason in (None, FinishReason.STOP):
+        return {"stopReason": "content_filtered"}
     if ours and raw is not None and finish_reason(raw) is reason:
         return {"stopReason": raw}
     if reason is None and ours:

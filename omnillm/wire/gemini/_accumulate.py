@@ -70,7 +70,7 @@ class Candidate:
         if isinstance(text, str) and part.keys() in _PLAIN:
             thought = part.get("thought") is True
             if text:
-                self._grow(thought, text)
+                self._grow(thought, text, events)
                 events.append(ReasoningDelta(text) if thought else TextDelta(text))
             return
         call = plain(part.get("functionCall", part.get("function_call")))
@@ -86,8 +86,10 @@ class Candidate:
             self._end_call(events)
             self._add_whole(part, events)
 
-    def _grow(self, thought: bool, text: str) -> None:
+    def _grow(self, thought: bool, text: str, events: Events) -> None:
         if self._growing is None or self._growing[0] is not thought:
+            if not thought and self._parts and isinstance(self._parts[-1], dict) and "text" in self._parts[-1]:
+                events.append(ContentPartAdded(TextPart("")))  # nothing else tells it from the text before
             self._growing = thought, []
             self._parts.append(self._growing)
         self._growing[1].append(text)
@@ -134,7 +136,7 @@ def told(part: MessagePart) -> Events:
         return [*announced, TextDelta(part.text)] if part.text else announced
     if isinstance(part, ToolCallPart):
         opening: Events = []
-        if any(name[:1] != "@" for own in part.vendor_extensions.values() for name in own):
+        if part.vendor_extensions:
             opening = [ContentPartAdded(ToolCallPart(part.call_id, part.name, {}, vendor_extensions=part.vendor_extensions))]
         return [*opening, ToolCallDelta(part.call_id, part.name, _json.dumps(part.arguments))]
     return [ToolResultAdded(part) if isinstance(part, ToolResultPart) else ContentPartAdded(part)]

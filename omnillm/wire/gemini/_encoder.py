@@ -78,6 +78,7 @@ class ChunkEncoder:
         """Write what was waiting for something else to come."""
         text, self._text = self._text, None
         if text is not None and text.vendor_extensions:
+            self._count(TextPart, 0)
             self._write(text)
         calls, self._calls = self._calls, {}
         for call_id, (name, pieces) in calls.items():

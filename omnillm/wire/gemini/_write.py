@@ -113,14 +113,13 @@ class PartWriter:
             uri = part.file_id
         sources = (("data", part.data), ("url", part.url), ("file_id", part.file_id))
         used = part.data or uri
+        if used is None:
+            reason = "a file is its data or a URI that the API knows; this one has neither: its file_id, filename and media_type"
+            self._emission.lose(pointer, f"{reason} are not sent, nor its {names_in(part.vendor_extensions)}")
+            return None
         for name, value in sources:
             if value is not None and value != used:
                 self._emission.lose(f"{pointer}/{name}", "a file has one source here: its data, or a URI that the API knows")
-        if used is None:
-            if part.file_id is None:
-                self._emission.lose(pointer, "a file without data, url and file_id is none")
-            self._lay({}, part, pointer)  # what is left of it is lost with it
-            return None
         file: Part = {}
         if part.media_type is not None:
             file["mimeType"] = part.media_type
@@ -210,8 +209,8 @@ class PartWriter:
         if part.text or part.summary or part.signature or part.encrypted_content:
             names = names_in(part.vendor_extensions)
             self._emission.lose(
-                f"{pointer}/text",
-                "the reasoning of another provider is not sent: its thinking, summary, signature, encrypted_content,"
+                pointer,
+                "the reasoning of another provider is not sent: its text (thinking), summary, signature, encrypted_content,"
                 f" reasoning_content, redactedContent and reasoning_details{', ' if names else ''}{names}",
             )
         else:
@@ -222,7 +221,7 @@ class PartWriter:
         if part.protocol is PROTOCOL and isinstance(part.payload, dict):
             return part.payload
         reason = f"a block that only {part.protocol.value} knows is not sent, with its {names_in(part.payload)}"
-        self._emission.lose(f"{pointer}/payload", reason)
+        self._emission.lose(pointer, reason)
         return None
 
 

@@ -207,7 +207,7 @@ def _write_reasoning(out: dict[str, Any], part: ReasoningPart, emission: Emissio
     if part.signature is not None:
         emission.lose(f"{at}/signature", "Chat Completions has no signature of reasoning")
     if part.encrypted_content is not None:
-        emission.lose(f"{at}/encrypted_content", "Chat Completions has no encrypted reasoning (redactedContent)")
+        emission.lose(f"{at}/encrypted_content", "Chat Completions has no encrypted reasoning")
     emission.lay(out, part.vendor_extensions, at)
 
 

@@ -240,7 +240,7 @@ _MAIN: dict[type, tuple[str, str]] = {
     JsonPart: ("a JSON value", "value"),
     ToolCallPart: ("a call of a tool", "arguments"),
     ToolResultPart: ("the result of a tool", "output"),
-    ReasoningPart: ("the reasoning (thinking) of another provider", "text"),
+    ReasoningPart: ("the reasoning (thinking, redactedContent) of another provider", "text"),
     RefusalPart: ("a refusal", "text"),
 }
 

@@ -163,7 +163,8 @@ class ItemWriter:
         self._emission.lose(
             pointer,
             f"reasoning of {part.protocol} is of no use to Responses: its text, summary, signature and encrypted_content,"
-            f" its thinking, reasoning_content, redactedContent and reasoning_details are not sent, nor its {names_in(part.vendor_extensions)}",
+            f" its thinking, reasoning_content, redactedContent and reasoning_details are not sent,"
+            f" nor its {names_in(part.vendor_extensions)}",
         )
         return []
 
