@@ -161,7 +161,7 @@ class Call:
             self._account(core, losses)
         if self.streaming:
             payload = route.codec.ask_for_usage(payload)
-        return Emitted(_json.dump_bytes(payload), route.codec.path(request, self.streaming), losses)
+        return Emitted(_json.dump_bytes(route.codec.prepare_body(payload)), route.codec.path(request, self.streaming), losses)
 
     @staticmethod
     def _account(core: Core, losses: tuple[Loss, ...]) -> None:

@@ -42,7 +42,7 @@ class GenerationConfig(Model):
     max_output_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
-    top_k: int | None = None
+    top_k: float | None = None
     stop_sequences: tuple[str, ...] = ()
     presence_penalty: float | None = None
     frequency_penalty: float | None = None

@@ -74,6 +74,14 @@ def test_where_the_key_goes(build: Any, scheme: AuthScheme, header: str | None, 
     assert "authorization" not in request.headers
 
 
+def test_a_compat_url_is_the_whole_url(build: Any) -> None:
+    """A compat endpoint is asked at the URL it was given, query and all."""
+    with ScriptedServer([expect(), respond(body=whole())]) as server:
+        endpoint = ProviderEndpoint.openai_chat_completions_compat(f"{server.base_url}/deep/path?api-version=1")
+        build(endpoint).call("hi")
+    assert server.requests[0].path == "/deep/path?api-version=1"
+
+
 def test_a_stream_flag_of_the_request_is_overridden(provider: LocalProvider, build: Any) -> None:
     """A request that was parsed as a stream is sent as none by ``call``."""
     assert build(provider).call(LlmRequest("m", "hi", stream=True)).text == "echo: hi"

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from gateway_scripts import HEAD, chunk, data, held, http_chunk, key_of, more, open_stream, streamed, whole
+from gateway_scripts import HEAD, chunk, data, held, http_chunk, key_of, more, open_stream, streamed, wait_until, whole
 
 from omnillm._cancel import CancellationToken
 from omnillm.errors import CallCancelledError, ClosedError, DeadlineExceededError, GatewayError, StreamInterruptedError
@@ -20,6 +20,7 @@ from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, fail
 from omnillm.testing.scripted import dribble, expect, repeat, respond, send, stall
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.events import TextDelta
+from omnillm.types.hooks import RetryScheduled
 from omnillm.types.request import LlmRequest
 
 PROMPT = LlmRequest("m", "hi").estimated_prompt_tokens()
@@ -167,8 +168,6 @@ def test_attempts_are_told_wherever_the_time_ran_out(provider: LocalProvider, bu
 
 # --- cancel and close, wherever a call may be ---------------------------------------------------------------------------------
 
-_RETRY = RetryPolicy(base=1e-9)
-
 
 class Place:
     """A call of a gateway that waits somewhere, in a thread of its own."""
@@ -178,14 +177,13 @@ class Place:
         self.here = threading.Event()
         self.caught: BaseException | None = None
         self.token = CancellationToken()
-        clock: FakeClock | None = None
         mark = lambda _: self.here.set()  # noqa: E731
         scripts: dict[str, list[Any]] = {
             "headers": [expect(), mark, stall()],
             "stream headers": [expect(), mark, stall()],
             "body": [expect(), send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1"), mark, stall()],
             "stream": [expect(), open_stream(data(chunk("a"))), stall()],
-            "back-off": [expect(), respond(503, {"Retry-After": "20"}, b"{}"), mark, stall()],
+            "back-off": [expect(), respond(503, {"Retry-After": "20"}, b"{}"), stall()],
             "key": [expect(), respond(503, {"Retry-After": "500"}, b"{}"), stall()],
         }
         self.server = closing.enter_context(ScriptedServer(scripts[where]))
@@ -195,15 +193,16 @@ class Place:
                 "pool_config": PoolConfig(acquire_timeout=60, circuit_breaker_threshold=1),
                 "retry": RetryPolicy(max_attempts=1),
             }
-        self.gateway = build(self.server, clock=clock, **options)
+        if where == "back-off":
+            options = {"on_event": lambda event: self.here.set() if isinstance(event, RetryScheduled) else None}
+        self.gateway = build(self.server, **options)
         if where == "key":
             with pytest.raises(GatewayError):
                 self.gateway.call("hi")
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
         if where == "key":
-            while not self.gateway._core.routes[0].pool._waiting:
-                pass
+            wait_until(lambda: self.gateway._core.routes[0].pool._waiting)
         else:
             assert self.here.wait(5)
 

@@ -73,7 +73,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
 @needs_fork
 def test_a_child_has_its_own() -> None:
-    """A child's calls go over connections of its own, with nothing in flight; the parent's stream is not its own, nor disturbed."""
+    """A child calls over connections of its own, with nothing in flight; the parent's stream is neither its own nor disturbed."""
     run("""
         provider = LocalProvider()
         gateway = build(provider)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_scripts import chunk, data, held, key_of, more, open_stream
+from gateway_scripts import chunk, data, held, key_of, more, open_stream, wait_until
 
 from omnillm.errors import ClosedError
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, break_stream
@@ -104,7 +104,7 @@ WAYS = [
 @pytest.mark.parametrize("texts", [0, 1, 3])
 @pytest.mark.parametrize("leave", WAYS)
 def test_leaving_gives_everything_back(provider: LocalProvider, build: Any, leave: Leave, texts: int) -> None:
-    """The connection closes, the key is free, and the prompt and what was read are paid for: never nothing, never more than reserved."""
+    """The connection closes, the key is free, what was read is paid for: never nothing, never more than reserved."""
     provider.script(break_stream(9, how="hang"))
     gateway = build(provider, budget_limit_usd=float(RESERVED))
     chars = leave(gateway, texts)
@@ -156,8 +156,7 @@ def test_close_from_another_thread(build: Any) -> None:
         thread = threading.Thread(target=reader)
         thread.start()
         assert waiting.wait(5)
-        while not stream._reading:
-            pass
+        wait_until(lambda: stream._reading)
         stream.close()
         assert (held(gateway), gateway.budget_used_usd()) == ((0, 0), PROMPT + 1)
         thread.join(1)

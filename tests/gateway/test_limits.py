@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from gateway_scripts import held, key_of
+from gateway_scripts import held, key_of, wait_until
 
 from omnillm.config import KeyConfig
 from omnillm.errors import GatewayError, NoAvailableKeyError, RateLimitedError
@@ -128,8 +128,7 @@ def test_waiting_is_first_come_first_served(provider: LocalProvider, build: Any)
     stream = gateway.stream("hi")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(gateway.call, "hello")
-        while not gateway._core.routes[0].pool._waiting:
-            pass
+        wait_until(lambda: gateway._core.routes[0].pool._waiting)
         assert len(provider.requests) == 1
         list(stream)
         assert waiting.result(5).text == "echo: hello"

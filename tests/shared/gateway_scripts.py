@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from threading import Thread
+import time
+from collections.abc import Callable, Iterable
+from threading import Event, Thread
 from typing import Any
 
 from omnillm.gateway.gateway import Gateway
@@ -81,3 +82,11 @@ def let_pass(clock: FakeClock, threads: Iterable[Thread]) -> None:
             clock.advance(1)
             thread.join(0.005)
         assert not thread.is_alive()
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait for what makes no sound."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        Event().wait(0.001)

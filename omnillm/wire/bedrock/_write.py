@@ -84,7 +84,7 @@ class BlockWriter:
 
     def _image_url(self, part: ImageUrlPart, pointer: str) -> Block | None:
         if not part.url.startswith(_S3):
-            self._emission.lose(f"{pointer}/url", "an image is its bytes or in S3 here; any other URL is not fetched")
+            self._emission.lose(pointer, "an image is its bytes or in S3 here; any other url is not fetched")
             return None
         self._lose_detail(part, pointer)
         image = self._lay({"source": {"s3Location": {"uri": part.url}}}, part, pointer)
@@ -209,9 +209,8 @@ class BlockWriter:
         if not (part.text or part.summary or part.signature or part.encrypted_content):
             self._lay({}, part, pointer)  # what is left of it is another wire's
         else:
-            self._emission.lose(
-                f"{pointer}/text", "only reasoning that came from here is taken back: no other text, summary, signature or state"
-            )
+            reason = "only reasoning that came from here is taken back: no other text, summary, signature or encrypted_content"
+            self._emission.lose(pointer, reason)
         return None
 
     def _own_reasoning(self, part: ReasoningPart, pointer: str) -> Block:

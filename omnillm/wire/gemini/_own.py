@@ -51,11 +51,14 @@ class _Opened(Fields):
         self._kept.add(name)
 
     def extensions(self, wire: WireFormat) -> dict[str, Any]:
-        noted = self.peek(SPELLING)
-        names = noted.get("snake", ()) if noted else ()
-        for name in names:
+        noted = self._rest.get(SPELLING, {})
+        for name in noted.pop("snake", ()):
             if name in self._rest and name not in self._kept:
                 self._rest[SNAKE[name]] = self._rest.pop(name)
+            else:
+                noted.setdefault("snake", []).append(name)
+        if not noted:
+            self._rest.pop(SPELLING, None)
         return super().extensions(wire)
 
 

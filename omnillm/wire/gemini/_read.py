@@ -105,7 +105,7 @@ class PartReader:
         name, given = call.maybe_text("name"), call.peek("args")
         if not name or not isinstance(given, dict | None):
             return None
-        if "args" not in call:
+        if given is None:
             fields.spell("args", None)
         call.take("args")
         call_id = call.maybe_text("id") if call.peek("id") != "" else None

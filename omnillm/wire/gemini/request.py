@@ -117,7 +117,7 @@ def _read_generation(config: Fields) -> GenerationConfig:
         config.integer("maxOutputTokens"),
         config.number("temperature"),
         config.number("topP"),
-        config.number("topK"),  # type: ignore[arg-type]  # a number of any kind here, as the config says
+        config.number("topK"),
         tuple(stops or ()),
         config.number("presencePenalty"),
         config.number("frequencyPenalty"),

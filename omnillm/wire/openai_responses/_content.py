@@ -252,8 +252,9 @@ def _write_audio(part: AudioPart, emission: Emission, pointer: str, text_type: s
 
 
 def _write_vendor(part: VendorPart, emission: Emission, pointer: str, _text_type: str) -> Item | None:
-    if part.protocol is PROTOCOL:
-        return part.payload  # type: ignore[no-any-return]  # the wire's own object
+    payload = part.payload
+    if part.protocol is PROTOCOL and isinstance(payload, dict):
+        return payload
     drop(part, emission, pointer)
     return None
 

@@ -36,8 +36,8 @@ from .._codec import Payload
 from .._fields import SPELLING, Emission
 from ..sse import SseFrame
 from ._annotations import write_annotation
-from ._encoder_item import CALLS, REASONING, REFUSAL, SUMMARY, TEXT, Frames, WrittenItem, type_of
-from ._own import PROTOCOL, WIRE, Item, kept
+from ._encoder_item import CALLS, REASONING, REFUSAL, SUMMARY, TEXT, Frames, WrittenItem
+from ._own import PROTOCOL, WIRE, Item, kept, type_of
 from ._usage import write_usage
 from ._write import AnswerWriter
 from .error import error_of_response
@@ -141,7 +141,7 @@ class Encoder:
                 whole = {**whole, "id": item.id}
             output.append(item.close(self._out, whole))
         for whole in left:
-            payload = whole if self._ours else {**whole, "id": self._next_id(whole["type"])}
+            payload = whole if self._ours else {**whole, "id": self._next_id(type_of(whole))}
             output.append(self._add(payload).close(self._out, payload))
         return final if self._ours else output
 

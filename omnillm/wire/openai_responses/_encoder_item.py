@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ._own import Item
+from ._own import Item, type_of
 
 Frames = list[tuple[str, dict[str, Any]]]
 
@@ -183,11 +183,6 @@ def _texts_of(item: Item) -> Iterator[tuple[str, str]]:
                 field = _FIELD_OF_TYPE.get(type_of(part))
                 if field is not None:
                     yield field, _text(part.get(_NAMES.get(field, "text")))
-
-
-def type_of(item: Item) -> str:
-    """Give an item's type; empty where it has none."""
-    return _text(item.get("type"))
 
 
 def _text(value: Any) -> str:

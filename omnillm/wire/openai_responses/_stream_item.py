@@ -140,7 +140,7 @@ class StreamItem:
         if self.is_whole or not self._pieces:
             return self._start
         out = dict(self._start)
-        for (field, number), pieces in sorted(self._pieces.items()):
+        for (field, number), pieces in sorted(self._pieces.items(), key=lambda text: text[0][1]):
             if field in (ARGUMENTS, INPUT):
                 out[field] = "".join(pieces)
                 continue

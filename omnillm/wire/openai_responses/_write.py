@@ -60,7 +60,7 @@ class ItemWriter:
             return [self._result(item, pointer)]
         if isinstance(item, ReasoningPart):
             return self._reasoning(item, pointer)
-        if item.protocol is PROTOCOL:
+        if item.protocol is PROTOCOL and isinstance(item.payload, dict):
             return [item.payload]
         drop(item, self._emission, pointer)
         return []

@@ -18,7 +18,7 @@ from ...types.parts import ToolCallPart
 from ...types.response import LlmResponse
 from .._codec import Payload
 from .._fields import Emission, Fields
-from ._own import PROTOCOL, WIRE, Item, kept, spelled
+from ._own import PROTOCOL, WIRE, Item, kept, spelled, type_of
 from ._read import read_items
 from ._usage import NO_USAGE, read_usage, write_usage
 from ._write import AnswerWriter
@@ -67,6 +67,8 @@ def parse_response(payload: Payload) -> LlmResponse:
     output = read_items(fields.required_array("output"), "/output")
     usage = fields.take("usage")
     response_id, model = fields.text("id"), fields.text("model")
+    if model == "":
+        fields.keep("model", model)
     return LlmResponse(
         output,
         NO_USAGE if usage is None else read_usage(usage, "/usage"),
@@ -106,7 +108,7 @@ def emit_response(response: LlmResponse, emission: Emission) -> Payload:
     if "object" not in spelled(response.vendor_extensions) and "object" not in kept(response.vendor_extensions):
         out["object"] = OBJECT
     out |= ending(response, emission)
-    if response.model or (not ours or "model" not in kept(response.vendor_extensions)):
+    if response.model or not ours:
         out["model"] = response.model
     out["output"] = items if ours else [named(item, response_id, i) for i, item in enumerate(items)]
     usage = write_usage(response.usage, emission, ours=ours)
@@ -129,11 +131,11 @@ def as_response_id(given: str | None, *, ours: bool) -> str | None:
 
 def named(item: Item, response_id: str | None, index: int) -> Item:
     """Give an item with the fields that the API gives its own."""
-    kind = item["type"]
+    kind = type_of(item)
     out = {"id": item_id(kind, response_id, index), **item}
     if kind in ("message", "function_call"):
         out.setdefault("status", "completed")
-    if kind == "message":
+    if kind == "message" and isinstance(item.get("content"), list):
         out["content"] = [_as_output(block) for block in item["content"]]
     return out
 
@@ -144,7 +146,7 @@ def item_id(kind: str, response_id: str | None, index: int) -> str:
 
 
 def _as_output(block: Item) -> Item:
-    return {"annotations": [], "logprobs": [], **block} if block.get("type") == "output_text" else block
+    return {"annotations": [], "logprobs": [], **block} if type_of(block) == "output_text" else block
 
 
 def with_defaults(out: Payload) -> Payload:

@@ -69,10 +69,10 @@ class Decoder:
             return []
         if data == DONE or data.strip() == DONE:
             return self._close() if self._started else []
-        event = _json.loads(data)
-        if not isinstance(event, dict):
-            raise InvalidShapeError("expected a JSON object in the frame")
-        kind = event.get("type") or frame.event
+        return self.take(*_read(frame))
+
+    def take(self, event: Item, kind: object) -> list[LlmStreamEvent]:
+        """Give the events of an event of the wire."""
         if not isinstance(kind, str):
             if event.get("error"):
                 return self._on_error(event)
@@ -261,6 +261,13 @@ class Decoder:
         return events
 
 
+def _read(frame: SseFrame) -> tuple[Item, object]:
+    event = _json.loads(frame.data)
+    if not isinstance(event, dict):
+        raise InvalidShapeError("expected a JSON object in the frame")
+    return event, event.get("type") or frame.event
+
+
 def _number(event: Item, name: str) -> int:
     number = event.get(name)
     return number if type(number) is int else 0
@@ -292,12 +299,17 @@ _SILENT = frozenset({"response.content_part.done", "response.reasoning_summary_p
 
 
 def parse_event(frame: SseFrame) -> LlmStreamEvent | None:
-    """Read one frame by itself: its most telling event; ``None`` where it says nothing."""
+    """Read one frame by itself: its most telling event; ``None`` where it says nothing, or nothing that deltas do not say."""
+    if not frame.data or frame.data.isspace() or frame.data.strip() == DONE:
+        return None
+    event, kind = _read(frame)
+    if kind in _DONES or kind in _SILENT:
+        return None
     decoder = Decoder()
-    events = decoder.feed(frame)
+    events = decoder.take(event, kind)
+    if kind == "response.output_item.done":
+        return events[-1] if events and isinstance(events[-1], VendorEvent) else None
     if events and isinstance(events[-1], Completed):
         return events[-1]
-    for event in events:
-        if not isinstance(event, ResponseStarted | OutputItemAdded):
-            return event
-    return decoder.fragment() or (events[-1] if events else None)
+    telling = (found for found in events if not isinstance(found, ResponseStarted | OutputItemAdded))
+    return next(telling, None) or decoder.fragment() or (events[-1] if events else None)
