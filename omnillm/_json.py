@@ -45,19 +45,25 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES) -> Any:
         raise InvalidJsonError(f"longer than {max_bytes} bytes")
     text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
     text = text.removeprefix("\ufeff")
-    try:
-        value = _decode(text)
-    except InvalidJsonError:
-        raise
-    except RecursionError:
-        raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels") from None
-    except ValueError as error:
-        raise InvalidJsonError(_said(error)) from None
+    value, refused = _read(text)
+    if refused is not None:
+        raise refused  # here, where no exception is handled: the standard module's holds the whole document
     if text.count("[") + text.count("{") > MAX_DEPTH or text.count(",") >= MAX_VALUES:
         check_bounds(value)
     if "\\u" in text or (isinstance(data, str) and _SURROGATE.search(text)):
         value = _without_surrogates(value)
     return value
+
+
+def _read(text: str) -> tuple[Any, InvalidJsonError | None]:
+    try:
+        return _decode(text), None
+    except InvalidJsonError as error:
+        return None, error
+    except RecursionError:
+        return None, InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels")
+    except ValueError as error:
+        return None, InvalidJsonError(_said(error))
 
 
 def dumps(value: Any) -> str:

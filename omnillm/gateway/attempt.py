@@ -46,7 +46,7 @@ ERROR_BODY_SECONDS = 2.0
 class Attempt:
     """Hold one admitted attempt; leave it by ``complete``, or by ``open`` and later ``settle``."""
 
-    __slots__ = ("call", "core", "disposition", "estimate", "http", "kept", "lease", "model", "route", "settled", "started")
+    __slots__ = ("call", "core", "disposition", "estimate", "http", "lease", "model", "route", "settled", "started")
 
     def __init__(self, core: Core, call: Call, route: Route, lease: KeyLease, estimate: Estimate) -> None:
         self.core = core
@@ -56,7 +56,6 @@ class Attempt:
         self.lease = lease
         self.estimate = estimate
         self.http: HttpResponse | None = None
-        self.kept = False
         self.settled = False
         self.disposition: Disposition | None = None
         self.started = core.clock.monotonic()
@@ -86,8 +85,6 @@ class Attempt:
         if error is not None:
             self.hang_up()
             self.fail(error)
-        elif not (self.kept or self.settled):
-            self.release()
 
     # --- the road -------------------------------------------------------------------------------------------------------------
 
@@ -102,7 +99,6 @@ class Attempt:
     def open(self) -> Attempt:
         """Send the request for a stream and read the status; whoever keeps the attempt must ``settle`` or ``fail`` it."""
         self._send()
-        self.kept = True
         return self
 
     def _send(self) -> HttpResponse:
@@ -278,11 +274,6 @@ class Attempt:
         verdict = Verdict(disposition.key.kind, disposition.key.seconds, disposition.key.per_model)
         self._settle(Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent))
         self._record("failed", error, self.core.clock.monotonic())
-
-    def release(self) -> None:
-        """Give everything back: nothing was sent."""
-        self.settled = True
-        self.route.pool.release(self.lease)
 
     def _settle(self, settlement: Settlement) -> None:
         self.settled = True

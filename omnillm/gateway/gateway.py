@@ -121,6 +121,9 @@ class Gateway:
             request = dataclasses.replace(request, model=default)
         if not request.normalized_input():
             raise ConfigurationError("input: expected at least one message", field="input")
+        cap = request.generation.max_output_tokens
+        if cap is not None and cap < 0:
+            raise ConfigurationError(f"max_output_tokens: expected 0 or more, got {cap}", field="max_output_tokens")
         return request
 
     # --- figures ----------------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ WAKE_EVERY_S = 0.05
 class Walk:
     """Walk the routes for one call: ``run`` a step on attempt after attempt until one is through or the error is final."""
 
-    __slots__ = ("_ahead", "_avoided", "_core", "_error", "_first_error", "_refusing", "_route", "_tries", "call")
+    __slots__ = ("_ahead", "_avoided", "_core", "_error", "_first_error", "_refusing", "_route", "_tries", "_waits", "call")
 
     def __init__(self, core: Core, call: Call) -> None:
         self._core = core
@@ -49,6 +49,7 @@ class Walk:
         self._tries = 0
         self._refusing: frozenset[str] = frozenset()  # keys that answered 401, 403 or 429 in this call
         self._avoided: frozenset[str] = frozenset()  # keys that failed otherwise: others come first
+        self._waits = True  # a key that refused may be used again after its wait
         self._error: GatewayError | None = None
 
     def run(self, step: Callable[[Attempt], T]) -> T:
@@ -96,7 +97,7 @@ class Walk:
         else:
             wait = refusal.retry_after
             error.retry_after = _longer(error.retry_after, wait)
-        if wait is not None and self._may_try(wait):
+        if wait is not None and self._waits and self._may_try(wait):
             self._refusing = frozenset()
             self._pause(wait, error)
             return None
@@ -111,6 +112,7 @@ class Walk:
             return error  # a fallback would be another try all the same
         if disposition.retry == "another_key":
             self._refusing |= {attempt.lease.label}
+            self._waits = self._waits and disposition.waits
             if isinstance(error, RateLimitedError) and error.retry_after is None:
                 error.retry_after = disposition.key.seconds  # that long the key cools
             self._error = _back_first(self._error, error)

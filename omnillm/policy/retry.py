@@ -131,11 +131,15 @@ class KeyVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """Say what follows from an error: another try or none, the verdict on the key, and what the lost attempt is charged."""
+    """Say what follows from an error: another try or none, the verdict on the key, and what the lost attempt is charged.
+
+    ``waits`` is false where the server forbids the same request with the same key, however long one waits.
+    """
 
     retry: Retry
     key: KeyVerdict
     charge: Charge
+    waits: bool = True
 
 
 _FAILURE = KeyVerdict("failure")
@@ -232,7 +236,8 @@ def classify(error: BaseException, *, should_retry: bool | None = None, sent: Se
     rule = next(_BY_CLASS[cls] for cls in type(error).__mro__ if cls in _BY_CLASS)
     found = rule if isinstance(rule, Disposition) else rule(error, known)
     if should_retry is False:
-        return replace(found, retry="never")
+        # OpenAI sends it with an exhausted quota: what is in vain with this key is not with another
+        return replace(found, waits=False) if found.retry == "another_key" else replace(found, retry="never")
     if should_retry and isinstance(error, ProviderError) and found.retry == "never":
         return replace(found, retry="attempt")
     return found

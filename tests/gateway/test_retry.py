@@ -310,6 +310,16 @@ def test_the_servers_word_is_obeyed(
         assert (caught.value.status, len(caught.value.attempts)) == (status, 1)
 
 
+def test_the_server_may_forbid_the_same_key_not_another(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """``x-should-retry: false`` on a 429 ends the waiting for that key; a key that was not asked yet is tried."""
+    provider.script(fail(429, retry_after=1, headers={"x-should-retry": "false"}))
+    assert [record.status for record in build(provider, 2, clock=clock).call("hi").attempts] == [429, 200]
+    provider.script(fail(429, retry_after=1, headers={"x-should-retry": "false"}))
+    with pytest.raises(RateLimitedError) as caught:
+        build(provider, clock=clock).call("hi")
+    assert (caught.value.retry_after, len(caught.value.attempts)) == (1, 1)
+
+
 @pytest.mark.parametrize("status", [400, 404, 405, 413, 415, 422])
 def test_the_callers_mistakes_are_raised_at_once(provider: LocalProvider, build: Any, status: int) -> None:
     """Another 4xx is never retried, on no key and at no fallback."""

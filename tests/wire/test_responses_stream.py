@@ -420,6 +420,7 @@ SINGLE: list[tuple[o.SseFrame, Any]] = [
     (ended(SEARCH), o.VendorEvent(P, {"type": "response.output_item.done", "item": SEARCH, "output_index": 0})),
     (o.SseFrame(None, " "), None),
     (DONE, None),
+    (o.SseFrame(None, '{"type":[]}'), o.VendorEvent(P, {"type": []})),
     (frame("response.new", a=1), o.VendorEvent(P, {"type": "response.new", "a": 1})),
 ]
 

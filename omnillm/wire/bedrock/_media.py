@@ -103,7 +103,7 @@ def format_of_url(kind: str, url: str) -> str:
 def document_name(filename: str) -> str:
     """Give a file's name as the API takes it: without its ending and without what is refused."""
     stem, dot, _ = filename.rpartition(".")
-    cleaned = _SPACES.sub(" ", _NOT_IN_A_NAME.sub("-", stem if dot and stem else filename)).strip()
+    cleaned = _SPACES.sub(" ", _NOT_IN_A_NAME.sub("-", stem if dot and stem else filename)).strip(" -")
     return cleaned[:MAX_NAME]
 
 

@@ -124,7 +124,7 @@ def _read_reasoning(answer: Fields, more: Fields) -> ReasoningCapability | None:
             rest = {name: value for name, value in nested.items() if name != "effort"}
             more.take("output_config")
             if rest:
-                more.keep("output_config", rest)
+                noted.keep("output_config", rest)
         else:
             effort = more.maybe_text("reasoning_effort")
             if effort is not None:
@@ -267,7 +267,7 @@ def _write_reasoning(reasoning: ReasoningCapability, answer: Payload, extra: Pay
     if effort == "none" and not thinking and form is None:
         thinking = {"type": "disabled"}
     elif effort is not None and form == "output_config":
-        extra["output_config"] = {"effort": effort}
+        extra["output_config"] = fill({"effort": effort}, kept(extensions, "output_config"))
     elif effort is not None and form == "reasoning_effort":
         extra["reasoning_effort"] = effort
     elif effort is not None:

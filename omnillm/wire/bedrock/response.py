@@ -17,7 +17,7 @@ from ...types.response import LlmResponse
 from ...types.usage import TokenUsage
 from .._codec import Payload
 from .._fields import Emission, Fields
-from ._own import PROTOCOL, WIRE, Block, fill, kept
+from ._own import PROTOCOL, WIRE, Block, fill, kept, spelled
 from ._read import read_blocks
 from ._usage import read_usage, write_usage
 from ._write import AnswerWriter
@@ -50,6 +50,8 @@ def parse_response(payload: Payload) -> LlmResponse:
     message = Fields(output.peek("message"), "/output/message")
     if message.peek("role") == "assistant":
         message.take("role")
+    elif "role" not in message:
+        message.spell("role", "")
     parts = read_blocks(message.required_array("content"), "/output/message/content")
     fields.take("output")
     output.take("message")
@@ -82,8 +84,7 @@ def finish_reason(word: str) -> FinishReason:
 def emit_response(response: LlmResponse, emission: Emission) -> Payload:
     """Write a response."""
     ours = response.provider_protocol is PROTOCOL
-    message: Block = {"role": "assistant", "content": []}
-    _write_content(response, message, emission)
+    message = _write_message(response, emission)
     out: Payload = {"output": fill({"message": message}, kept(response.vendor_extensions, "output"))}
     out |= ending(response, emission)
     if response.usage != NO_USAGE or not ours:
@@ -96,18 +97,22 @@ def emit_response(response: LlmResponse, emission: Emission) -> Payload:
     return out if ours else fill(out, {"metrics": {"latencyMs": 0}})
 
 
-def _write_content(response: LlmResponse, message: Block, emission: Emission) -> None:
-    writer, blocks = AnswerWriter(emission), message["content"]
+def _write_message(response: LlmResponse, emission: Emission) -> Block:
+    writer, message = AnswerWriter(emission), Block()
+    blocks: list[Block | None] = []
+    role: str | None = "assistant"
     for i, item in enumerate(response.output):
         pointer = f"/output/{i}"
         if isinstance(item, Message):
             blocks += [writer.write(part, f"{pointer}/parts/{j}") for j, part in enumerate(item.parts)]
-            if "role" in item.vendor_extensions.get(WIRE.value, {}):
-                message.pop("role", None)
             emission.lay(message, item.vendor_extensions, pointer)
+            role = None if spelled(item.vendor_extensions, "role") == "" else role
         else:
             blocks.append(writer.write(item, pointer))
+    if role is not None:
+        message.setdefault("role", role)
     message["content"] = [block for block in blocks if block is not None]
+    return message
 
 
 def ending(response: LlmResponse, emission: Emission) -> Payload:

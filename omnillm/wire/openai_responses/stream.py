@@ -303,7 +303,7 @@ def parse_event(frame: SseFrame) -> LlmStreamEvent | None:
     if not frame.data or frame.data.isspace() or frame.data.strip() == DONE:
         return None
     event, kind = _read(frame)
-    if kind in _DONES or kind in _SILENT:
+    if isinstance(kind, str) and (kind in _DONES or kind in _SILENT):
         return None
     decoder = Decoder()
     events = decoder.take(event, kind)
