@@ -33,6 +33,9 @@ EXHAUSTED_CODES = frozenset(
     }
 )
 
+# google.rpc.ErrorInfo reasons with which Google answers 400, not 401, to a key
+_REJECTED_KEY_CODES = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED"})
+
 _BY_STATUS: dict[int, type[ProviderError]] = {
     401: UnauthorizedError,
     402: QuotaExhaustedError,
@@ -47,6 +50,8 @@ def error_class(status: int | None, codes: frozenset[str]) -> type[ProviderError
     """Give the class that fits; ``codes`` are the provider's code, type and detail codes."""
     if status in (402, 403, 429) and codes & EXHAUSTED_CODES:
         return QuotaExhaustedError
+    if status == 400 and codes & _REJECTED_KEY_CODES:
+        return UnauthorizedError
     if status is None:
         return ServerError
     found = _BY_STATUS.get(status)

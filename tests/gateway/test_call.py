@@ -134,6 +134,7 @@ def test_an_estimate_never_exceeds_the_output_cap(build: Any) -> None:
         ("hi", {"timeout": timedelta(0)}, "timeout"),
         ("hi", {"cancel": object()}, "cancel"),
         ("hi", {"tenant": 5}, "tenant"),
+        (LlmRequest("m", "hi", generation=GenerationConfig(max_output_tokens=-1)), {}, "max_output_tokens"),
     ],
 )
 @pytest.mark.parametrize("how", ["call", "stream"])

@@ -53,6 +53,11 @@ def spec(name: str = "f", **fields: Any) -> dict[str, Any]:
     return {"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object"}}, **fields}}
 
 
+def form(schema: str, **fields: Any) -> dict[str, Any]:
+    """Give the form of an answer that a schema asks for."""
+    return {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": schema, **fields}}}}
+
+
 def again(payload: dict[str, Any]) -> dict[str, Any]:
     """Read and write a payload, through JSON at rest, and without changing it on the way."""
     before = copy.deepcopy(payload)

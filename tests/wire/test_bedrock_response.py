@@ -271,4 +271,5 @@ def test_an_error_is_written_back_as_it_was() -> None:
     assert embedded(answer()) is None
     assert embedded({"tomorrow": 1}) is None
     found = embedded({"internalServerException": {"message": "Oh."}})
-    assert found is not None and found.message == "Oh."
+    assert found is not None
+    assert found.message == "Oh."

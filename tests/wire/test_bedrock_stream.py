@@ -339,10 +339,12 @@ def test_frames_that_need_the_ones_before_them() -> None:
     """A piece of arguments names no call, an end has no content, and some say nothing by themselves."""
     assert o.parse_stream_event(P, delta(1, toolUse={"input": "{"})) == o.ToolCallDelta("", "", "{", index=1)
     found = o.parse_stream_event(P, ended("max_tokens")[0])
-    assert isinstance(found, o.Completed) and found.response.finish_reason is o.FinishReason.LENGTH
+    assert isinstance(found, o.Completed)
+    assert found.response.finish_reason is o.FinishReason.LENGTH
     assert o.emit_stream_event(P, found) == o.SseFrame("messageStop", '{"stopReason":"max_tokens"}')
     whole = o.parse_stream_event(P, start(1, image={"format": "png"}))
-    assert isinstance(whole, o.ContentPartAdded) and whole.index == 1
+    assert isinstance(whole, o.ContentPartAdded)
+    assert whole.index == 1
     mark = o.parse_stream_event(P, delta(1, citation=CITATION))
     assert isinstance(mark, o.AnnotationAdded)
     assert o.emit_stream_event(P, mark) == o.SseFrame(
@@ -367,5 +369,6 @@ def test_events_that_have_no_frame() -> None:
     piece = o.emit_stream_event(P, o.ToolCallDelta("t", "f", "{}", index=1))
     assert piece == o.SseFrame("contentBlockDelta", '{"contentBlockIndex":1,"delta":{"toolUse":{"input":"{}"}}}')
     image = o.emit_stream_event(P, o.ContentPartAdded(o.ImageBase64Part("AA==", "image/png")))
-    assert image is not None and image.event == "contentBlockStart"
+    assert image is not None
+    assert image.event == "contentBlockStart"
     assert o.emit_stream_event(P, o.ContentPartAdded(o.TextPart("a"))) == o.emit_stream_event(P, o.TextDelta("a"))

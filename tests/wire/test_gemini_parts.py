@@ -100,7 +100,13 @@ SPELLED: list[dict[str, Any]] = [
     {"file_data": {"file_uri": "u", "mime_type": "image/png"}, "thought_signature": "Eq=="},
     {"fileData": {"file_uri": "u"}},
     {"function_call": {"name": "f", "args": {}, "will_continue": False}, "thought_signature": "Eq=="},
-    {"function_response": {"name": "f", "response": {"a": 1}, "parts": [{"inline_data": {"mime_type": "image/png", "data": "A"}}]}},
+    {
+        "function_response": {
+            "name": "f",
+            "response": {"a": 1},
+            "parts": [{"inline_data": {"mime_type": "image/png", "data": "A"}}],
+        }
+    },
     {"text": "Hm.", "thought": True, "thought_signature": "Eq=="},
     {"functionCall": {"name": "f"}},
     {"functionCall": {"name": "f", "args": None, "id": ""}},

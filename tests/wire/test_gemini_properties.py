@@ -173,7 +173,11 @@ def call_id(part: dict[str, Any]) -> Any:
     return part.get("functionCall", {}).get("id") or object()
 
 
-@given(st.lists(parts, max_size=5, unique_by=call_id), st.sampled_from(["STOP", "MAX_TOKENS", "SAFETY", "TOMORROW"]), st.integers(1, 9))
+@given(
+    st.lists(parts, max_size=5, unique_by=call_id),
+    st.sampled_from(["STOP", "MAX_TOKENS", "SAFETY", "TOMORROW"]),
+    st.integers(1, 9),
+)
 def test_a_stream_ends_in_the_answer_that_it_streams(content: list[Any], reason: str, size: int) -> None:
     """However its texts are cut, and again when its events are written as a stream."""
     whole = answer(*joined(content), candidate={"finishReason": reason})
@@ -236,7 +240,11 @@ PAYLOADS: tuple[dict[str, Any], ...] = (
     {
         "events": [
             *(json.loads(frame.data) for frame in streamed(answer(SIGNED, {"text": "Hi"}, called(id="c1")))),
-            {"candidates": [{"content": model(called(partialArgs=[{"jsonPath": "$.a[0]", "stringValue": "x"}], willContinue=True))}]},
+            {
+                "candidates": [
+                    {"content": model(called(partialArgs=[{"jsonPath": "$.a[0]", "stringValue": "x"}], willContinue=True))}
+                ]
+            },
         ]
     },
 )

@@ -76,7 +76,10 @@ BODIES: list[dict[str, Any]] = [
     answer(SIGNED, {"text": "Hi"}, called(id="c"), {"executableCode": {"code": "1"}}),
     answer({"text": "a"}, candidate={"index": 1, "tokenCount": 5, "avgLogprobs": -0.1, "safetyRatings": [{"category": 7}]}),
     answer({"text": "a"}, candidate={"logprobsResult": {"chosenCandidates": []}, "finishMessage": "m", "content": model()}),
-    {**answer({"text": "a"}), "candidates": [answer({"text": "a"})["candidates"][0], {"content": model({"text": "b"}), "index": 1}]},
+    {
+        **answer({"text": "a"}),
+        "candidates": [answer({"text": "a"})["candidates"][0], {"content": model({"text": "b"}), "index": 1}],
+    },
     answer({"text": "a"}, createTime="t", modelStatus={}, promptFeedback={}, automaticFunctionCallingHistory=None),
     {"candidates": [{"finishReason": "SAFETY"}]},
     {"candidates": [{"content": {}, "finishReason": "STOP", "index": 0}], "modelVersion": ""},
@@ -84,7 +87,10 @@ BODIES: list[dict[str, Any]] = [
     {"candidates": [{"content": None}]},
     {"candidates": [{"content": {"parts": {"text": "a"}, "x": 1}}]},
     {"candidates": [{"content": {"parts": [{"text": "a"}], "role": "user"}}]},
-    {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finish_reason": "STOP"}], "usage_metadata": {"prompt_token_count": 1}},
+    {
+        "candidates": [{"content": {"parts": [{"text": "a"}]}, "finish_reason": "STOP"}],
+        "usage_metadata": {"prompt_token_count": 1},
+    },
     {"candidates": []},
     {"candidates": None, "usageMetadata": {"trafficType": "ON_DEMAND"}},
     {"promptFeedback": {"blockReason": "SAFETY", "safetyRatings": []}, "responseId": "r"},
@@ -137,7 +143,9 @@ def test_an_edited_usage_is_written() -> None:
     assert o.emit_response(P, edited)["usageMetadata"]["promptTokenCount"] == 9
 
 
-@pytest.mark.parametrize("reason", ["SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", "MODEL_ARMOR", "JAILBREAK"])
+@pytest.mark.parametrize(
+    "reason", ["SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", "MODEL_ARMOR", "JAILBREAK"]
+)
 def test_a_blocked_prompt_is_a_refusal(reason: str) -> None:
     """It has no candidate, and is no empty success."""
     payload = {"promptFeedback": {"blockReason": reason}, "usageMetadata": {"promptTokenCount": 3}}

@@ -125,7 +125,11 @@ BUILTINS: list[tuple[o.BuiltinTool, dict[str, Any] | None, list[str]]] = [
     (o.BuiltinTool(K.FILE_SEARCH, {"fileSearchStoreNames": ["s"]}), {"fileSearch": {"fileSearchStoreNames": ["s"]}}, []),
     (o.BuiltinTool(K.WEB_SEARCH, {"exaAiSearch": {}}), {"exaAiSearch": {}}, []),
     (o.BuiltinTool(K.VENDOR, {"x": 1}), None, [""]),
-    (o.BuiltinTool(K.WEB_SEARCH, {"type": "web_search_20250305", "name": "web_search"}, protocol=CLAUDE), {"googleSearch": {}}, []),
+    (
+        o.BuiltinTool(K.WEB_SEARCH, {"type": "web_search_20250305", "name": "web_search"}, protocol=CLAUDE),
+        {"googleSearch": {}},
+        [],
+    ),
     (o.BuiltinTool(K.URL_CONTEXT, {"type": "web_fetch_20250910", "name": "web_fetch"}, protocol=CLAUDE), {"urlContext": {}}, []),
     (
         o.BuiltinTool(K.WEB_SEARCH, {"max_uses": 3, "name": "n", "none": None}, protocol=CLAUDE),

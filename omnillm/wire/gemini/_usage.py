@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...types.usage import PromptCacheUsage, TokenUsage
+from .. import _fields
 from .._fields import Emission
 from ._own import WIRE, as_spelled, kept, opened, spelling
 
@@ -77,7 +78,8 @@ def write_usage(usage: TokenUsage, emission: Emission) -> dict[str, Any] | None:
 
 def _is_left_out(usage: TokenUsage, name: str) -> bool:
     """Tell whether this wire itself left a count out, or gave what is none."""
-    return name in spelling(usage.vendor_extensions) or kept(usage.vendor_extensions, name) is not None
+    own = usage.vendor_extensions
+    return name in spelling(own) or name in _fields.kept(own, WIRE)
 
 
 def _write_prompt(usage: TokenUsage) -> Any:

@@ -132,8 +132,8 @@ class ChunkDecoder:
         body = dict(self._top)
         if self._candidates:
             body["candidates"] = [{**self._candidates[index].body(), "index": index} for index in sorted(self._candidates)]
-        else:
-            body.setdefault("candidates", [])
+        elif "promptFeedback" not in body:
+            body["candidates"] = []
         if self._usage is not None:
             body["usageMetadata"] = self._usage
         return body
