@@ -40,6 +40,7 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     401: UnauthorizedError,
     402: QuotaExhaustedError,
     403: PermissionDeniedError,
+    424: ServerError,  # Bedrock: the model failed, not the request
     429: RateLimitedError,
     503: OverloadedError,
     529: OverloadedError,

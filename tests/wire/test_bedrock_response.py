@@ -242,7 +242,7 @@ def test_what_else_an_error_says_is_kept() -> None:
     """A model's own error is beside the service's."""
     given = {"modelStreamErrorException": {"originalStatusCode": 500, "originalMessage": "Oh."}}
     error = o.parse_error(P, None, given)
-    assert (error.message, error.status) == ("Oh.", 424)
+    assert (type(error), error.message, error.status) == (o.ServerError, "Oh.", 424)
     assert error.vendor_extensions == {WIRE.value: {"originalStatusCode": 500, "originalMessage": "Oh."}}
     assert o.emit_error(P, error) == {"__type": "ModelStreamErrorException", "message": "Oh."}
 

@@ -285,6 +285,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (body(tools="x"), "/tools"),
     (body(tools=[{"functionDeclarations": [{}]}]), "/tools/0/functionDeclarations/0/name"),
     (body(toolConfig=[1]), "/toolConfig"),
+    (body({"role": "user", "@spelling": {"parts": 1}}), "/contents/0/@spelling"),
 ]
 
 

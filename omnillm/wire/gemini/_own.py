@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ...errors import InvalidShapeError
 from ...types.enums import ProviderProtocol, WireFormat
 from .. import _fields
 from .._fields import SPELLING, Fields
@@ -64,6 +65,8 @@ class _Opened(Fields):
 
 def opened(value: Any, pointer: str = "") -> Fields:
     """Open an object under its camelCase names."""
+    if isinstance(value, dict) and SPELLING in value:
+        raise InvalidShapeError(f"{SPELLING}: no name of this wire", pointer=f"{pointer}/{SPELLING}")
     if not isinstance(value, dict) or not any("_" in name for name in value if type(name) is str):
         return Fields(value, pointer)
     found = {snake: _CAMEL[snake] for snake in value if snake in _CAMEL and _CAMEL[snake] not in value}
