@@ -146,6 +146,7 @@ if TYPE_CHECKING:
     from .providers.auth import AuthScheme
     from .providers.endpoint import ProviderEndpoint
     from .state import KeyLease, KeyStatus, StateStore
+    from .types.prompt_layout import PromptLayoutBuilder
     from .types.transport import (
         BinaryBody,
         JsonBody,
@@ -184,6 +185,7 @@ _LAZY = {
     "MultipartText": ".types.transport",
     "PoolConfig": ".policy.limits",
     "PriceTable": ".policy.pricing",
+    "PromptLayoutBuilder": ".types.prompt_layout",
     "ProviderEndpoint": ".providers.endpoint",
     "RetryPolicy": ".policy.retry",
     "StateStore": ".state",
@@ -287,6 +289,7 @@ __all__ = [
     "PromptCachePolicy",
     "PromptCacheRetention",
     "PromptCacheUsage",
+    "PromptLayoutBuilder",
     "ProtocolError",
     "ProviderEndpoint",
     "ProviderError",

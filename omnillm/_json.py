@@ -32,6 +32,12 @@ def _finite(digits: str) -> float:
 
 _INFINITE = frozenset((float("inf"), float("-inf")))
 _decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
+_decode_finite = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+# Beyond the range of a double is only what has an exponent of three digits, or more than 200 digits in a row.
+_FLAT = bytes.maketrans(b"123456789+E", b"0000000000e")
+_LARGE_EXPONENT, _MANY_DIGITS = b"0e000", b"0" * 200
+_MANY_FLOATS, _HEAD = 64, 4096  # so many at the beginning promise more than the check costs
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
@@ -48,22 +54,40 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES) -> Any:
     value, refused = _read(text)
     if refused is not None:
         raise refused  # here, where no exception is handled: the standard module's holds the whole document
-    if text.count("[") + text.count("{") > MAX_DEPTH or text.count(",") >= MAX_VALUES:
+    if text.count("[") + text.count("{") > MAX_DEPTH or (len(text) > MAX_VALUES and text.count(",") >= MAX_VALUES):
         check_bounds(value)
-    if "\\u" in text or (isinstance(data, str) and _SURROGATE.search(text)):
+    if ("\\" in text and "\\u" in text) or (isinstance(data, str) and _holds_surrogate(text)):
         value = _without_surrogates(value)
     return value
 
 
 def _read(text: str) -> tuple[Any, InvalidJsonError | None]:
     try:
-        return _decode(text), None
+        return (_decode_finite if _is_all_finite(text) else _decode)(text), None
     except InvalidJsonError as error:
         return None, error
     except RecursionError:
         return None, InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels")
     except ValueError as error:
         return None, InvalidJsonError(_said(error))
+
+
+def _is_all_finite(text: str) -> bool:
+    """Tell whether a text has many numbers (an embedding, say) and surely none of them is infinite; else each is looked at."""
+    if text.count("0.", 0, _HEAD) < _MANY_FLOATS:
+        return False
+    flat = text.encode("utf-8", "surrogatepass").translate(_FLAT)
+    return _LARGE_EXPONENT not in flat and _MANY_DIGITS not in flat
+
+
+def _holds_surrogate(text: str) -> bool:
+    if text.isascii():
+        return False
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def dumps(value: Any) -> str:

@@ -66,6 +66,7 @@ class Voice:
 
     ``reasons`` tells whether reasoning is asked for. ``stopped_at`` gives the word and the extensions by which an answer names
     the stop sequence that ended it, or none; ``nulls`` gives the fields that a message has though nothing is in them.
+    ``origin`` is the protocol that an answer comes from: another one where the codec is to give its items their ids.
     """
 
     protocol: ProviderProtocol
@@ -75,6 +76,7 @@ class Voice:
     reasons: Callable[[ReasoningCapability], bool] = asks_for_effort
     stopped_at: Callable[[str | None], tuple[str | None, dict[str, Any]]] | None = None
     nulls: Callable[[Sequence[MessagePart]], dict[str, Any]] | None = None
+    origin: ProviderProtocol | None = None
 
 
 _Said = tuple[list[MessagePart], FinishReason, str | None]  # the last one is the stop sequence that ended it
@@ -105,7 +107,7 @@ def _response(said: _Said, request: LlmRequest, voice: Voice, number: int) -> Ll
         output=(Message(MessageRole.ASSISTANT, tuple(parts), vendor_extensions=nulls),),
         usage=usage_of(request, parts),
         model=request.model,
-        provider_protocol=voice.protocol,
+        provider_protocol=voice.origin or voice.protocol,
         finish_reason=finish,
         raw_finish_reason=raw,
         response_id=voice.response_id.format(number),
@@ -227,7 +229,7 @@ def _arguments(tool: ToolDefinition) -> Any:
 
 def _reasoning(voice: Voice) -> ReasoningPart:
     signature = base64.b64encode(hashlib.sha256(THOUGHT.encode()).digest()).decode() if voice.signs_reasoning else None
-    return ReasoningPart(THOUGHT, signature=signature, protocol=voice.protocol)
+    return ReasoningPart(THOUGHT, signature=signature, protocol=voice.origin or voice.protocol)
 
 
 def _cut(parts: list[MessagePart], cap: int | None) -> tuple[list[MessagePart], bool]:

@@ -60,7 +60,7 @@ def openai_headers(standing: Standing) -> dict[str, str]:
         "x-ratelimit-limit-requests": str(standing.limit),
         "x-ratelimit-remaining-requests": str(standing.remaining),
         "x-ratelimit-reset-requests": f"{math.ceil(standing.reset_seconds * 1000)}ms",
-    } | _retry_after(standing)
+    } | retry_after_header(standing)
 
 
 def anthropic_headers(standing: Standing) -> dict[str, str]:
@@ -70,13 +70,9 @@ def anthropic_headers(standing: Standing) -> dict[str, str]:
         "anthropic-ratelimit-requests-limit": str(standing.limit),
         "anthropic-ratelimit-requests-remaining": str(standing.remaining),
         "anthropic-ratelimit-requests-reset": reset.strftime("%Y-%m-%dT%H:%M:%SZ"),
-    } | _retry_after(standing)
+    } | retry_after_header(standing)
 
 
-def google_headers(standing: Standing) -> dict[str, str]:
-    """Tell it as Google does: no more than when to come back."""
-    return _retry_after(standing)
-
-
-def _retry_after(standing: Standing) -> dict[str, str]:
+def retry_after_header(standing: Standing) -> dict[str, str]:
+    """Tell no more than when to come back, as Google and AWS do."""
     return {} if standing.allowed else {"retry-after": str(math.ceil(standing.reset_seconds))}

@@ -12,24 +12,22 @@ from ..types.capabilities import ReasoningCapability
 from ..types.enums import ProviderProtocol
 from ..types.parts import MessagePart, RefusalPart, TextPart
 from ..types.request import LlmRequest
+from ..wire.sse import SseFrame, encode_sse
 from ._answers import Voice, asks_for_effort
-from ._limits import HeaderRule, anthropic_headers, google_headers, openai_headers
+from ._eventstream import MEDIA_TYPE, encode_event
+from ._limits import HeaderRule, anthropic_headers, openai_headers, retry_after_header
 
 
 def _always(_payload: dict[str, Any]) -> bool:
     return True
 
 
-def _as_said(request: LlmRequest, _path: str) -> LlmRequest:
-    return request
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """Serve a wire format at a path below ``base``; ``aliases`` are other paths at which hosts serve it.
 
-    ``reports_usage`` tells whether a stream for this payload reports its usage. ``addressed`` gives the request with what the
-    path says of it.
+    A group ``model`` in ``aliases`` is the model, a group ``stream`` says that the answer streams. ``reports_usage`` tells
+    whether a stream for this payload reports its usage; ``encode`` writes its frames.
     """
 
     base: str
@@ -39,16 +37,28 @@ class Route:
     aliases: re.Pattern[str] | None = None
     id_header: str = "x-request-id"
     reports_usage: Callable[[dict[str, Any]], bool] = _always
-    addressed: Callable[[LlmRequest, str], LlmRequest] = _as_said
+    stream_type: str = "text/event-stream"
+    encode: Callable[[SseFrame], bytes] = encode_sse
 
     @property
     def protocol(self) -> ProviderProtocol:
         """Give the protocol that is spoken here."""
         return self.voice.protocol
 
+    def addressed(self, request: LlmRequest, path: str) -> LlmRequest:
+        """Give the request with what the path says of it: the model, and whether to stream."""
+        found = None if self.aliases is None else self.aliases.fullmatch(path)
+        if found is None or "model" not in found.groupdict():
+            return request
+        return replace(request, model=unquote(found["model"]), stream=found["stream"] is not None)
+
 
 def _anthropic_stop(sequence: str | None) -> tuple[str | None, dict[str, Any]]:
     return None if sequence is None else "stop_sequence", {"anthropic_messages": {"stop_sequence": sequence}}
+
+
+def _bedrock_stop(sequence: str | None) -> tuple[str | None, dict[str, Any]]:
+    return None if sequence is None else "stop_sequence", {}
 
 
 def _chat_nulls(parts: Sequence[MessagePart]) -> dict[str, Any]:
@@ -57,9 +67,10 @@ def _chat_nulls(parts: Sequence[MessagePart]) -> dict[str, Any]:
     return {"open_ai_chat_completions": nulls}
 
 
-def _anthropic_reasons(asked: ReasoningCapability) -> bool:
+def _claude_reasons(asked: ReasoningCapability) -> bool:
     """Reason when asked to adapt, too: a ``thinking`` object without a budget is in the extensions."""
-    thinking = asked.vendor_extensions.get("anthropic_messages", {}).get("thinking")
+    own: dict[str, Any] = next(iter(asked.vendor_extensions.values()), {})
+    thinking = own.get("thinking")
     return asks_for_effort(asked) or (isinstance(thinking, dict) and thinking.get("type") != "disabled")
 
 
@@ -69,16 +80,10 @@ def _chat_reports_usage(payload: dict[str, Any]) -> bool:
 
 
 _GEMINI = re.compile(
-    r"(?:/v1beta|/v1(?:beta1)?/projects/[^/]+/locations/[^/]+/publishers/google)/models/([^/]+):(generate|streamGenerate)Content"
+    r"(?:/v1(?:alpha|beta)?|/v1(?:beta1)?/projects/[^/]+/locations/[^/]+/publishers/google)"
+    r"/models/(?P<model>[^/]+):(?:generate|(?P<stream>streamGenerate))Content"
 )
-
-
-def _gemini_addressed(request: LlmRequest, path: str) -> LlmRequest:
-    """Give the request with the model and whether to stream, which are in the URL."""
-    found = _GEMINI.fullmatch(path)
-    if found is None:
-        return request
-    return replace(request, model=unquote(found[1]), stream=found[2] == "streamGenerate")
+_BEDROCK = re.compile(r"/model/(?P<model>[^/]+)/converse(?P<stream>-stream)?")
 
 
 ROUTES = (
@@ -97,6 +102,18 @@ ROUTES = (
     ),
     Route(
         base="/v1",
+        path="/responses",
+        aliases=re.compile(r"/openai/v1/responses"),
+        limit_headers=openai_headers,
+        voice=Voice(
+            protocol=ProviderProtocol.OPENAI_RESPONSES,
+            response_id="resp_{}",
+            call_id="call_{}",
+            origin=ProviderProtocol.OPENAI_CHAT_COMPLETIONS,
+        ),
+    ),
+    Route(
+        base="/v1",
         path="/messages",
         limit_headers=anthropic_headers,
         id_header="request-id",
@@ -106,20 +123,36 @@ ROUTES = (
             call_id="toolu_{}",
             signs_reasoning=True,
             stopped_at=_anthropic_stop,
-            reasons=_anthropic_reasons,
+            reasons=_claude_reasons,
         ),
     ),
     Route(
         base="/v1beta",
         path="/models/local:generateContent",
         aliases=_GEMINI,
-        limit_headers=google_headers,
-        addressed=_gemini_addressed,
+        limit_headers=retry_after_header,
         voice=Voice(
             protocol=ProviderProtocol.GEMINI_GENERATE_CONTENT,
             response_id="resp-{}",
             call_id="call_{}",
             signs_reasoning=True,
+        ),
+    ),
+    Route(
+        base="",
+        path="/model/local/converse",
+        aliases=_BEDROCK,
+        limit_headers=retry_after_header,
+        id_header="x-amzn-requestid",
+        stream_type=MEDIA_TYPE,
+        encode=encode_event,
+        voice=Voice(
+            protocol=ProviderProtocol.BEDROCK_CONVERSE,
+            response_id="resp-{}",
+            call_id="tooluse_{}",
+            signs_reasoning=True,
+            stopped_at=_bedrock_stop,
+            reasons=_claude_reasons,
         ),
     ),
 )

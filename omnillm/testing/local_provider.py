@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from ..types.events import StreamFailed
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
 from ..types.usage import TokenUsage
-from ..wire import StreamEmitter, emit_error, emit_response, emit_stream_event, encode_sse, parse_request
+from ..wire import StreamEmitter, emit_error, emit_response, emit_stream_event, parse_request
 from ..wire._errors import error_class
 from ._answers import events_of, respond, respond_with
 from ._http import Ending, HttpReply, HttpRequest, HttpServer
@@ -29,6 +30,7 @@ from ._steps import Answer, BreakStream, Delay, Fail, Hang, Malformed, Step
 if TYPE_CHECKING:
     from ..providers.endpoint import ProviderEndpoint
 
+_SIGNED = re.compile(r"\s*Credential=([^/,\s]+)/")  # AWS signs instead of showing its key, and names it
 _ENDINGS: dict[str, Ending] = {"cut": "cut", "reset": "reset", "hang": "hang"}
 
 
@@ -60,7 +62,7 @@ class _Scripted:
 
 
 class LocalProvider:
-    """Serve Chat Completions, Messages and generateContent on a loopback port, until ``close()`` or the end of ``with``.
+    """Serve every generation protocol on a loopback port, until ``close()`` or the end of ``with``.
 
     Answers are deterministic: it echoes the last user text (``echo: TEXT``), calls the tools it is told to (``call NAME with
     {json}``), quotes their results, fits the schema of structured output and refuses what starts with ``refuse``; the rest is
@@ -119,13 +121,11 @@ class LocalProvider:
         return f"http://127.0.0.1:{self._server.port}"
 
     def endpoint(self, protocol: ProviderProtocol | EndpointProtocol | str) -> ProviderEndpoint:
-        """Give the endpoint at which this provider speaks a protocol; raises ``ConfigurationError`` where it does not."""
+        """Give the endpoint at which this provider speaks a protocol; raises ``ConfigurationError`` for what is none."""
         from ..providers.endpoint import ProviderEndpoint
 
         spoken = EndpointProtocol.parse(protocol)
-        route = BY_PROTOCOL.get(spoken.wire_protocol)
-        if route is None:
-            raise ConfigurationError(f"protocol: the local provider does not speak {spoken.wire_protocol}", field="protocol")
+        route = BY_PROTOCOL[spoken.wire_protocol]
         return ProviderEndpoint(spoken, self.base_url + route.base + (route.path if spoken.is_compat else ""))
 
     @property
@@ -269,7 +269,7 @@ class LocalProvider:
             self._clock.wait(self._closing, seconds)
 
     def _streamed(self, call: _Call, response: LlmResponse, broken: BreakStream | None) -> HttpReply:
-        headers = {"content-type": "text/event-stream", "cache-control": "no-cache", **call.headers}
+        headers = {"content-type": call.route.stream_type, "cache-control": "no-cache", **call.headers}
         content, terminal = _frames(call, response)
         if broken is None:
             return HttpReply(200, headers, self._paced(content + terminal))
@@ -302,7 +302,8 @@ class _Call:
 def _key_of(headers: Mapping[str, str], query: str) -> str | None:
     """Give the key of a request, wherever a provider would look for it."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    found = token.strip() if scheme.lower() == "bearer" else ""
+    signed = _SIGNED.match(token) if scheme == "AWS4-HMAC-SHA256" else None
+    found = token.strip() if scheme.lower() == "bearer" else signed[1] if signed else ""
     for name in ("x-api-key", "api-key", "x-goog-api-key"):
         found = found or headers.get(name, "")
     return found or parse_qs(query).get("key", [""])[0] or None
@@ -324,7 +325,7 @@ def _frames(call: _Call, response: LlmResponse) -> tuple[list[bytes], list[bytes
     *events, completed = events_of(response)
     content = [frame for event in events for frame in emitter.feed(event)]
     terminal = [*emitter.feed(completed), *emitter.finish()]
-    return [encode_sse(frame) for frame in content], [encode_sse(frame) for frame in terminal]
+    return list(map(call.route.encode, content)), list(map(call.route.encode, terminal))
 
 
 # --- replies ------------------------------------------------------------------------------------------------------------------
@@ -359,7 +360,7 @@ def _failure(call: _Call, step: Fail) -> HttpReply:
 def _error_frame(route: Route) -> bytes:
     error = _error(route, 500, "scripted failure of a stream")
     frame = emit_stream_event(route.protocol, StreamFailed(error.message, error))
-    return b"" if frame is None else encode_sse(frame)
+    return b"" if frame is None else route.encode(frame)
 
 
 def _whole(call: _Call, response: LlmResponse, broken: BreakStream | None) -> HttpReply:

@@ -16,13 +16,14 @@ from typing import Any, NoReturn
 
 from .. import _json
 from ..errors import InvalidShapeError, MissingFieldError
-from ..types._model import escape as escape  # codecs write pointers too
+from ..types._model import escape
 from ..types.enums import WireFormat
 from ..types.report import Loss
 
 WIRE_NAMES = frozenset(wire.value for wire in WireFormat)
 
 SPELLING = "@spelling"
+_TOLD = ("type", "role", "id")  # what a lost value was, not only that it was something
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 # Names that two wires share with one meaning: a value read from one is written to the other.
@@ -107,7 +108,7 @@ def is_hollow(value: Any) -> bool:
 
 
 def names_in(value: Any) -> str:
-    """Tell what a value that is lost whole held: the names of its fields, at any depth and each once, its types and ids."""
+    """Tell what a value that is lost whole held: its fields' names, at any depth and each once, its types, roles and ids."""
     names: dict[str, None] = {}
     level = [value]
     while level:
@@ -115,7 +116,7 @@ def names_in(value: Any) -> str:
         for item in level:
             if isinstance(item, Mapping):
                 for name, inner in item.items():
-                    names[inner[:80] if name in ("type", "id") and isinstance(inner, str) else str(name)] = None
+                    names[inner[:80] if name in _TOLD and isinstance(inner, str) else str(name)] = None
                 below.extend(item.values())
             elif isinstance(item, list | tuple):
                 below.extend(item)
@@ -319,3 +320,16 @@ class Emission:
             elif key != SPELLING and not is_hollow(value):
                 at = f"{pointer}/vendor_extensions/{source}/{escape(key)}"
                 self.lose(at, f"{key} is known to {source} only; {self.wire.value} has no such field")
+
+
+__all__ = [
+    "SPELLING",
+    "Emission",
+    "Fields",
+    "escape",
+    "is_hollow",
+    "kept",
+    "names_in",
+    "payload_object",
+    "spelling",
+]

@@ -198,7 +198,7 @@ def test_other_settings_are_canonical() -> None:
         ),
         (
             {"prompt_cache": PromptCachePolicy.best_effort(retention=PromptCacheRetention.SHORT)},
-            {"prompt_cache_retention": "in_memory"},
+            {"prompt_cache_options": {"ttl": "30m"}},
         ),
         ({"builtin_tools": [BuiltinTool(BuiltinToolKind.WEB_SEARCH)]}, {"web_search_options": {}}),
         (
@@ -278,7 +278,7 @@ SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3, "a
             ["/capabilities/structured_output/name", "/capabilities/structured_output/strict"],
         ),
         (
-            {"prompt_cache": PromptCachePolicy.best_effort(breakpoint=CacheBreakpoint.end_of_message(0))},
+            {"prompt_cache": PromptCachePolicy.best_effort(breakpoint=CacheBreakpoint.end_of_message(9))},
             ["/capabilities/prompt_cache/breakpoint"],
         ),
         (

@@ -379,7 +379,7 @@ SETTINGS: list[tuple[str, Json, Json, list[str]]] = [
     ("json_modality", asked(modalities=["json", "text"]), {"text": {"format": {"type": "json_object"}}}, []),
     ("sound_modality", asked(modalities=["audio", "image"]), {}, ["/capabilities/modalities"] * 2),
     ("safety", asked(safety=o.SafetySettings({"a": 1})), {}, ["/capabilities/safety/policy"]),
-    ("cache", cache(KEYED), {"prompt_cache_key": "k", "prompt_cache_retention": "24h"}, []),
+    ("cache", cache(KEYED), {"prompt_cache_key": "k", "prompt_cache_options": {"ttl": "12h"}}, []),
     ("cache_mark", cache(o.PromptCachePolicy.best_effort(breakpoint=MARKED)), {}, ["/capabilities/prompt_cache/breakpoint"]),
     ("no_cache", cache(o.PromptCachePolicy.disabled()), {}, []),
     (

@@ -20,6 +20,7 @@ from ...types.message import Message, RequestItem
 from ...types.parts import JsonPart, MessagePart, TextPart, ToolResultPart, VendorPart
 from ...types.request import LlmRequest
 from .._fields import Emission, escape
+from .._plain import plain_text
 from ._own import PROTOCOL, WIRE, spelled
 from ._read import read_message
 from ._write import Block, BlockWriter
@@ -85,6 +86,11 @@ class Conversation:
         return [block for _, block in blocks]
 
     def _add_message(self, index: int, item: Message, pointer: str) -> None:
+        text = plain_text(item) if self._mark is None else None
+        if text is not None:
+            joins = item.role is MessageRole.TOOL or (item.role is MessageRole.ASSISTANT and self._after_loose)
+            self._turn(item.role, [{"type": "text", "text": text}], joins=joins)
+            return
         raw = item.raw_message
         if raw is not None and raw.protocol is PROTOCOL and not self._is_marked(index) and _still_says(raw.payload, item):
             self.messages.append(raw.payload)
@@ -153,9 +159,11 @@ class Conversation:
         if self._emission.text_content == "array":
             return
         for message in self._built:
-            match message["content"]:  # what the caller may have laid over it is not looked into
-                case [{"type": "text", "text": str(text), **others}] if not others:
-                    message["content"] = text
+            content = message["content"]
+            if type(content) is list and len(content) == 1:
+                match content[0]:  # what the caller may have laid over it is not looked into
+                    case {"type": "text", "text": str(text), **others} if not others:
+                        message["content"] = text
 
 
 def write_conversation(request: LlmRequest, emission: Emission, mark: CacheMark | None) -> Conversation:

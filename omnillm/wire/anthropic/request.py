@@ -8,7 +8,6 @@ Rules: ``max_tokens`` is required there; where the request has none, 1024 beyond
 
 from __future__ import annotations
 
-from ...errors import UnsupportedFeatureError
 from ...types.capabilities import CapabilitySet, ReasoningCapability, StructuredOutputConfig
 from ...types.enums import MessageRole, OutputModality, PromptCacheRetention
 from ...types.message import Message
@@ -16,6 +15,7 @@ from ...types.prompt_cache import CacheBreakpoint, PromptCachePolicy
 from ...types.request import DEFAULT_OUTPUT_TOKENS, GenerationConfig, LlmRequest
 from .._codec import Payload
 from .._fields import Emission, Fields, escape
+from .._prompt_cache import refuse, wanted_policy
 from ._conversation import CacheMark, Conversation, write_conversation
 from ._own import WIRE, fill, kept
 from ._read import read_blocks, read_message
@@ -116,9 +116,7 @@ def _read_format(config: Fields) -> StructuredOutputConfig | None:
 def emit_request(request: LlmRequest, emission: Emission) -> Payload:
     """Write a request."""
     capabilities, generation = request.capabilities, request.generation
-    policy = capabilities.cache_policy()
-    if policy is not None and policy.mode == "disabled":
-        policy = None
+    policy = wanted_policy(capabilities)
     mark = None if policy is None else _item_mark(policy)
     conversation = write_conversation(request, emission, mark)
     out: Payload = {"model": request.model} if request.model else {}
@@ -131,7 +129,7 @@ def emit_request(request: LlmRequest, emission: Emission) -> Payload:
     if stream is not None:
         out["stream"] = stream
     if policy is not None:
-        _write_cache(policy, mark, out, emission)
+        _write_cache(capabilities, policy, mark, out, emission)
     _write_metadata(request, out, emission)
     emission.lay(out, generation.vendor_extensions, "/generation")
     emission.lay(out, capabilities.vendor_extensions, "/capabilities")
@@ -246,15 +244,14 @@ def _item_mark(policy: PromptCachePolicy) -> CacheMark | None:
     return None if end.message_index is None else CacheMark(_control(policy), end.message_index, end.part_index)
 
 
-def _write_cache(policy: PromptCachePolicy, mark: CacheMark | None, out: Payload, emission: Emission) -> None:
+def _write_cache(
+    capabilities: CapabilitySet, policy: PromptCachePolicy, mark: CacheMark | None, out: Payload, emission: Emission
+) -> None:
     if policy.key is not None:
-        emission.lose("/capabilities/prompt_cache/key", "a cached prefix is found by its content here, not by a key")
-    if mark.placed if mark is not None else _mark_end(policy.breakpoint, _control(policy), out):
-        return
-    reason = f"there is nothing at {policy.breakpoint.kind} that can end a cached prefix"
-    if policy.mode == "required":
-        raise UnsupportedFeatureError(reason, pointer="/capabilities/prompt_cache/breakpoint")
-    emission.lose("/capabilities/prompt_cache/breakpoint", reason)
+        refuse(capabilities, "key", "a cached prefix is found by its content here, not by a key", emission)
+    if not (mark.placed if mark is not None else _mark_end(policy.breakpoint, _control(policy), out)):
+        reason = f"there is nothing at {policy.breakpoint.kind} that can end a cached prefix"
+        refuse(capabilities, "breakpoint", reason, emission)
 
 
 def _mark_end(end: CacheBreakpoint, control: Payload, out: Payload) -> bool:

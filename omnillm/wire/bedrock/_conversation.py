@@ -18,6 +18,7 @@ from ...types.message import Message, RequestItem
 from ...types.parts import JsonPart, MessagePart, TextPart, ToolResultPart, VendorPart
 from ...types.request import LlmRequest
 from .._fields import Emission, escape
+from .._plain import plain_text
 from ._own import PROTOCOL, WIRE, Block, kept, spelled
 from ._write import BlockWriter
 
@@ -78,6 +79,11 @@ class Conversation:
         return [block for _, block in blocks]
 
     def _add_message(self, index: int, item: Message, pointer: str) -> None:
+        text = plain_text(item) if self._mark is None else None
+        if text is not None:
+            joins = item.role is MessageRole.TOOL or (item.role is MessageRole.ASSISTANT and self._after_loose)
+            self._turn(item.role, [{"text": text}], joins=joins)
+            return
         blocks = self._blocks(item.parts, index, pointer)
         if not blocks and kept(item.vendor_extensions, "content") is None:
             return

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from ... import _json
-from ...errors import InvalidJsonError, UnsupportedFeatureError
+from ...errors import InvalidJsonError
 from ...types.capabilities import CapabilitySet, ReasoningCapability, StructuredOutputConfig
 from ...types.enums import MessageRole, OutputModality, PromptCacheRetention
 from ...types.message import Message
@@ -21,6 +21,7 @@ from ...types.prompt_cache import PromptCachePolicy
 from ...types.request import GenerationConfig, LlmRequest
 from .._codec import Payload
 from .._fields import Emission, Fields, escape
+from .._prompt_cache import refuse, wanted_policy
 from ._conversation import CacheMark, write_conversation
 from ._own import WIRE, Block, fill, kept, spelled
 from ._read import read_blocks, read_message
@@ -179,9 +180,7 @@ def _read_metadata(fields: Fields) -> dict[str, Any]:
 def emit_request(request: LlmRequest, emission: Emission) -> Payload:
     """Write a request."""
     capabilities, generation = request.capabilities, request.generation
-    policy = capabilities.cache_policy()
-    if policy is not None and policy.mode == "disabled":
-        policy = None
+    policy = wanted_policy(capabilities)
     mark = None if policy is None else _item_mark(policy, request)
     conversation = write_conversation(request, emission, mark)
     out: Payload = {}
@@ -197,7 +196,7 @@ def emit_request(request: LlmRequest, emission: Emission) -> Payload:
     if extra or kept(generation.vendor_extensions, _EXTRA) is not None:
         out[_EXTRA] = extra
     if policy is not None:
-        _write_cache(policy, mark, out, emission)
+        _write_cache(capabilities, policy, mark, out, emission)
     _write_metadata(request, out, emission)
     emission.lay(out, generation.vendor_extensions, "/generation")
     emission.lay(out, capabilities.vendor_extensions, "/capabilities")
@@ -329,15 +328,14 @@ def _item_mark(policy: PromptCachePolicy, request: LlmRequest) -> CacheMark | No
     return None if end.message_index is None else CacheMark(_point(policy), end.message_index, end.part_index)
 
 
-def _write_cache(policy: PromptCachePolicy, mark: CacheMark | None, out: Payload, emission: Emission) -> None:
+def _write_cache(
+    capabilities: CapabilitySet, policy: PromptCachePolicy, mark: CacheMark | None, out: Payload, emission: Emission
+) -> None:
     if policy.key is not None:
-        emission.lose("/capabilities/prompt_cache/key", "a cached prefix is found by its content here, not by a key")
-    if mark.placed if mark is not None else _mark_end(policy, out):
-        return
-    reason = f"there is nothing at {policy.breakpoint.kind} that can end a cached prefix"
-    if policy.mode == "required":
-        raise UnsupportedFeatureError(reason, pointer="/capabilities/prompt_cache/breakpoint")
-    emission.lose("/capabilities/prompt_cache/breakpoint", reason)
+        refuse(capabilities, "key", "a cached prefix is found by its content here, not by a key", emission)
+    if not (mark.placed if mark is not None else _mark_end(policy, out)):
+        reason = f"there is nothing at {policy.breakpoint.kind} that can end a cached prefix"
+        refuse(capabilities, "breakpoint", reason, emission)
 
 
 def _mark_end(policy: PromptCachePolicy, out: Payload) -> bool:

@@ -16,6 +16,7 @@ from ...types.message import Message, RequestItem
 from ...types.parts import JsonPart, RefusalPart, TextPart, ToolResultPart, VendorPart
 from ...types.request import LlmRequest
 from .._fields import Emission
+from .._plain import plain_text
 from ._own import PROTOCOL, WIRE, spelling
 from ._write import Part, PartWriter
 
@@ -55,6 +56,11 @@ class Conversation:
         return [part for part in written if part is not None]
 
     def _add_message(self, item: Message, pointer: str) -> None:
+        text = plain_text(item)
+        if text is not None and item.role is not MessageRole.TOOL and not self._after_loose:
+            self.contents.append({"role": _NAMES[item.role], "parts": [{"text": text}]})
+            self._open = item.role
+            return
         parts = self._parts(item, pointer)
         spelled = spelling(item.vendor_extensions)
         ours = bool(spelled) or WIRE.value in item.vendor_extensions

@@ -29,9 +29,11 @@ from ...types.parts import (
     VendorPart,
 )
 from .._fields import Fields
+from .._plain import read_plain_block
 from ._own import PROTOCOL, WIRE, nested, opened
 
 _ROLES = {"user": MessageRole.USER, "model": MessageRole.ASSISTANT, "function": MessageRole.TOOL}
+_PLAIN_ROLES = {"user": MessageRole.USER, "model": MessageRole.ASSISTANT}
 _DATA = frozenset(
     {
         "audioTranscription",
@@ -186,6 +188,9 @@ def read_parts(fields: Fields, reader: PartReader) -> tuple[MessagePart, ...]:
 
 def read_content(value: Any, pointer: str, reader: PartReader) -> RequestItem:
     """Read one content of a conversation."""
+    usual = read_plain_block(value, "parts", _PLAIN_ROLES)
+    if usual is not None:
+        return usual
     fields = opened(value, pointer)
     name = fields.text("role")
     role = MessageRole.USER

@@ -11,13 +11,14 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from ...errors import InvalidShapeError, MissingFieldError, UnsupportedFeatureError
+from ...errors import InvalidShapeError, MissingFieldError
 from ...types.capabilities import CapabilitySet, ReasoningCapability, SafetySettings, StructuredOutputConfig
 from ...types.enums import OutputModality
 from ...types.message import RequestItem
 from ...types.request import GenerationConfig, LlmRequest
 from .._codec import Payload
 from .._fields import Emission, Fields, escape, kept
+from .._prompt_cache import refuse, wanted_policy
 from ._conversation import write_conversation
 from ._own import WIRE, as_spelled, opened, spelling
 from ._read import PartReader, read_content, read_system
@@ -324,18 +325,17 @@ def _write_metadata(request: LlmRequest, out: Payload, emission: Emission) -> No
 
 def _write_cache(capabilities: CapabilitySet, emission: Emission) -> None:
     """Account for the prompt cache: the API caches prefixes by itself, and explicitly what was uploaded before."""
-    policy = capabilities.cache_policy()
-    if policy is None or policy.mode == "disabled":
+    policy = wanted_policy(capabilities)
+    if policy is None:
         return
-    pointer = "/capabilities/prompt_cache"
     if policy.mode == "required":
-        raise UnsupportedFeatureError("a request cannot insist on the prompt cache here", pointer=f"{pointer}/mode")
+        refuse(capabilities, "mode", "a request cannot insist on the prompt cache here", emission)
     if policy.key is not None:
-        emission.lose(f"{pointer}/key", "a cached prefix is found by its content here, not by a key")
+        refuse(capabilities, "key", "a cached prefix is found by its content here, not by a key", emission)
     if policy.retention != "provider_default":
-        emission.lose(f"{pointer}/retention", "how long a prefix stays cached cannot be said here")
+        refuse(capabilities, "retention", "how long a prefix stays cached cannot be said here", emission)
     if policy.breakpoint.kind != "auto":
-        emission.lose(f"{pointer}/breakpoint", "the API finds the end of a cached prefix itself")
+        refuse(capabilities, "breakpoint", "the API finds the end of a cached prefix itself", emission)
 
 
 # --- sending ------------------------------------------------------------------------------------------------------------------

@@ -187,8 +187,10 @@ _READERS: dict[str, Callable[[Fields], MessagePart]] = {
 
 # --- writing ------------------------------------------------------------------------------------------------------------------
 
-TEXT_ROLE = frozenset({TextPart, JsonPart, VendorPart})
-USER_ROLE = TEXT_ROLE | {ImageUrlPart, ImageBase64Part, AudioPart, FilePart}
+TEXT: frozenset[type] = frozenset({TextPart, JsonPart})
+MEDIA: frozenset[type] = frozenset({ImageUrlPart, ImageBase64Part, AudioPart, FilePart})
+TEXT_ROLE = TEXT | {VendorPart}
+USER_ROLE = TEXT_ROLE | MEDIA
 
 
 def write_content(

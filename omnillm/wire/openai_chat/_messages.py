@@ -18,6 +18,7 @@ from ...types.enums import MessageRole
 from ...types.message import Message, RawMessage, RequestItem, ResponseItem
 from ...types.parts import MessagePart, RefusalPart, TextPart, ToolCallPart, ToolResultPart, VendorPart
 from .._fields import Emission, Fields, spelling
+from .._plain import plain_text, read_plain
 from ._assistant import read_assistant, write_assistant
 from ._content import CHAT, TEXT_ROLE, USER_ROLE, WIRE, Placed, drop, read_content, read_part, text_or_empty, write_content
 
@@ -29,6 +30,7 @@ _ROLES = {
     "tool": MessageRole.TOOL,
     "function": MessageRole.TOOL,
 }
+_PLAIN_ROLES = {name: _ROLES[name] for name in ("system", "developer", "user", "assistant")}
 _NOT_PLAIN = ("tool_calls", "function_call", "annotations")
 
 
@@ -37,6 +39,9 @@ _NOT_PLAIN = ("tool_calls", "function_call", "annotations")
 
 def read_message(value: Any, pointer: str) -> RequestItem:
     """Read a message of a request."""
+    usual = read_plain(value, _PLAIN_ROLES)
+    if usual is not None:
+        return usual
     fields = Fields(value, pointer)
     name = fields.required_text("role")
     role = _ROLES.get(name)
@@ -146,11 +151,12 @@ def _write_item(item: Message | ToolResultPart | VendorPart, emission: Emission,
 class _Turn:
     """The assistant's turn being gathered: at most one message, and the loose parts around it."""
 
-    __slots__ = ("_at", "_loose", "_message", "_placed")
+    __slots__ = ("_at", "_before", "_loose", "_message", "_placed")
 
     def __init__(self) -> None:
         self._message: Message | None = None
         self._at = ""
+        self._before = 0  # how many of the loose parts stand before the message
         self._placed: list[Placed] = []
         self._loose = False
 
@@ -158,8 +164,7 @@ class _Turn:
         """Take a message where there is none yet."""
         if self._message is not None:
             return False
-        self._message, self._at = message, pointer
-        self._placed.extend(_placed(message, pointer))
+        self._message, self._at, self._before = message, pointer, len(self._placed)
         return True
 
     def add(self, part: MessagePart, pointer: str) -> None:
@@ -173,8 +178,10 @@ class _Turn:
         if message is None and not placed:
             return ()
         self._message, self._placed, self._loose = None, [], False
-        if message is not None and not loose:
-            return _write_item(message, emission, at)
+        if message is not None:
+            if not loose:
+                return _write_item(message, emission, at)
+            placed[self._before : self._before] = _placed(message, at)
         out = write_assistant(placed, emission, reply=False)
         if message is not None:
             emission.lay(out, message.vendor_extensions, at)
@@ -185,6 +192,9 @@ def _identified(items: Iterable[RequestItem]) -> Iterator[RequestItem]:
     """Give ids by position to calls and results that other wires leave without; what this wire left without one stays so."""
     calls = results = 0
     for item in items:
+        if isinstance(item, Message) and len(item.parts) == 1 and type(item.parts[0]) is TextPart:
+            yield item
+            continue
         parts = item.parts if isinstance(item, Message) else (item,)
         named: list[Any] = []
         for part in parts:
@@ -209,6 +219,9 @@ def _placed(message: Message, pointer: str) -> list[Placed]:
 
 
 def _write_message(message: Message, emission: Emission, pointer: str) -> list[dict[str, Any]]:
+    text = plain_text(message) if message.role is not MessageRole.TOOL and emission.text_content != "array" else None
+    if text is not None:
+        return [{"role": message.role.value, "content": text}]
     placed = _placed(message, pointer)
     if message.role is MessageRole.ASSISTANT:
         out = write_assistant(placed, emission, reply=False, array=_was_array(message))

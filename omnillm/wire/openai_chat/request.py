@@ -10,15 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import InvalidShapeError
+from ...types.enums import MessageRole
 from ...types.request import GenerationConfig, LlmRequest
 from .._codec import Payload
 from .._fields import Emission, Fields, spelling
-from .._openai_cache import write_prompt_cache
+from .._openai_cache import CacheForm, PromptCacheWriter
 from ._capabilities import read_capabilities, write_capabilities
-from ._content import WIRE
+from ._content import MEDIA, TEXT, WIRE
 from ._messages import read_message, write_items
 
 _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed")
+_CACHE = CacheForm({role: TEXT | MEDIA if role is MessageRole.USER else TEXT for role in MessageRole}, long_ttl=False)
 
 
 def parse_request(payload: Payload) -> LlmRequest:
@@ -88,6 +90,8 @@ def _read_stop(fields: Fields, own: Fields) -> tuple[str, ...]:
 
 def emit_request(request: LlmRequest, emission: Emission) -> Payload:
     """Write a request."""
+    cache = PromptCacheWriter(request, _CACHE)
+    request = cache.request
     messages: list[Any] = []
     if request.instructions is not None:
         text = request.instructions
@@ -98,7 +102,7 @@ def emit_request(request: LlmRequest, emission: Emission) -> Payload:
     out: Payload = {"model": request.model, "messages": messages}
     _write_generation(request.generation, out, emission)
     write_capabilities(request.capabilities, out, emission)
-    write_prompt_cache(request, out, emission)
+    cache.write(out, emission)
     stream = request.stream if emission.stream is None else emission.stream
     if stream is not None:
         out["stream"] = stream

@@ -16,6 +16,7 @@ from ...types.enums import MessageRole
 from ...types.message import Message, RawMessage, RequestItem
 from ...types.parts import MessagePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart, VendorPart
 from .._fields import Fields
+from .._plain import read_plain
 from ._content import INPUT, OUTPUT, is_plain_text, read_parts
 from ._own import PROTOCOL, WIRE
 
@@ -34,6 +35,9 @@ def read_items(values: list[Any], pointer: str) -> tuple[RequestItem, ...]:
 
 def read_item(value: Any, pointer: str) -> RequestItem:
     """Read one item."""
+    usual = read_plain(value, _ROLES)
+    if usual is not None:
+        return usual
     fields = Fields(value, pointer)
     kind = fields.peek("type")
     if kind is None or kind == "message":

@@ -23,6 +23,7 @@ from ...types.parts import (
     VendorPart,
 )
 from .._fields import Emission, names_in
+from .._plain import plain_text
 from ._content import INPUT, OUTPUT, drop, is_plain_text, write_part
 from ._own import PROTOCOL, Item, kept, spelled
 from ._read import read_item
@@ -45,8 +46,11 @@ _OWN_ITEMS = frozenset(
 class ItemWriter:
     """Write the items of one request, in order."""
 
+    _has_plain_messages = True
+
     def __init__(self, emission: Emission) -> None:
         self._emission = emission
+        self._writes_plain = self._has_plain_messages and emission.text_content != "array"
         self._calls = 0
         self._results = 0
 
@@ -68,6 +72,9 @@ class ItemWriter:
     # --- messages -------------------------------------------------------------------------------------------------------------
 
     def _message(self, message: Message, pointer: str) -> list[Item]:
+        text = plain_text(message) if self._writes_plain and message.role is not MessageRole.TOOL else None
+        if text is not None:
+            return [{"role": message.role.value, "content": text}]
         raw = _raw(message)
         if raw is not None:
             return [raw]

@@ -13,11 +13,11 @@ from typing import Any
 
 from ...types.enums import MessageRole
 from ...types.message import Message
-from ...types.parts import TextPart
+from ...types.parts import FilePart, ImageBase64Part, ImageUrlPart, JsonPart, TextPart
 from ...types.request import GenerationConfig, LlmRequest
 from .._codec import Payload
 from .._fields import Emission, Fields
-from .._openai_cache import write_prompt_cache
+from .._openai_cache import CacheForm, PromptCacheWriter
 from ._capabilities import place_verbosity, read_capabilities, write_capabilities
 from ._own import WIRE, Item, kept, spelled
 from ._read import read_items
@@ -25,6 +25,8 @@ from ._write import ItemWriter
 
 _SAMPLING = ("temperature", "top_p")
 _COMPATIBLE = ("top_k", "presence_penalty", "frequency_penalty", "seed")
+_CACHED = frozenset({TextPart, JsonPart, ImageUrlPart, ImageBase64Part, FilePart})
+_CACHE = CacheForm({role: _CACHED for role in MessageRole if role is not MessageRole.ASSISTANT}, long_ttl=True)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------
@@ -75,6 +77,8 @@ def _read_generation(fields: Fields) -> GenerationConfig:
 
 def emit_request(request: LlmRequest, emission: Emission) -> Payload:
     """Write a request."""
+    cache = PromptCacheWriter(request, _CACHE)
+    request = cache.request
     out: Payload = {"model": request.model} if request.model else {}
     if request.instructions is not None:
         out["instructions"] = request.instructions
@@ -83,7 +87,7 @@ def emit_request(request: LlmRequest, emission: Emission) -> Payload:
         out["input"] = given
     _write_generation(request.generation, out, emission)
     write_capabilities(request.capabilities, out, emission)
-    write_prompt_cache(request, out, emission)
+    cache.write(out, emission)
     stream = request.stream if emission.stream is None else emission.stream
     if stream is not None:
         out["stream"] = stream

@@ -1,0 +1,48 @@
+"""Every official SDK answered by a provider of another protocol, omnillm between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+from sdk_clients import ASKS, SDKS
+from sdk_shim import Shim
+
+from omnillm.testing import LocalProvider
+from omnillm.types.enums import ProviderProtocol
+from omnillm.wire import parse_request
+
+pytestmark = pytest.mark.sdk
+
+BEDROCK = ProviderProtocol.BEDROCK_CONVERSE
+PAIRS = list(permutations(SDKS, 2))
+STREAMED = [(served, asked) for served, asked in PAIRS if asked is not BEDROCK]  # its streams are no event streams of text
+
+
+def _check(provider: LocalProvider, served: ProviderProtocol, asked: ProviderProtocol, ask: str, stream: bool) -> None:
+    own = SDKS[served](provider.base_url, ASKS[ask], stream)
+    with Shim(provider, served, asked) as shim:
+        seen = SDKS[served](shim.base_url, ASKS[ask], stream)
+    received = provider.requests[-1]
+    assert received.protocol is asked
+    prompt = parse_request(asked, received.body).estimated_prompt_tokens()  # what this provider counts
+    assert seen == replace(own, usage=(prompt, own.usage[1]))
+
+
+@pytest.mark.parametrize("ask", ASKS)
+@pytest.mark.parametrize(("served", "asked"), PAIRS)
+def test_an_sdk_sees_the_same_answer(
+    provider: LocalProvider, served: ProviderProtocol, asked: ProviderProtocol, ask: str
+) -> None:
+    """An SDK sees the answer of another protocol as it sees that of its own: text, call, finish reason and usage."""
+    _check(provider, served, asked, ask, stream=False)
+
+
+@pytest.mark.parametrize("ask", ASKS)
+@pytest.mark.parametrize(("served", "asked"), STREAMED)
+def test_an_sdk_sees_the_same_stream(
+    provider: LocalProvider, served: ProviderProtocol, asked: ProviderProtocol, ask: str
+) -> None:
+    """An SDK sees the stream of another protocol as it sees that of its own."""
+    _check(provider, served, asked, ask, stream=True)
