@@ -16,6 +16,7 @@ MAX_BYTES = 32 << 20
 MAX_DEPTH = 100
 MAX_VALUES = 1_000_000
 
+_BLANK = " \t\n\r"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -31,8 +32,9 @@ def _finite(digits: str) -> float:
 
 
 _INFINITE = frozenset((float("inf"), float("-inf")))
-_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
-_decode_finite = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_decode, _decode_raw = _decoder.decode, _decoder.raw_decode
+_decode_finite = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 
 # Beyond the range of a double is only what has an exponent of three digits, or more than 200 digits in a row.
 _FLAT = bytes.maketrans(b"123456789+E", b"0000000000e")
@@ -54,16 +56,20 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES) -> Any:
     value, refused = _read(text)
     if refused is not None:
         raise refused  # here, where no exception is handled: the standard module's holds the whole document
-    if text.count("[") + text.count("{") > MAX_DEPTH or (len(text) > MAX_VALUES and text.count(",") >= MAX_VALUES):
+    if (len(text) > MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH) or (
+        len(text) > MAX_VALUES and text.count(",") >= MAX_VALUES
+    ):
         check_bounds(value)
-    if ("\\" in text and "\\u" in text) or (isinstance(data, str) and _holds_surrogate(text)):
+    if ("\\" in text and "\\u" in text) or (isinstance(data, str) and not text.isascii() and _SURROGATE.search(text)):
         value = _without_surrogates(value)
     return value
 
 
 def _read(text: str) -> tuple[Any, InvalidJsonError | None]:
     try:
-        return (_decode_finite if _is_all_finite(text) else _decode)(text), None
+        text = text.strip(_BLANK)
+        value, end = _decode_finite(text) if len(text) > _HEAD and _is_all_finite(text) else _decode_raw(text)
+        return (value if end == len(text) else _decode(text)), None  # the whole is refused by the decoder's own words
     except InvalidJsonError as error:
         return None, error
     except RecursionError:
@@ -78,16 +84,6 @@ def _is_all_finite(text: str) -> bool:
         return False
     flat = text.encode("utf-8", "surrogatepass").translate(_FLAT)
     return _LARGE_EXPONENT not in flat and _MANY_DIGITS not in flat
-
-
-def _holds_surrogate(text: str) -> bool:
-    if text.isascii():
-        return False
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def dumps(value: Any) -> str:

@@ -110,7 +110,7 @@ class PromptLayoutBuilder:
         namespace: str,
         tenant_scope: str | None = None,
         retention: PromptCacheRetention = PromptCacheRetention.PROVIDER_DEFAULT,
-        required: bool = False,
+        required: bool = False,  # noqa: FBT002  # the order of the four is public
     ) -> Self:
         """Ask for the cache under a key made of the stable prefix; tenants in different scopes never share one.
 

@@ -5,27 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sdk_clients import ASKS, SDKS, SYSTEM, bedrock_client
+from sdk_clients import ASKS, KEY, SDKS, SYSTEM, Seen, bedrock_client
 
 from omnillm.testing import LocalProvider, break_stream, fail
 from omnillm.types.enums import ProviderProtocol
+from omnillm.wire import parse_request
 
 pytestmark = pytest.mark.sdk
 
 CHAT, RESPONSES = ProviderProtocol.OPENAI_CHAT_COMPLETIONS, ProviderProtocol.OPENAI_RESPONSES
-CLAUDE, GEMINI, BEDROCK = (
-    ProviderProtocol.CLAUDE_MESSAGES,
-    ProviderProtocol.GEMINI_GENERATE_CONTENT,
-    ProviderProtocol.BEDROCK_CONVERSE,
-)
-TEXTS = {"text": "echo: Say hello to Zoë", "call": "", "result": "weather gave: 18 C"}
-CALLS = {"call": (("weather", {"city": "Rome"}),)}
+CLAUDE, GEMINI = ProviderProtocol.CLAUDE_MESSAGES, ProviderProtocol.GEMINI_GENERATE_CONTENT
+BEDROCK = ProviderProtocol.BEDROCK_CONVERSE
+TEXTS = {"text": "echo: Say hello to Zoë", "calls": "", "result": "weather gave: 18 C", "cut": "echo: one"}
+CALLS = {"calls": (("weather", {"city": "Rome"}), ("weather", {"city": "Oslo"}))}
 FINISHES = {
-    CHAT: ("stop", "tool_calls"),
-    RESPONSES: ("completed", "completed"),
-    CLAUDE: ("end_turn", "tool_use"),
-    GEMINI: ("STOP", "STOP"),
-    BEDROCK: ("end_turn", "tool_use"),
+    CHAT: {"calls": "tool_calls", "cut": "length", "": "stop"},
+    RESPONSES: {"calls": "completed", "cut": "incomplete", "": "completed"},
+    CLAUDE: {"calls": "tool_use", "cut": "max_tokens", "": "end_turn"},
+    GEMINI: {"calls": "STOP", "cut": "MAX_TOKENS", "": "STOP"},
+    BEDROCK: {"calls": "tool_use", "cut": "max_tokens", "": "end_turn"},
 }
 
 
@@ -35,14 +33,15 @@ FINISHES = {
 def test_an_sdk_understands_the_local_provider(
     provider: LocalProvider, protocol: ProviderProtocol, ask: str, stream: bool
 ) -> None:
-    """An SDK sees the text, the call, the finish reason and the usage that the provider documents."""
+    """An SDK sees the text, the calls, the finish reason and the usage that the provider documents."""
     seen = SDKS[protocol](provider.base_url, ASKS[ask], stream)
-    assert (seen.text, seen.calls) == (TEXTS[ask], CALLS.get(ask, ()))
-    assert seen.finish == FINISHES[protocol][ask == "call"]
-    assert seen.usage[0] > 0
-    assert seen.usage[1] == (2 if ask == "call" else len(TEXTS[ask].split()))
-    assert SYSTEM in provider.requests[-1].body.decode()
-    assert provider.requests[-1].protocol is protocol
+    (received,) = provider.requests
+    finishes = FINISHES[protocol]
+    tokens = 4 if ask == "calls" else len(TEXTS[ask].split())
+    prompt = parse_request(protocol, received.body).estimated_prompt_tokens()
+    assert seen == Seen(TEXTS[ask], CALLS.get(ask, ()), finishes.get(ask, finishes[""]), (prompt, tokens))
+    assert SYSTEM in received.body.decode()
+    assert (received.protocol, received.key) == (protocol, KEY)
 
 
 ERRORS = {

@@ -35,7 +35,7 @@ def _check(provider: LocalProvider, served: ProviderProtocol, asked: ProviderPro
 def test_an_sdk_sees_the_same_answer(
     provider: LocalProvider, served: ProviderProtocol, asked: ProviderProtocol, ask: str
 ) -> None:
-    """An SDK sees the answer of another protocol as it sees that of its own: text, call, finish reason and usage."""
+    """An SDK sees the answer of another protocol as it sees that of its own: text, calls, finish reason and usage."""
     _check(provider, served, asked, ask, stream=False)
 
 

@@ -24,16 +24,18 @@ KEY = "good"
 
 @dataclass(frozen=True)
 class Ask:
-    """What to ask; ``result`` is that of a tool that was called with Rome."""
+    """What to ask; ``result`` is that of a tool that was called with Rome, ``cap`` the most tokens of the answer."""
 
     text: str
     result: str | None = None
+    cap: int = 1000
 
 
 ASKS = {
     "text": Ask("Say hello to Zoë"),
-    "call": Ask('call weather with {"city": "Rome"}'),
+    "calls": Ask('call weather with {"city": "Rome"} and call weather with {"city": "Oslo"}'),
     "result": Ask("What is the weather?", "18 C"),
+    "cut": Ask("one two three", cap=2),
 }
 
 
@@ -67,7 +69,12 @@ def ask_chat(base_url: str, ask: Ask, stream: bool) -> Seen:
         turns.append({"role": "assistant", "content": None, "tool_calls": [called]})
         turns.append({"role": "tool", "tool_call_id": "c1", "content": ask.result})
     function = {"name": "weather", "description": ABOUT, "parameters": SCHEMA, "strict": True}
-    request: dict[str, Any] = {"model": MODEL, "messages": turns, "tools": [{"type": "function", "function": function}]}
+    request: dict[str, Any] = {
+        "model": MODEL,
+        "messages": turns,
+        "tools": [{"type": "function", "function": function}],
+        "max_completion_tokens": ask.cap,
+    }
     with _openai(base_url) as client:
         if stream:
             with client.chat.completions.stream(**request, stream_options={"include_usage": True}) as events:
@@ -87,7 +94,13 @@ def ask_responses(base_url: str, ask: Ask, stream: bool) -> Seen:
         turns.append({"type": "function_call", "call_id": "c1", "name": "weather", "arguments": '{"city": "Rome"}'})
         turns.append({"type": "function_call_output", "call_id": "c1", "output": ask.result})
     tool = {"type": "function", "name": "weather", "description": ABOUT, "parameters": SCHEMA, "strict": True}
-    request: dict[str, Any] = {"model": MODEL, "instructions": SYSTEM, "input": turns, "tools": [tool]}
+    request: dict[str, Any] = {
+        "model": MODEL,
+        "instructions": SYSTEM,
+        "input": turns,
+        "tools": [tool],
+        "max_output_tokens": ask.cap,
+    }
     with _openai(base_url) as client:
         if stream:
             with client.responses.stream(**request) as events:
@@ -110,7 +123,7 @@ def ask_claude(base_url: str, ask: Ask, stream: bool) -> Seen:
         turns.append({"role": "assistant", "content": [called]})
         turns.append({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": ask.result}]})
     tool = {"name": "weather", "description": ABOUT, "input_schema": SCHEMA}
-    request: dict[str, Any] = {"model": MODEL, "max_tokens": 1000, "system": SYSTEM, "messages": turns, "tools": [tool]}
+    request: dict[str, Any] = {"model": MODEL, "max_tokens": ask.cap, "system": SYSTEM, "messages": turns, "tools": [tool]}
     with closing(anthropic.Anthropic(api_key=KEY, base_url=base_url, max_retries=0)) as client:
         if stream:
             with client.messages.stream(**request) as events:
@@ -134,7 +147,8 @@ def ask_gemini(base_url: str, ask: Ask, stream: bool) -> Seen:
         response = {"function_response": {"name": "weather", "response": {"output": ask.result}}}
         turns += [{"role": "model", "parts": [called]}, {"role": "user", "parts": [response]}]
     function = {"name": "weather", "description": ABOUT, "parameters_json_schema": SCHEMA}
-    config = {"system_instruction": SYSTEM, "tools": [{"function_declarations": [function]}]}
+    tools = [{"function_declarations": [function]}]
+    config = {"system_instruction": SYSTEM, "tools": tools, "max_output_tokens": ask.cap}
     with closing(genai.Client(api_key=KEY, http_options={"base_url": base_url})) as client:
         if stream:
             chunks = list(client.models.generate_content_stream(model=MODEL, contents=turns, config=config))
@@ -175,7 +189,13 @@ def ask_bedrock(base_url: str, ask: Ask, stream: bool) -> Seen:
         result = {"toolResult": {"toolUseId": "c1", "content": [{"text": ask.result}]}}
         turns += [{"role": "assistant", "content": [called]}, {"role": "user", "content": [result]}]
     tool = {"toolSpec": {"name": "weather", "description": ABOUT, "inputSchema": {"json": SCHEMA}}}
-    request = {"modelId": MODEL, "system": [{"text": SYSTEM}], "messages": turns, "toolConfig": {"tools": [tool]}}
+    request = {
+        "modelId": MODEL,
+        "system": [{"text": SYSTEM}],
+        "messages": turns,
+        "toolConfig": {"tools": [tool]},
+        "inferenceConfig": {"maxTokens": ask.cap},
+    }
     with bedrock_client(base_url) as client:
         if stream:
             with closing(client.converse_stream(**request)["stream"]) as events:

@@ -63,7 +63,9 @@ class Candidate:
             if not isinstance(part, dict):
                 raise InvalidShapeError("parts: expected objects", pointer="/candidates/0/content/parts")
             self._add_part(part, events)
-        self._content.update((name, item) for name, item in fields.rest().items() if item is not None)
+        for name, item in fields.rest().items():
+            if item is not None:
+                self._content[name] = item
 
     def _add_part(self, part: dict[str, Any], events: Events) -> None:
         text = part.get("text")

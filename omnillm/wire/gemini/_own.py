@@ -67,13 +67,20 @@ def opened(value: Any, pointer: str = "") -> Fields:
     """Open an object under its camelCase names."""
     if isinstance(value, dict) and SPELLING in value:
         raise InvalidShapeError(f"{SPELLING}: no name of this wire", pointer=f"{pointer}/{SPELLING}")
-    if not isinstance(value, dict) or not any("_" in name for name in value if type(name) is str):
+    if not isinstance(value, dict) or not _is_in_snake(value):
         return Fields(value, pointer)
     found = {snake: _CAMEL[snake] for snake in value if snake in _CAMEL and _CAMEL[snake] not in value}
     fields = _Opened({found.get(name, name): item for name, item in value.items()}, pointer)
     if found:
         fields.spell("snake", list(found.values()))
     return fields
+
+
+def _is_in_snake(value: dict[str, Any]) -> bool:
+    try:
+        return "_" in "".join(value)
+    except TypeError:  # a name that is none: the caller's, JSON has no such
+        return any("_" in name for name in value if type(name) is str)
 
 
 def nested(fields: Fields, name: str) -> Fields:

@@ -93,7 +93,7 @@ class ChunkDecoder:
             events.append(StreamFailed(error.message, error))
             return
         fields = opened(chunk).rest()
-        if not _KNOWN.intersection(fields):
+        if _KNOWN.isdisjoint(fields):
             events.append(VendorEvent(PROTOCOL, chunk))
             return
         for name, value in fields.items():

@@ -193,6 +193,8 @@ class ItemWriter:
 class AnswerWriter(ItemWriter):
     """Write the items of an answer: what a client is shown, not what the API must take back."""
 
+    _has_plain_messages = False
+
     def _is_item(self, part: MessagePart) -> bool:
         return isinstance(part, AudioPart | ImageBase64Part) or super()._is_item(part)
 
