@@ -15,7 +15,7 @@ PROTOCOLS = {
     "bedrock": o.ProviderProtocol.BEDROCK_CONVERSE,
 }
 
-_SAID = "The quick brown fox jumps over the lazy dog, and the dog, who has seen it all before, does not get up for it. "
+_SAID = 3 * "The quick brown fox jumps over the lazy dog, and the dog, who has seen it all before, does not get up for it. "
 _SCHEMA = {"type": "object", "properties": {"city": {"type": "string", "description": "Where"}}, "required": ["city"]}
 
 

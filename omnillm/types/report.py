@@ -28,18 +28,19 @@ class ConversionReport(Generic[T]):
     """Give a converted value and an account of the conversion.
 
     ``bridged``: the source and the target format differ; for parsing or emitting alone, the wire is not the canonical's own.
+    ``lossy``: something was lost, and ``losses`` names it.
     """
 
     value: T
     canonical_endpoint: EndpointKind
     wire_format: WireFormat
     bridged: bool
+    lossy: bool = False
     losses: tuple[Loss, ...] = ()
 
-    @property
-    def lossy(self) -> bool:
-        """Tell whether anything was lost."""
-        return bool(self.losses)
+    def __post_init__(self) -> None:
+        if self.losses and not self.lossy:
+            object.__setattr__(self, "lossy", True)
 
     @property
     def loss_reasons(self) -> tuple[str, ...]:

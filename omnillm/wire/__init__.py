@@ -124,7 +124,11 @@ def transcode_response(source: ProviderProtocol, target: ProviderProtocol, paylo
 
 def parse_error(protocol: ProviderProtocol, status: int | None, payload: Any) -> ProviderError:
     """Read a provider's error body, whatever it is, into the error class that fits; never raises for a strange body."""
-    return codec(protocol).parse_error(status, _error_body(payload))
+    found = codec(protocol)
+    try:
+        return found.parse_error(status, _error_body(payload))
+    except RecursionError:
+        return found.parse_error(status, "a body nested too deep to be read")
 
 
 def _error_body(payload: Any) -> Any:
@@ -214,7 +218,7 @@ _OWN_WIRES = frozenset({WireFormat.OPENAI_RESPONSES})  # the canonical form is n
 
 def _report(wire: WireFormat, value: T, losses: tuple[Loss, ...] = (), *, bridged: bool | None = None) -> ConversionReport[T]:
     crossed = wire.is_generation and wire not in _OWN_WIRES if bridged is None else bridged
-    return ConversionReport(value, wire.canonical_endpoint_kind, wire, crossed, losses)
+    return ConversionReport(value, wire.canonical_endpoint_kind, wire, crossed, bool(losses), losses)
 
 
 def parse_api_request(wire_format: WireFormat, payload: Payload | str | bytes) -> ConversionReport[LlmRequest]:
@@ -273,7 +277,7 @@ def emit_transport_request(wire_format: WireFormat, api_request: LlmRequest) -> 
         accept="text/event-stream" if streamed else "application/json",
         body=JsonBody(found.prepare_body(report.value)),
     )
-    return ConversionReport(request, report.canonical_endpoint, wire_format, report.bridged, report.losses)
+    return ConversionReport(request, report.canonical_endpoint, wire_format, report.bridged, report.lossy, report.losses)
 
 
 def parse_transport_response(wire_format: WireFormat, transport_response: TransportResponse) -> ConversionReport[LlmResponse]:

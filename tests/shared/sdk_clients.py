@@ -77,14 +77,23 @@ def ask_chat(base_url: str, ask: Ask, stream: bool) -> Seen:
     }
     with _openai(base_url) as client:
         if stream:
-            with client.chat.completions.stream(**request, stream_options={"include_usage": True}) as events:
-                answer = events.until_done().get_final_completion()
+            answer = _chat_streamed(client, request)
         else:
             answer = client.chat.completions.create(**request)
     message = answer.choices[0].message
     calls = tuple((call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or ())
     usage = answer.usage.prompt_tokens, answer.usage.completion_tokens
     return Seen(message.content or "", calls, answer.choices[0].finish_reason, usage)
+
+
+def _chat_streamed(client: Any, request: dict[str, Any]) -> Any:
+    from openai import LengthFinishReasonError
+
+    with client.chat.completions.stream(**request, stream_options={"include_usage": True}) as events:
+        try:
+            return events.until_done().get_final_completion()
+        except LengthFinishReasonError as cut:  # how the helper tells of an answer that was cut
+            return cut.completion
 
 
 def ask_responses(base_url: str, ask: Ask, stream: bool) -> Seen:
@@ -104,7 +113,7 @@ def ask_responses(base_url: str, ask: Ask, stream: bool) -> Seen:
     with _openai(base_url) as client:
         if stream:
             with client.responses.stream(**request) as events:
-                answer = events.until_done().get_final_response()
+                answer = list(events)[-1].response  # get_final_response() knows no end but response.completed
         else:
             answer = client.responses.create(**request)
     calls = tuple((item.name, json.loads(item.arguments)) for item in answer.output if item.type == "function_call")

@@ -75,7 +75,10 @@ CHAT = Whole(
         "tool_choice": {"type": "function", "function": {"name": "f"}},
         "parallel_tool_calls": False,
         "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}},
-        "web_search_options": {"search_context_size": "low", "user_location": {"type": "approximate", "approximate": {"city": "x"}}},
+        "web_search_options": {
+            "search_context_size": "low",
+            "user_location": {"type": "approximate", "approximate": {"city": "x"}},
+        },
         "reasoning_effort": "low",
         "max_completion_tokens": 10,
         "temperature": 0.5,
@@ -289,7 +292,12 @@ CLAUDE = Whole(
             {
                 "role": "user",
                 "content": [
-                    {"type": "tool_result", "tool_use_id": "toolu_1", "is_error": True, "content": [{"type": "text", "text": "21"}]}
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": "toolu_1",
+                        "is_error": True,
+                        "content": [{"type": "text", "text": "21"}],
+                    }
                 ],
             },
         ],
@@ -402,7 +410,14 @@ GEMINI = Whole(
         (None, _gemini([_GEMINI_PARTS[2]])),
         (None, _gemini([{"text": ""}], finishReason="STOP")),
     ),
-    {"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT", "details": [{"@type": "x", "reason": "API_KEY_INVALID"}]}},
+    {
+        "error": {
+            "code": 400,
+            "message": "no",
+            "status": "INVALID_ARGUMENT",
+            "details": [{"@type": "x", "reason": "API_KEY_INVALID"}],
+        }
+    },
 )
 
 _BEDROCK_USAGE = {"inputTokens": 3, "outputTokens": 5, "totalTokens": 8, "cacheReadInputTokens": 1, "cacheWriteInputTokens": 1}

@@ -129,6 +129,6 @@ def test_the_total_is_the_reported_one_or_the_sum(usage: o.TokenUsage, total: in
 def test_a_report_is_lossy_where_it_has_losses() -> None:
     """The flag and the reasons are read off the losses."""
     clean = o.ConversionReport(1, o.EndpointKind.RESPONSES, o.WireFormat.OPENAI_RESPONSES, bridged=False)
-    lossy = o.ConversionReport(1, o.EndpointKind.RESPONSES, o.WireFormat.OPENAI_RESPONSES, True, (o.Loss("/a", "why"),))
+    lossy = o.ConversionReport(1, o.EndpointKind.RESPONSES, o.WireFormat.OPENAI_RESPONSES, True, losses=(o.Loss("/a", "why"),))
     assert (clean.lossy, clean.loss_reasons) == (False, ())
     assert (lossy.lossy, lossy.loss_reasons) == (True, ("why",))

@@ -288,3 +288,10 @@ def test_the_transport_request() -> None:
     request = o.emit_transport_request(WIRE, o.parse_request(P, body(stream=True))).value
     assert (request.path, request.accept) == ("/messages", "text/event-stream")
     assert request.headers == {"content-type": "application/json", "anthropic-version": "2023-06-01"}
+
+
+def test_a_system_block_that_nobody_knows_is_kept():
+    """An unknown block of ``system`` is written back at its place."""
+    blocks = [{"type": "text", "text": "a"}, {"type": "brand_new", "x": 1}, {"type": "text", "text": "b"}]
+    payload = {"model": "m", "max_tokens": 5, "system": blocks, "messages": [{"role": "user", "content": "hi"}]}
+    assert o.emit_request(P, o.parse_request(P, payload)) == payload

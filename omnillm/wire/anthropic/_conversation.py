@@ -128,7 +128,7 @@ class Conversation:
     def _add_system(self, index: int, item: Message, pointer: str) -> None:
         blocks: list[tuple[int, Block]] = []
         for j, part in enumerate(item.parts):
-            if isinstance(part, TextPart | JsonPart):
+            if isinstance(part, TextPart | JsonPart | VendorPart):
                 block = self._writer.write(part, f"{pointer}/parts/{j}")
                 if block is not None:
                     blocks.append((j, block))
@@ -160,10 +160,10 @@ class Conversation:
             return
         for message in self._built:
             content = message["content"]
-            if type(content) is list and len(content) == 1:
-                match content[0]:  # what the caller may have laid over it is not looked into
-                    case {"type": "text", "text": str(text), **others} if not others:
-                        message["content"] = text
+            block = content[0] if type(content) is list and len(content) == 1 else None
+            # what the caller may have laid over it is not looked into
+            if type(block) is dict and len(block) == 2 and block.get("type") == "text" and isinstance(block.get("text"), str):
+                message["content"] = block["text"]
 
 
 def write_conversation(request: LlmRequest, emission: Emission, mark: CacheMark | None) -> Conversation:
