@@ -79,7 +79,7 @@ def _responses_opening() -> list[dict[str, Any]]:
 
 
 def _anthropic_opening() -> list[dict[str, Any]]:
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",

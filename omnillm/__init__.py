@@ -103,7 +103,7 @@ from .types.parts import (
 from .types.prompt_cache import CacheBreakpoint, PromptCacheKey, PromptCachePolicy
 from .types.report import ConversionReport, Loss
 from .types.request import GenerationConfig, LlmRequest
-from .types.response import LlmResponse
+from .types.response import LlmResponse, ResponseMeta
 from .types.usage import PromptCacheUsage, TokenUsage
 from .wire import (
     SseDecoder,
@@ -135,7 +135,7 @@ from .wire import (
 )
 
 if TYPE_CHECKING:
-    from .config import GatewayConfig, KeyConfig, TransportConfig
+    from .config import GatewayConfig, KeyConfig, RouteConfig, TransportConfig
     from .gateway.builder import GatewayBuilder
     from .gateway.gateway import Gateway
     from .gateway.stream import GatewayStream
@@ -146,6 +146,8 @@ if TYPE_CHECKING:
     from .providers.auth import AuthScheme
     from .providers.endpoint import ProviderEndpoint
     from .state import KeyLease, KeyStatus, StateStore
+    from .transport.http import Timeouts
+    from .types.hooks import AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HookEvent, RetryScheduled
     from .types.prompt_layout import PromptLayoutBuilder
     from .types.transport import (
         BinaryBody,
@@ -165,15 +167,20 @@ __version__ = "0.1.0"
 
 # Loaded on first use: a program that only translates pays for no gateway, and one that only calls for no multipart.
 _LAZY = {
+    "AttemptEnded": ".types.hooks",
+    "AttemptStarted": ".types.hooks",
     "AuthScheme": ".providers.auth",
     "BinaryBody": ".types.transport",
     "Budget": ".policy.limits",
     "BudgetTracker": ".policy.budget",
+    "CallEnded": ".types.hooks",
     "Cost": ".policy.pricing",
+    "FallbackTaken": ".types.hooks",
     "Gateway": ".gateway.gateway",
     "GatewayBuilder": ".gateway.builder",
     "GatewayConfig": ".config",
     "GatewayStream": ".gateway.stream",
+    "HookEvent": ".types.hooks",
     "JsonBody": ".types.transport",
     "KeyConfig": ".config",
     "KeyLease": ".state",
@@ -192,8 +199,11 @@ _LAZY = {
     "RequestBody": ".types.transport",
     "ResponseBody": ".types.transport",
     "RetryPolicy": ".policy.retry",
+    "RetryScheduled": ".types.hooks",
+    "RouteConfig": ".config",
     "StateStore": ".state",
     "TextBody": ".types.transport",
+    "Timeouts": ".transport.http",
     "TransportConfig": ".config",
     "TransportRequest": ".types.transport",
     "TransportResponse": ".types.transport",
@@ -218,7 +228,9 @@ __all__ = [
     "AdmissionError",
     "Annotation",
     "AnnotationAdded",
+    "AttemptEnded",
     "AttemptRecord",
+    "AttemptStarted",
     "AudioPart",
     "AuthScheme",
     "BadRequestError",
@@ -231,6 +243,7 @@ __all__ = [
     "CacheBreakpoint",
     "CacheSettings",
     "CallCancelledError",
+    "CallEnded",
     "CancellationToken",
     "CapabilitySet",
     "ClosedError",
@@ -245,6 +258,7 @@ __all__ = [
     "EndpointKind",
     "EndpointMismatchError",
     "EndpointProtocol",
+    "FallbackTaken",
     "FilePart",
     "FinishReason",
     "Gateway",
@@ -253,6 +267,7 @@ __all__ = [
     "GatewayError",
     "GatewayStream",
     "GenerationConfig",
+    "HookEvent",
     "HttpMethod",
     "ImageBase64Part",
     "ImageUrlPart",
@@ -311,8 +326,11 @@ __all__ = [
     "RequestItem",
     "ResponseBody",
     "ResponseItem",
+    "ResponseMeta",
     "ResponseStarted",
     "RetryPolicy",
+    "RetryScheduled",
+    "RouteConfig",
     "SafetySettings",
     "Secret",
     "ServerError",
@@ -330,6 +348,7 @@ __all__ = [
     "TextBody",
     "TextDelta",
     "TextPart",
+    "Timeouts",
     "TlsError",
     "TokenUsage",
     "ToolCallDelta",

@@ -83,6 +83,11 @@ class Deadline:
         return self if at >= self.at else Deadline(at, self.clock)
 
 
+def spoken(seconds: float) -> str:
+    """Write a duration as people do: three digits are enough, and none is rounded away (``59.9 s``, ``3600 s``)."""
+    return f"{seconds:.0f} s" if 100 <= seconds < math.inf else f"{seconds:.3g} s"
+
+
 def seconds_of(value: object, field: str, *, allow_zero: bool = False) -> float:
     """Read a duration given as a number of seconds or a ``timedelta``; infinity must be spelled ``math.inf``.
 

@@ -56,11 +56,9 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES) -> Any:
     value, refused = _read(text)
     if refused is not None:
         raise refused  # here, where no exception is handled: the standard module's holds the whole document
-    if (len(text) > MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH) or (
-        len(text) > MAX_VALUES and text.count(",") >= MAX_VALUES
-    ):
+    if len(text) > MAX_DEPTH and _may_exceed(text):  # nothing is deeper than its text is long
         check_bounds(value)
-    if ("\\" in text and "\\u" in text) or (isinstance(data, str) and not text.isascii() and _SURROGATE.search(text)):
+    if ("\\" in text and "\\u" in text) or (isinstance(data, str) and not text.isascii() and not _is_well_formed(text)):
         value = _without_surrogates(value)
     return value
 
@@ -84,6 +82,21 @@ def _is_all_finite(text: str) -> bool:
         return False
     flat = text.encode("utf-8", "surrogatepass").translate(_FLAT)
     return _LARGE_EXPONENT not in flat and _MANY_DIGITS not in flat
+
+
+def _may_exceed(text: str) -> bool:
+    """Tell, by the marks that it would need, whether a text may hold a value beyond the bounds."""
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        return True
+    return len(text) > MAX_VALUES and text.count(",") >= MAX_VALUES
+
+
+def _is_well_formed(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def dumps(value: Any) -> str:

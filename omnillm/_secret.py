@@ -10,6 +10,8 @@ from urllib.parse import quote
 from .errors import ConfigurationError
 
 MAX_KEY_CHARS = 8192
+SHORT_KEY_CHARS = 8
+NEWLINES, QUOTES = "\r\n", "'\"`"
 _ALLOWED = re.compile(r"[\x21-\x7e]+")  # what may stand in a header value, without blanks: RFC 9110 section 5.5
 
 
@@ -88,16 +90,32 @@ def _checked(value: object, label: str | None) -> str:
         raise ConfigurationError(f"{where}: expected a key, got an empty string", field="key")
     if len(value) > MAX_KEY_CHARS:
         raise ConfigurationError(f"{where}: longer than {MAX_KEY_CHARS} characters", field="key")
-    if not _ALLOWED.fullmatch(value):
-        raise ConfigurationError(
-            f"{where}: holds a blank, a control or a non-ASCII character, which no header can carry", field="key"
-        )
+    if (fault := fault_of(value)) is not None:
+        raise ConfigurationError(f"{where}: {fault}", field="key")
     return value
 
 
+def fault_of(value: str) -> str | None:
+    """Say, without quoting it, why a text can be no key; ``None`` where it can."""
+    if value != value.strip():
+        place, blank = ("ends", value[-1]) if value[-1].isspace() else ("begins", value[0])
+        return f"{place} with a {'newline' if blank in NEWLINES else 'blank'}: strip it"
+    if len(value) > 1 and value[0] == value[-1] and value[0] in QUOTES:
+        return "stands in quotes: take them off"
+    if not _ALLOWED.fullmatch(value):
+        return "holds a blank, a control or a non-ASCII character, which no header can carry"
+    return None
+
+
 def scrub(text: str, secrets: Iterable[Secret]) -> str:
-    """Give the text with every one of the secrets, as it is or as it stands in a URL, replaced by ``<redacted>``."""
+    """Give the text with every one of the secrets, as it is or as it stands in a URL, replaced by ``<redacted>``.
+
+    A short one is replaced only where it stands by itself: it may be a part of any word.
+    """
     keys = {secret.reveal() for secret in secrets}
     for key in sorted(keys | {quote(key, safe="") for key in keys}, key=len, reverse=True):  # a key may begin another
-        text = text.replace(key, "<redacted>")
+        if len(key) >= SHORT_KEY_CHARS:
+            text = text.replace(key, "<redacted>")
+        elif key in text:
+            text = re.sub(rf"(?<![0-9A-Za-z]){re.escape(key)}(?![0-9A-Za-z])", "<redacted>", text)
     return text

@@ -10,7 +10,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code."""
     from . import __version__
 
-    parser = argparse.ArgumentParser(prog="omnillm", description="One gateway in front of every language-model provider.")
+    about = "One gateway in front of every language-model provider."
+    parser = argparse.ArgumentParser(prog="python -m omnillm", description=about)
     parser.add_argument("--version", action="version", version=f"omnillm {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="show a gateway at work on a provider inside this process: no key, no network")

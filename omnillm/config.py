@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._secret import Secret
+from ._secret import Secret, fault_of
 from .errors import ConfigurationError, NoAvailableKeyError
 from .hooks import Hook
-from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
+from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig, check_count
 from .policy.pricing import PriceTable
 from .policy.retry import RetryPolicy
 from .providers.endpoint import ProviderEndpoint
@@ -21,6 +21,7 @@ from .transport.http import Timeouts
 DEFAULT_TPM = 90_000
 DEFAULT_RPM = 500
 MAX_LABEL_CHARS = 128
+KEY_PREFIXES = ("sk-", "AIza", "xai-", "gsk_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,10 @@ class EnvironmentVariable:
             raise ConfigurationError("name: expected the name of an environment variable", field="name")
         value = os.environ.get(self.name)
         if not value:
-            raise ConfigurationError(f"environment variable {self.name} is not set: it should hold the API key", field=self.name)
+            what = "not set" if value is None else "set but empty"
+            raise ConfigurationError(f"environment variable {self.name} is {what}: it should hold the API key", field=self.name)
+        if (fault := fault_of(value)) is not None:
+            raise ConfigurationError(f"environment variable {self.name}: its value {fault}", field=self.name)
         return value
 
 
@@ -98,8 +102,12 @@ def _model_limits(models: object) -> dict[str, ModelLimits]:
 
 
 def _check_label(label: object) -> None:
-    if not isinstance(label, str) or not 0 < len(label) <= MAX_LABEL_CHARS or not label.isprintable():
+    if not isinstance(label, str):
+        raise ConfigurationError(f"label: expected a string, got {type(label).__name__}", field="label")
+    if not 0 < len(label) <= MAX_LABEL_CHARS or not label.isprintable():
         raise ConfigurationError(f"label: expected 1 to {MAX_LABEL_CHARS} printable characters", field="label")
+    if label.startswith(KEY_PREFIXES):
+        raise ConfigurationError("label: looks like a key, and labels are printed: give the key a name", field="label")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +152,7 @@ class RouteConfig:
             raise ConfigurationError(
                 f"endpoint: expected a ProviderEndpoint, got {type(self.endpoint).__name__}", field="endpoint"
             )
-        object.__setattr__(self, "keys", _each(self.keys, KeyConfig, "keys"))
+        object.__setattr__(self, "keys", each(self.keys, KeyConfig, "keys"))
         if not self.keys:
             raise NoAvailableKeyError(f"{self.endpoint.name} has no key: bring one as KeyConfig", reason="no_key")
         if not isinstance(self.model_map, Mapping):
@@ -155,7 +163,7 @@ class RouteConfig:
         object.__setattr__(self, "model_map", dict(self.model_map))
 
 
-def _each(values: object, kind: type, field: str) -> tuple[Any, ...]:
+def each(values: object, kind: type, field: str) -> tuple[Any, ...]:
     """Give the values, or the one, as a tuple; raises ``ConfigurationError`` where one is of another kind."""
     given = tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
     for value in given:
@@ -174,9 +182,35 @@ _TYPES: dict[str, tuple[type, str]] = {
 MAX_WORKERS = 64
 
 
+def checked_option(name: str, value: Any) -> Any:
+    """Give the value as the option of a ``GatewayConfig`` holds it; raises ``ConfigurationError``, naming it, where it cannot."""
+    if name in _TYPES:
+        kind, what = _TYPES[name]
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{name}: expected {what}, got {type(value).__name__}", field=name)
+        if isinstance(value, RetryPolicy) and value.hedge_after is not None:
+            raise ConfigurationError("hedge_after: this version makes one attempt at a time", field="hedge_after")
+    elif name == "losses":
+        try:
+            return LossPolicy(value)
+        except ValueError:
+            raise ConfigurationError("losses: expected 'allow', 'warn' or 'raise'", field="losses") from None
+    elif name == "max_workers":
+        check_count(value, "max_workers")
+    elif name == "default_model" and not (isinstance(value, str) and value):
+        raise ConfigurationError(f"default_model: expected a model's name, got {type(value).__name__}", field="default_model")
+    elif name == "state" and not callable(getattr(value, "admit", None)):
+        what = f"expected a store such as omnillm.state.memory.MemoryState(), got {type(value).__name__}"
+        raise ConfigurationError(f"state: {what}; an address is none", field="state")
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayConfig:
-    """Gather everything a gateway is made of; ``Gateway(config)`` makes it. The first route is the primary one."""
+    """Gather everything a gateway is made of; ``Gateway(config)`` makes it. The first route is the primary one.
+
+    ``default_model`` is the model of a call with a plain string, and of ``LlmRequest("", …)``.
+    """
 
     routes: tuple[RouteConfig, ...]
     default_model: str | None = None
@@ -192,24 +226,16 @@ class GatewayConfig:
     max_workers: int = MAX_WORKERS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "routes", _each(self.routes, RouteConfig, "routes"))
-        object.__setattr__(self, "budgets", _each(self.budgets, Budget, "budgets"))
-        object.__setattr__(self, "hooks", _each(self.hooks, Callable, "hooks"))  # type: ignore[arg-type]  # an abstract class
+        object.__setattr__(self, "routes", each(self.routes, RouteConfig, "routes"))
+        object.__setattr__(self, "budgets", each(self.budgets, Budget, "budgets"))
+        object.__setattr__(self, "hooks", each(self.hooks, Callable, "hooks"))  # type: ignore[arg-type]  # an abstract class
         if not self.routes:
             raise ConfigurationError("routes: expected at least one endpoint with keys", field="routes")
-        for name, (kind, what) in _TYPES.items():
-            if not isinstance(getattr(self, name), kind):
-                raise ConfigurationError(f"{name}: expected {what}, got {type(getattr(self, name)).__name__}", field=name)
-        if self.retry.hedge_after is not None:
-            raise ConfigurationError("hedge_after: this version makes one attempt at a time", field="hedge_after")
-        if isinstance(self.max_workers, bool) or not isinstance(self.max_workers, int) or self.max_workers < 1:
-            raise ConfigurationError("max_workers: expected a number from 1", field="max_workers")
-        if self.default_model is not None and not (isinstance(self.default_model, str) and self.default_model):
-            raise ConfigurationError("default_model: expected a model's name", field="default_model")
-        try:
-            object.__setattr__(self, "losses", LossPolicy(self.losses))
-        except ValueError:
-            raise ConfigurationError("losses: expected 'allow', 'warn' or 'raise'", field="losses") from None
+        for name in (*_TYPES, "losses", "max_workers"):
+            object.__setattr__(self, name, checked_option(name, getattr(self, name)))
+        for name in ("default_model", "state"):
+            if getattr(self, name) is not None:
+                checked_option(name, getattr(self, name))
         object.__setattr__(self, "routes", _labelled(self.routes))
 
 

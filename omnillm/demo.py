@@ -41,7 +41,7 @@ def run() -> int:
     tour = Tour()
     keys = [KeyConfig("sk-demo-alpha", "alpha"), KeyConfig("sk-demo-bravo", "bravo"), KeyConfig("sk-demo-dead", "charlie")]
     with LocalProvider(dead_keys=["sk-demo-dead"], latency=0.02, event_interval=0.03) as provider:
-        print(f"omnillm demo: a provider at {provider.base_url}, three keys, a budget of $1\n")
+        print(f"omnillm demo: a provider at {provider.base_url}, three keys and a fallback, a budget of $1\n")
         builder = (
             GatewayBuilder(provider.endpoint(CHAT))
             .default_model(MODEL)
@@ -75,9 +75,8 @@ def _forty_calls(tour: Tour, gateway: Gateway) -> None:
 def _dead_key(tour: Tour, gateway: Gateway, provider: LocalProvider) -> None:
     dead = [status.label for status in gateway.pool_status() if status.dead]
     shown = sum(request.key == "sk-demo-dead" for request in provider.requests)
-    tour.show(
-        "a dead key retired", dead == ["charlie"], f"{', '.join(dead)} answered 401 {shown} times, its calls went to other keys"
-    )
+    said = f"{', '.join(dead)} was refused with 401 ({shown}x), its calls went to other keys"
+    tour.show("a dead key retired", dead == ["charlie"], said)
 
 
 def _stream(tour: Tour, gateway: Gateway) -> None:

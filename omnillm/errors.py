@@ -122,7 +122,11 @@ class AdmissionError(GatewayError):
 
 
 class NoAvailableKeyError(AdmissionError):
-    """Raised when no key can take the request; ``retry_after`` is the earliest time at which one could."""
+    """Raised when no key can take the request; ``retry_after`` is the earliest time at which one could (seconds).
+
+    ``reason``: ``window`` (the limits of the minute are used up), ``cooling`` (after a 429), ``breaker`` (too many failures),
+    ``dead`` (refused with 401, or with 403 for this model), ``too_large`` (above every key's ``tpm_limit``), ``no_key``.
+    """
 
     def __init__(self, message: str = "", *, reason: NoKeyReason = "no_key", **parts: Any) -> None:
         super().__init__(message, **parts)
@@ -182,11 +186,15 @@ class CallCancelledError(GatewayError):
 
 
 class DeadlineExceededError(GatewayError, TimeoutError):
-    """Raised when time ran out; ``phase`` is where (``connect``, ``first_byte``, ``body``, ``idle``, ``admission``)."""
+    """Raised when time ran out; ``phase`` is where (``connect``, ``first_byte``, ``body``, ``idle``, ``admission``).
 
-    def __init__(self, message: str = "", *, phase: str = "total", **parts: Any) -> None:
+    ``partial_response`` is what had arrived of a stream, ``None`` where nothing had.
+    """
+
+    def __init__(self, message: str = "", *, phase: str = "total", partial_response: Any = None, **parts: Any) -> None:
         super().__init__(message, **parts)
         self.phase = phase
+        self.partial_response = partial_response
 
 
 class TransportError(GatewayError):
@@ -278,7 +286,7 @@ class PermissionDeniedError(ProviderError):
 
 
 class BadRequestError(ProviderError):
-    """Raised when the provider answered another 4xx: the request itself is refused."""
+    """Raised when the provider answered another 4xx: the request itself is refused. 408 and 409 were tried again first."""
 
 
 class OverloadedError(ProviderError):

@@ -18,7 +18,12 @@ def dispatch(hooks: tuple[Hook, ...], event: HookEvent) -> None:
         try:
             hook(event)
         except Exception as error:  # noqa: BLE001  # the boundary to user code
-            logger.error("an on_event hook raised %s", type(error).__name__)  # noqa: TRY400  # a traceback may show a key
+            logger.error("the on_event hook %s raised %s", _name(hook), type(error).__name__)  # noqa: TRY400  # a traceback may show a key
+
+
+def _name(hook: Hook) -> str:
+    named = hook if hasattr(hook, "__qualname__") else type(hook)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def logging_hook(event: HookEvent) -> None:

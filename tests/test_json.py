@@ -95,6 +95,38 @@ def test_what_is_read_can_be_written_again(document: str | bytes, value: Any) ->
     assert _json.loads(_json.dump_bytes(read)) == read
 
 
+MANY = [0.001 * i / 7 for i in range(-600, 600)]
+
+
+@pytest.mark.parametrize(
+    "beyond", ["1e999", "1E+400", "-1e0400", "0.1e310", "9" * 400 + ".5", "1" + "0" * 250 + "e60", "1" + "0" * 250 + ".0E+60"]
+)
+def test_a_number_beyond_a_double_is_found_among_many(beyond: str) -> None:
+    """An embedding's floats are read fast, and not one infinite number slips through, wherever it stands."""
+    many = json.dumps(MANY)
+    for document in (f"[{many}, {beyond}]", f"[{many}, {beyond}]".encode(), f'{{"a": [{beyond}], "b": {many}}}'):
+        with pytest.raises(InvalidJsonError, match="beyond the range"):
+            _json.loads(document)
+
+
+@pytest.mark.parametrize(
+    "within", ["1e308", "1e+99", "-1.7976931348623157e308", "1e-400", "9" * 300 + ".5", '"0.1e999"', "2e00001"]
+)
+def test_a_number_within_a_double_stands_among_many(within: str) -> None:
+    """What only looks as if it were too large is read like any other."""
+    document = f"[{json.dumps(MANY)}, {within}]"
+    assert _json.loads(document) == json.loads(document) == [MANY, json.loads(within)]
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\r\n\t ", ""])
+def test_blanks_around_a_value_are_none_of_it(blank: str) -> None:
+    """JSON's own blanks may stand before and after a value, any other may not."""
+    assert _json.loads(f"{blank}[1]{blank}") == [1]
+    for other in ("\f", "\u00a0", "\x00"):
+        with pytest.raises(InvalidJsonError):
+            _json.loads(f"[1]{blank}{other}")
+
+
 def test_the_size_is_bounded() -> None:
     """A document over the limit is refused before it is read; one of just that size is not."""
     assert _json.loads(b"[1,2]", max_bytes=5) == [1, 2]

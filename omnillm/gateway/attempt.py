@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -23,6 +24,7 @@ from ..errors import (
     ProviderError,
     QuotaExhaustedError,
     Sent,
+    StreamInterruptedError,
     TransportError,
 )
 from ..policy.pricing import Cost
@@ -34,19 +36,36 @@ from ..types.hooks import AttemptEnded, AttemptStarted
 from ..types.response import LlmResponse, ResponseMeta
 from ..types.usage import TokenUsage
 from ..wire import parse_error, parse_response
-from .call import Call, Estimate
+from .call import Call, Estimate, utf8_size
 
 if TYPE_CHECKING:
     from .core import Core, Route
 
 ERROR_BODY_BYTES = 64 << 10
 ERROR_BODY_SECONDS = 2.0
+MOST_TOKENS = 10**9  # no call has more; a count beyond it is a fault of who counted
 
 
 class Attempt:
-    """Hold one admitted attempt; leave it by ``complete``, or by ``open`` and later ``settle``."""
+    """Hold one admitted attempt; leave it by ``complete``, or by ``open`` and later ``settle``.
 
-    __slots__ = ("call", "core", "disposition", "estimate", "http", "lease", "model", "route", "settled", "started")
+    ``elsewhere`` tells, of a failed one, that the server forbids another try of what another endpoint may be asked.
+    """
+
+    __slots__ = (
+        "call",
+        "charged",
+        "core",
+        "disposition",
+        "elsewhere",
+        "estimate",
+        "http",
+        "lease",
+        "model",
+        "route",
+        "settled",
+        "started",
+    )
 
     def __init__(self, core: Core, call: Call, route: Route, lease: KeyLease, estimate: Estimate) -> None:
         self.core = core
@@ -57,7 +76,9 @@ class Attempt:
         self.estimate = estimate
         self.http: HttpResponse | None = None
         self.settled = False
+        self.charged: tuple[int, int] | None = None  # tokens and pico-dollars, of a failed one
         self.disposition: Disposition | None = None
+        self.elsewhere = False
         self.started = core.clock.monotonic()
 
     @classmethod
@@ -106,8 +127,8 @@ class Attempt:
         emitted = call.emitted(core, route)
         if core.config.hooks:
             core.emit(AttemptStarted(route.name, self.model, lease.label, lease.reserved_tokens))
-        headers = (route.stream_headers if call.streaming else route.headers)[lease.label]
-        request = HttpRequest("POST", route.url(emitted.path, lease.label), headers, emitted.body)
+        headers = route.stream_headers if call.streaming else route.headers
+        request = HttpRequest("POST", route.url(emitted.path, lease.label), headers[lease.label], emitted.body)
         reservation = lease.reservation
         reservation.observed_tokens = self.estimate.prompt_tokens
         reservation.observed_charge = self.estimate.prompt_charge
@@ -127,6 +148,8 @@ class Attempt:
             core.store.report(route.pool.name, lease.label, self.model, limits)
         if not 200 <= http.status < 300:
             self._refused(http)
+        if call.records:
+            core.allowance.end_retry(call.ticket)  # the answer has begun: it keeps no place from another call's retry
         return http
 
     def _refused(self, http: HttpResponse) -> NoReturn:
@@ -176,17 +199,20 @@ class Attempt:
             status=error.status,
             retry_after=hint,
             sent=error.sent,
-            **_without_keys(parts, self.core.secrets),
+            **{name: _without_keys(part, self.core.secrets) for name, part in parts.items()},
         )
 
     def malformed(self, why: str) -> MalformedResponseError:
         """Say that the answer is none, without a key."""
-        return MalformedResponseError(scrub(why, self.core.secrets), sent="yes")
+        status = None if self.http is None else self.http.status
+        return MalformedResponseError(scrub(why, self.core.secrets), status=status, sent="yes")
 
     def _parse(self, http: HttpResponse, body: bytes) -> LlmResponse:
         kind = http.headers.get("content-type", "")
         if kind.startswith("text/event-stream"):
             return self._gathered(body)
+        if not body:
+            raise self.malformed(f"the upstream answered {http.status} with an empty body")
         failure: GatewayError
         try:
             payload = _json.loads(body)
@@ -212,18 +238,24 @@ class Attempt:
     def settle(self, response: LlmResponse, *, first_event: float | None = None) -> LlmResponse:
         """Settle by the response's usage, and give the response with what the gateway knows of it."""
         now = self.core.clock.monotonic()
-        if response.usage.estimated and response.usage.prompt_tokens == 0:
-            object.__setattr__(response, "usage", self._estimated_usage(response))
-        cost = self.cost(response.usage)
-        self._settle(
+        usage = self._believed(response)
+        if usage is not response.usage:
+            object.__setattr__(response, "usage", usage)
+        cost = self.cost(usage)
+        first = self._settle(
             Settlement(
-                tokens=response.usage.total(),
+                tokens=max(usage.total(), usage.prompt_tokens + usage.completion_tokens),
                 charge=cost.total_pico if cost is not None else 0,
                 verdict=Verdict.success(latency=(first_event or now) - self.started),
             )
         )
-        self._record("ok", None, now)
-        meta = ResponseMeta(
+        if first:
+            self._record("ok", None, now)
+        object.__setattr__(response, "meta", self._meta(cost, now, first_event))  # ours alone until it is handed over
+        return response
+
+    def _meta(self, cost: Cost | None, now: float, first_event: float | None = None) -> ResponseMeta:
+        return ResponseMeta(
             attempts=tuple(self.call.records),
             cost=cost,
             cost_usd=None if cost is None else cost.usd,
@@ -232,25 +264,53 @@ class Attempt:
             latency=now - self.call.started,
             time_to_first_event=None if first_event is None else first_event - self.call.started,
         )
-        object.__setattr__(response, "meta", meta)  # ours alone until it is handed over
-        return response
 
-    def _estimated_usage(self, response: LlmResponse) -> TokenUsage:
-        """Estimate what the provider did not report: the prompt as admitted, the output by its length."""
-        chars = len(response.content_text) + len(response.reasoning_text)
-        chars += sum(len(call.name) + len(call.arguments_text()) for call in response.tool_calls)
-        return TokenUsage(self.call.prompt_tokens, self.estimate.output_of(chars), estimated=True)
+    def as_charged(self, partial: LlmResponse | None) -> LlmResponse | None:
+        """Give what had arrived of a broken stream with the tokens and the money that the failed attempt was charged for it."""
+        if partial is None or self.charged is None:
+            return partial
+        tokens, charge = self.charged
+        prompt = min(max(self.estimate.prompt_tokens, partial.usage.prompt_tokens), tokens)
+        price, cost = self.estimate.price, None
+        if price is not None:
+            output = min((tokens - prompt) * price.output, charge)
+            cost = Cost(input_pico=charge - output, output_pico=output)
+        usage = TokenUsage(prompt, tokens - prompt, estimated=True)
+        return replace(partial, usage=usage, meta=self._meta(cost, self.core.clock.monotonic()))
+
+    def _believed(self, response: LlmResponse) -> TokenUsage:
+        """Give the usage, estimating what was not reported or cannot be: the prompt as admitted, the output by its length."""
+        usage = response.usage
+        if not _is_credible(usage):
+            usage = TokenUsage(estimated=True)
+        if not usage.estimated or (usage.prompt_tokens and usage.completion_tokens):
+            return usage
+        size = utf8_size(response.content_text) + utf8_size(response.reasoning_text)
+        size += sum(utf8_size(call.name) + utf8_size(call.arguments_text()) for call in response.tool_calls)
+        return replace(
+            usage,
+            prompt_tokens=usage.prompt_tokens or self.call.prompt_tokens,
+            completion_tokens=usage.completion_tokens or self.estimate.output_of(size),
+        )
 
     def cost(self, usage: TokenUsage) -> Cost | None:
         """Give what the usage costs, or ``None`` where the model has no price."""
         return None if self.estimate.price is None else self.estimate.price.cost(usage)
 
-    def observe(self, chars: int) -> None:
-        """Note how much output has arrived, so that a lost stream is charged for it."""
-        reservation, tokens = self.lease.reservation, self.estimate.output_of(chars)
-        reservation.observed_tokens = self.estimate.prompt_tokens + tokens
-        if self.estimate.price is not None:
-            reservation.observed_charge = self.estimate.prompt_charge + tokens * self.estimate.price.output
+    def observe(self, size: int, usage: TokenUsage | None = None) -> None:
+        """Note how much output has arrived (bytes) and what was reported, so that a lost stream is charged for the larger."""
+        estimate, reservation = self.estimate, self.lease.reservation
+        prompt, output = estimate.prompt_tokens, estimate.output_of(size)
+        price, prompt_charge = estimate.price, estimate.prompt_charge
+        if usage is not None and _is_credible(usage):
+            output = max(output, usage.completion_tokens)
+            if price is not None:
+                told = price.cost(usage)
+                prompt_charge = max(prompt_charge, told.total_pico - told.output_pico)
+            prompt = max(prompt, usage.prompt_tokens)
+        reservation.observed_tokens = prompt + output
+        if price is not None:
+            reservation.observed_charge = prompt_charge + output * price.output
 
     def hang_up(self) -> None:
         """Close the connection, unless its answer was read to the end; for the thread that reads it."""
@@ -266,26 +326,34 @@ class Attempt:
         said = None if self.http is None else should_retry(self.http.headers)
         sent = None if isinstance(error, GatewayError) else reservation.sent
         disposition = self.disposition = classify(error, should_retry=said, sent=sent)
+        self.elsewhere = said is False and self.core.config.retry.permits(classify(error, sent=sent))
         # what was noted as sent and received so far: the prompt estimate, and a stream's output, whatever ended it
         received = reservation.observed_tokens > self.estimate.prompt_tokens
         charged = (disposition.charge != "none" or received) and not unsent
         tokens, charge = (reservation.observed_tokens, reservation.observed_charge) if charged else (0, 0)
         unsent = unsent or (isinstance(error, GatewayError) and error.sent == "no")
         verdict = Verdict(disposition.key.kind, disposition.key.seconds, disposition.key.per_model)
-        self._settle(Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent))
-        self._record("failed", error, self.core.clock.monotonic())
+        if self._settle(Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent)):
+            self._record("failed", error, self.core.clock.monotonic())
+        self.charged = tokens, charge
+        if isinstance(error, StreamInterruptedError):
+            error.partial_response = self.as_charged(error.partial_response)
 
-    def _settle(self, settlement: Settlement) -> None:
-        self.settled = True
-        self.route.pool.settle(self.lease, settlement)
+    def _settle(self, settlement: Settlement) -> bool:
+        first = self.route.pool.settle(self.lease, settlement)
+        self.settled = True  # last: what was interrupted is done again, and settled once all the same
+        return first
 
     def _record(self, outcome: str, error: BaseException | None, now: float) -> None:
+        status = getattr(error, "status", None)
+        if status is None and self.http is not None:
+            status = self.http.status
         record = AttemptRecord(
             endpoint=self.route.name,
             model=self.model,
             key_label=self.lease.label,
             outcome=outcome,
-            status=getattr(error, "status", None) if error is not None else (self.http.status if self.http is not None else None),
+            status=status,
             error=None if error is None else _said(error),
             duration=now - self.started,
             sent=self._sent(error),
@@ -298,6 +366,10 @@ class Attempt:
         if error is None:
             return "yes"
         return error.sent if isinstance(error, GatewayError) else self.lease.reservation.sent
+
+
+def _is_credible(usage: TokenUsage) -> bool:
+    return max(usage.prompt_tokens, usage.completion_tokens, usage.total()) <= MOST_TOKENS
 
 
 def _without_keys(value: Any, secrets: Iterable[Secret]) -> Any:

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any, Self
 
 from .._clock import seconds_of
-from ..config import MAX_WORKERS, GatewayConfig, KeyConfig, RouteConfig, TransportConfig
+from ..config import MAX_WORKERS, GatewayConfig, KeyConfig, RouteConfig, TransportConfig, checked_option, each
 from ..errors import ConfigurationError, NoAvailableKeyError
 from ..hooks import Hook
-from ..policy.limits import Budget, LossPolicy, PoolConfig
+from ..policy.limits import Budget, LossPolicy, PoolConfig, pico_usd
 from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
 from ..providers.endpoint import ProviderEndpoint
@@ -36,24 +36,21 @@ class GatewayBuilder:
         self._options: dict[str, Any] = {}
 
     def default_model(self, model: str) -> Self:
-        """Set the model of requests that name none."""
-        self._options["default_model"] = model
-        return self
+        """Set the model of requests that name none: of a plain string, and of ``LlmRequest("", …)``."""
+        return self._set("default_model", model)
 
     def add_key(self, key: KeyConfig) -> Self:
         """Add a key."""
         return self.add_keys((key,))
 
-    def add_keys(self, keys: Iterable[KeyConfig]) -> Self:
+    def add_keys(self, keys: Iterable[KeyConfig] | KeyConfig) -> Self:
         """Add keys."""
-        for key in keys:
-            if not isinstance(key, KeyConfig):
-                raise ConfigurationError(f"keys: expected KeyConfig, got {type(key).__name__}", field="keys")
-            self._keys.append(key)
+        self._keys += each(keys, KeyConfig, "keys")
         return self
 
     def budget_limit_usd(self, limit: float) -> Self:
         """Set a budget over everything the gateway spends (USD)."""
+        pico_usd(limit, "budget_limit_usd")
         return self.budget(Budget(limit))
 
     def budget(self, budget: Budget) -> Self:
@@ -65,12 +62,12 @@ class GatewayBuilder:
 
     def pool_config(self, config: PoolConfig) -> Self:
         """Set how keys are chosen, waited for and rested."""
-        self._options["pool"] = config
-        return self
+        return self._set("pool", config)
 
     def request_timeout(self, seconds: Seconds) -> Self:
         """Set the deadline of a call, over all its attempts (seconds)."""
-        return self.timeouts(total=seconds)
+        self._timeouts["total"] = seconds_of(seconds, "request_timeout")
+        return self
 
     def timeouts(
         self,
@@ -88,8 +85,7 @@ class GatewayBuilder:
 
     def retry(self, policy: RetryPolicy) -> Self:
         """Set how often and how patiently a call is tried."""
-        self._options["retry"] = policy
-        return self
+        return self._set("retry", policy)
 
     def add_fallback(
         self, endpoint: ProviderEndpoint, keys: Iterable[KeyConfig] | KeyConfig, model_map: Mapping[str, str] | None = None
@@ -100,23 +96,19 @@ class GatewayBuilder:
 
     def pricing(self, table: PriceTable) -> Self:
         """Set the prices."""
-        self._options["pricing"] = table
-        return self
+        return self._set("pricing", table)
 
     def losses(self, policy: LossPolicy | str) -> Self:
         """Set what happens where an endpoint cannot carry a whole request: ``allow``, ``warn`` or ``raise``."""
-        self._options["losses"] = policy
-        return self
+        return self._set("losses", policy)
 
     def state(self, store: StateStore) -> Self:
         """Set where quota and money are kept; this process's memory where unset."""
-        self._options["state"] = store
-        return self
+        return self._set("state", store)
 
     def transport(self, config: TransportConfig) -> Self:
         """Set how the network is reached."""
-        self._options["transport"] = config
-        return self
+        return self._set("transport", config)
 
     def on_event(self, hook: Hook) -> Self:
         """Add a hook: a callable that is told of attempts, retries, fallbacks and ends."""
@@ -127,7 +119,10 @@ class GatewayBuilder:
 
     def max_workers(self, n: int = MAX_WORKERS) -> Self:
         """Set how many threads use the gateway at once: that many connections are kept."""
-        self._options["max_workers"] = n
+        return self._set("max_workers", n)
+
+    def _set(self, name: str, value: Any) -> Self:
+        self._options[name] = checked_option(name, value)
         return self
 
     def config(self) -> GatewayConfig:

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 
 from .. import _json
 from .._cancel import CancellationToken
-from .._clock import Deadline
-from ..errors import AttemptRecord, LossyRequestError, UnknownPriceError
+from .._clock import Deadline, spoken
+from ..errors import AttemptRecord, DeadlineExceededError, GatewayError, LossyRequestError, Sent, UnknownPriceError
 from ..hooks import logger
 from ..policy.limits import LossPolicy
 from ..policy.pricing import ModelPrice
 from ..types.hooks import CallEnded
 from ..types.report import Loss
-from ..types.request import LlmRequest
+from ..types.request import BYTES_PER_TOKEN, LlmRequest
 from ..types.response import LlmResponse
 from ..wire import emit_request_with_losses
-from .strict import strict_prompt_tokens
+from .strict import check_payload, strict_prompt_tokens
 
 if TYPE_CHECKING:
     from ..policy.retry import CallTicket
     from .core import Core, Route
 
 LOG_LOSSES = 5
-CHARS_PER_TOKEN = 4
+_SENT: tuple[Sent, ...] = ("no", "maybe", "yes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,15 @@ class Estimate:
     price: ModelPrice | None
     output_cap: int | None
 
-    def output_of(self, chars: int) -> int:
-        """Estimate the tokens of output by its length; never more than the cap that was asked for."""
-        tokens = -(-chars // CHARS_PER_TOKEN)
+    def output_of(self, size: int) -> int:
+        """Estimate the tokens of output by its length in bytes; never more than the cap that was asked for."""
+        tokens = -(-size // BYTES_PER_TOKEN)
         return tokens if self.output_cap is None else min(tokens, self.output_cap)
+
+
+def utf8_size(text: str) -> int:
+    """Give the text's bytes."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 class Call:
@@ -67,6 +72,7 @@ class Call:
         "cancel",
         "deadline",
         "left",
+        "limit",
         "over",
         "prompt_tokens",
         "records",
@@ -96,9 +102,10 @@ class Call:
         self.over = False
         self.started = core.clock.monotonic()
         self.deadline = Deadline(self.started + total, core.clock)
+        self.limit = f"the {'request_timeout' if timeout is None else 'timeout'} of {spoken(total)} is over"
         self.records: list[AttemptRecord] = []
-        self.ticket: CallTicket = core.allowance.enter()
         self.prompt_tokens = request.estimated_prompt_tokens()
+        self.ticket: CallTicket = core.allowance.enter()
         self._emitted: dict[str, Emitted] = {}
         self._estimates: dict[str, Estimate] = {}
 
@@ -134,6 +141,18 @@ class Call:
             found = self._emitted[route.pool.name] = self._emit(core, route)
         return found
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Tell whether the caller's own token ended the call."""
+        return self.cancel is not None and self.cancel.cancelled
+
+    def account(self, error: GatewayError) -> None:
+        """Write into the error that ends the call what was tried, whether any of it was sent, and which time was over."""
+        if isinstance(error, DeadlineExceededError) and self.deadline.expired and self.limit not in error.message:
+            error.args = (f"{error.message}: {self.limit}",)
+        error.attempts = tuple(self.records)
+        error.sent = max((error.sent, *(record.sent for record in self.records)), key=_SENT.index)
+
     def ended(self, core: Core, outcome: str, response: LlmResponse | None = None) -> None:
         """Count the call out, and tell the hooks, once."""
         if self.over:
@@ -161,7 +180,10 @@ class Call:
             self._account(core, losses)
         if self.streaming:
             payload = route.codec.ask_for_usage(payload)
-        return Emitted(_json.dump_bytes(route.codec.prepare_body(payload)), route.codec.path(request, self.streaming), losses)
+        payload = route.codec.prepare_body(payload)
+        if core.strict:
+            check_payload(payload, request.generation.max_output_tokens)
+        return Emitted(_json.dump_bytes(payload), route.codec.path(request, self.streaming), losses)
 
     @staticmethod
     def _account(core: Core, losses: tuple[Loss, ...]) -> None:

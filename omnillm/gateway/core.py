@@ -1,9 +1,16 @@
-"""What every call of a gateway shares: state, transport, prices, clock, hooks, and the routes with their prepared headers."""
+"""What every call of a gateway shares: state, transport, prices, clock, hooks, and the routes with their prepared headers.
+
+A fork is mended in the child before any thread of it can run; a process that forked behind Python's back, at its first operation.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import random
+import threading
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,28 +19,41 @@ from typing import TYPE_CHECKING
 from .._clock import SYSTEM_CLOCK, Clock
 from .._secret import Secret
 from ..config import GatewayConfig, RouteConfig
-from ..errors import ClosedError, ConfigurationError
+from ..errors import AttemptRecord, ClosedError, ConfigurationError
 from ..hooks import dispatch
 from ..policy.pricing import ModelPrice
 from ..policy.retry import RetryAllowance
-from ..providers.auth import AuthScheme, authorize
+from ..providers.auth import AuthScheme, Headers, authorize
 from ..providers.endpoint import ProviderEndpoint, is_loopback
 from ..state import KeySpec, StateStore
 from ..state.memory import MemoryState
 from ..state.pool import KeyPool
 from ..transport.http import HttpTransport
 from ..types.enums import WireFormat
-from ..types.hooks import HookEvent
+from ..types.hooks import AttemptEnded, HookEvent
 from ..wire import codec
 from ..wire._codec import Codec
 
 if TYPE_CHECKING:
     from ..transport.body import HttpResponse
+    from .call import Call
 
 PRICES_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What is left of a stream that nobody left: enough to close and to report it, and not its lease, which must go with it."""
+
+    http: HttpResponse
+    call: Call
+    endpoint: str
+    model: str
+    key_label: str
+    started: float
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Route:
     """One endpoint, ready to be called: its codec, its pool of labels, and the headers of each of its keys."""
 
@@ -58,7 +78,7 @@ class Route:
 
 
 class Core:
-    """Hold what calls share; changed by ``close`` and, in the child of a fork, by ``check`` alone."""
+    """Hold what calls share; changed by ``close``, and in the child of a fork, alone."""
 
     def __init__(
         self,
@@ -71,9 +91,8 @@ class Core:
         self.config = config
         self.clock = clock
         self.rng = rng or random.Random()
-        self.store: StateStore = config.state or MemoryState(
-            pool_config=config.pool, budgets=config.budgets, clock=clock, rng=random.Random(self.rng.random())
-        )
+        self.store: StateStore = config.state or MemoryState(clock=clock, rng=random.Random(self.rng.random()))
+        self.store.add_budgets(config.budgets)
         options = config.transport
         self.transport = transport or HttpTransport(
             allow_http=options.allow_http,
@@ -84,21 +103,24 @@ class Core:
             clock=clock,
         )
         self.allowance = RetryAllowance()
-        self.routes = tuple(self._route(index, route) for index, route in enumerate(config.routes))
+        self.routes = tuple(self._route(route) for route in config.routes)
         self.secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
         self.strict = any(budget.estimate == "strict" for budget in config.budgets)
         self._prices: dict[str, ModelPrice | None] = {}
         self.closed = False
         self.pid = os.getpid()
-        self.lost: deque[HttpResponse] = deque()
-        # what open streams read, by id(): a stream lost in a cycle must not take its socket with it, unclosed
-        self.reading: dict[int, HttpResponse] = {}
+        # What open streams read, by a reference to the stream that queues itself here when the stream is lost: a socket must
+        # not go with it, unclosed. Appending is one step of C, which no interrupt cuts and which takes no lock.
+        self.lost: deque[weakref.ref[object]] = deque()
+        self.reading: dict[weakref.ref[object], Reading] = {}
+        _CORES.add(self)
 
-    def _route(self, index: int, config: RouteConfig) -> Route:
+    def _route(self, config: RouteConfig) -> Route:
         endpoint = config.endpoint
         if endpoint.base_url.startswith("http:") and not (self.config.transport.allow_http or is_loopback(endpoint.base_url)):
             raise ConfigurationError(
-                "base_url: plain http to another host needs TransportConfig(allow_http=True)", field="base_url"
+                "base_url: plain http to another host needs GatewayBuilder.transport(TransportConfig(allow_http=True))",
+                field="base_url",
             )
         wire: WireFormat = endpoint.protocol.wire_protocol.wire_format
         found = codec(wire)
@@ -106,14 +128,14 @@ class Core:
         secrets = {str(key.label): key.key for key in config.keys}
         auth = endpoint.auth or AuthScheme.bearer()
         headers = {label: authorize(auth, secret, "", common)[1] for label, secret in secrets.items()}
-        calls = {label: {**given, "Accept": "application/json"} for label, given in headers.items()}
-        streams = {label: {**given, "Accept": "text/event-stream"} for label, given in headers.items()}
-        name = f"route-{index}"
+        calls = {label: Headers({**given, "Accept": "application/json"}) for label, given in headers.items()}
+        streams = {label: Headers({**given, "Accept": "text/event-stream"}) for label, given in headers.items()}
         specs = [
             KeySpec(str(key.label), tpm_limit=key.tpm_limit, rpm_limit=key.rpm_limit, models=dict(key.models or {}))
             for key in config.keys
         ]
-        self.store.add_pool(name, specs)
+        name = pool_name(config)
+        self.store.add_pool(name, specs, config=self.config.pool)
         pool = KeyPool(self.store, name, clock=self.clock, acquire_timeout=self.config.pool.acquire_timeout)
         return Route(endpoint, endpoint.name, found, pool, config.model_map, calls, streams, secrets)
 
@@ -128,33 +150,59 @@ class Core:
             return found
 
     def check(self) -> None:
-        """Begin an operation: refuse it where the gateway is closed, mend what a fork left, close what finalisers queued."""
-        if self.pid != os.getpid():
-            self._after_fork()
-        if self.lost:
-            self.drain()
+        """Begin an operation: refuse it where the gateway is closed."""
+        self.mend()
         if self.closed:
             raise ClosedError("the gateway is closed")
 
+    def mend(self) -> None:
+        """Mend what a fork left, and close what finalisers queued."""
+        if self.pid != os.getpid():
+            _mend_all()
+        if self.lost:
+            self.drain()
+
     def drain(self) -> None:
-        """Close the connections of streams that were lost."""
+        """Close the connections of streams that were lost, and tell the hooks of them."""
         while self.lost:
             try:
-                http = self.lost.popleft()
-            except IndexError:
-                return
-            self.reading.pop(id(http), None)
-            http.close()
+                lost = self.lost[0]
+                found = self.reading.get(lost)
+                if found is not None:
+                    found.http.close()
+                    if self.reading.pop(lost, None) is found:  # one thread reports it
+                        self._report(found)
+                self.lost.remove(lost)  # last: what was interrupted is done again
+            except (IndexError, ValueError):
+                continue  # another thread was faster
 
-    def _after_fork(self) -> None:
-        self.pid = os.getpid()
-        self.store.after_fork()
+    def _report(self, lost: Reading) -> None:
+        call = lost.call
+        if call.over:
+            return
+        record = AttemptRecord(
+            endpoint=lost.endpoint,
+            model=lost.model,
+            key_label=lost.key_label,
+            outcome="failed",
+            status=lost.http.status,
+            error="the stream was lost: neither read to its end nor closed",
+            duration=self.clock.monotonic() - lost.started,
+        )
+        call.records.append(record)
+        if self.config.hooks:
+            self.emit(AttemptEnded(record))
+        call.ended(self, "closed")
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child, its store apart, which others may share."""
         self.allowance = RetryAllowance()
         self.lost = deque()
         self.reading = {}
         self.rng.seed()
         for route in self.routes:
             route.pool.after_fork()
+        self.pid = os.getpid()  # last: from here on other threads of the child take it for mended
 
     def emit(self, event: HookEvent) -> None:
         """Tell the hooks."""
@@ -165,7 +213,32 @@ class Core:
         self.closed = True
         for route in self.routes:
             route.pool.close()
-        for http in list(self.reading.values()):
-            http.abort()
         self.drain()
         self.transport.close()
+        self.transport.abort()
+
+
+def pool_name(route: RouteConfig) -> str:
+    """Name a route's pool by what it is: its endpoint and the labels of its keys, so that gateways alike share a store's."""
+    identity = json.dumps([route.endpoint.base_url, sorted(str(key.label) for key in route.keys)])
+    return f"{route.endpoint.name}#{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+# --- forks --------------------------------------------------------------------------------------------------------------------
+
+_CORES: weakref.WeakSet[Core] = weakref.WeakSet()
+_MENDING: dict[int, threading.RLock] = {}  # by process: whoever held it in the parent does not hold that of the child
+
+
+def _mend_all() -> None:
+    """Mend all that a fork left, once: each store, then each core."""
+    with _MENDING.setdefault(os.getpid(), threading.RLock()):  # Critical section: the first thread mends, the others find it done
+        cores = [core for core in list(_CORES) if core.pid != os.getpid()]
+        for store in {id(core.store): core.store for core in cores}.values():
+            store.after_fork()
+        for core in cores:
+            core.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_mend_all)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import random
 from datetime import timedelta
@@ -21,6 +20,7 @@ from ..types.response import LlmResponse
 from .attempt import Attempt
 from .call import Call
 from .core import Core
+from .request import checked_request
 from .route import Walk
 from .stream import GatewayStream
 
@@ -105,42 +105,24 @@ class Gateway:
             cancel.raise_if_cancelled()
         if tenant is not None and not isinstance(tenant, str):
             raise ConfigurationError(f"tenant: expected a string, got {type(tenant).__name__}", field="tenant")
-        return Call(core, self._request(request), streaming=streaming, timeout=seconds, cancel=cancel, tenant=tenant)
-
-    def _request(self, request: LlmRequest | str) -> LlmRequest:
-        default = self._core.config.default_model
-        if isinstance(request, str):
-            request = LlmRequest(default or "", request)
-        elif not isinstance(request, LlmRequest):
-            raise ConfigurationError(
-                f"request: expected an LlmRequest or a string, got {type(request).__name__}", field="request"
-            )
-        if not request.model:
-            if default is None:
-                raise ConfigurationError("model: none in the request, and the gateway has no default_model", field="model")
-            request = dataclasses.replace(request, model=default)
-        if not request.normalized_input():
-            raise ConfigurationError("input: expected at least one message", field="input")
-        cap = request.generation.max_output_tokens
-        if cap is not None and cap < 0:
-            raise ConfigurationError(f"max_output_tokens: expected 0 or more, got {cap}", field="max_output_tokens")
-        return request
+        checked = checked_request(request, core.config.default_model)
+        return Call(core, checked, streaming=streaming, timeout=seconds, cancel=cancel, tenant=tenant)
 
     # --- figures ----------------------------------------------------------------------------------------------------------------
 
     def pool_status(self) -> list[KeyStatus]:
-        """Tell how every key stands, in the order given."""
-        self._core.check()
+        """Tell how every key stands, in the order given; after ``close()`` too."""
+        self._core.mend()
         return list(self._core.store.snapshot().keys)
 
     def budget_used_usd(self) -> float:
-        """Give what was spent under the gateway's own budget, or in all where it has none (USD)."""
-        self._core.check()
+        """Give what was spent under the gateway's own budget, or in all where it has none (USD); after ``close()`` too."""
+        self._core.mend()
         return self._core.store.snapshot().spent / PICO
 
     def budget_remaining_usd(self) -> float:
         """Give what the gateway's own budget has left, what is reserved taken off; ``math.inf`` where there is none (USD)."""
-        self._core.check()
+        self._core.mend()
         left = [
             budget.limit - budget.used - budget.reserved
             for budget in self._core.store.snapshot().budgets
@@ -160,6 +142,7 @@ class Gateway:
         self._core.close()
 
     def __enter__(self) -> Self:
+        self._core.check()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import (
     AdmissionError,
+    CallCancelledError,
     ClosedError,
     GatewayError,
     LossyRequestError,
@@ -67,8 +68,11 @@ class Walk:
                 if final is not None:
                     raise final
         except GatewayError as error:
-            error.attempts = tuple(self.call.records)
-            raise
+            self.call.account(error)
+            if not (isinstance(error, CallCancelledError) and self._core.closed) or self.call.is_cancelled:
+                raise
+            closed = ClosedError("the gateway was closed", sent=error.sent, attempts=error.attempts)
+        raise closed
 
     def _admit(self) -> Attempt:
         while True:
@@ -107,7 +111,8 @@ class Walk:
         """Say what follows a failed attempt: the final error, or ``None``, after waiting, for another try."""
         disposition = attempt.disposition
         if not isinstance(error, GatewayError) or disposition is None or disposition.retry == "never":
-            return self._give_up(error) if isinstance(error, TlsError | LossyRequestError) else error
+            elsewhere = isinstance(error, TlsError | LossyRequestError) or attempt.elsewhere
+            return self._give_up(error) if elsewhere else error
         if not self._core.config.retry.permits(disposition) and disposition.retry == "unknown":
             return error  # a fallback would be another try all the same
         if disposition.retry == "another_key":

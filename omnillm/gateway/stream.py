@@ -1,21 +1,25 @@
 """A stream handed to the caller: it owns its attempt, and gives back key, money and connection however it is left.
 
-Rules: an error before the first event is the walk's to retry; after it, it is raised with what had arrived. The finaliser takes
-no lock: it shuts the socket down and queues the rest for the gateway's next operation.
+Rules: an error before the first event is the walk's to retry; after it, it is raised with what had arrived. What a stream holds is
+closed first and forgotten last, so that a ``close()`` that was interrupted can be done again. The finaliser takes no lock: it
+shuts the socket down, and the stream's entry in ``Core.reading`` leaves the rest to the gateway's next operation.
 """
 
 from __future__ import annotations
 
 import os
+import weakref
 from collections import deque
 from collections.abc import Iterator
+from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from .._clock import Deadline
+from .._clock import Deadline, spoken
 from ..errors import (
     CallCancelledError,
     ClosedError,
+    ConfigurationError,
     DeadlineExceededError,
     GatewayError,
     MalformedResponseError,
@@ -23,9 +27,25 @@ from ..errors import (
     StreamInterruptedError,
     TransportError,
 )
-from ..types.events import Completed, LlmStreamEvent, ReasoningDelta, RefusalDelta, StreamFailed, TextDelta, ToolCallDelta
+from ..types.events import (
+    AnnotationAdded,
+    Completed,
+    ContentPartAdded,
+    LlmStreamEvent,
+    OutputItemAdded,
+    ReasoningDelta,
+    RefusalDelta,
+    StreamFailed,
+    TextDelta,
+    ToolCallDelta,
+    ToolResultAdded,
+    UsageUpdated,
+)
 from ..types.response import LlmResponse
+from ..types.usage import TokenUsage
 from .attempt import Attempt
+from .call import utf8_size
+from .core import Reading
 from .reading import Phase, Reader, events_of, is_whole
 from .route import Walk
 
@@ -34,6 +54,7 @@ if TYPE_CHECKING:
     from .core import Core
 
 _DELTAS = (TextDelta, ReasoningDelta, ToolCallDelta, RefusalDelta)
+_CONTENT = (*_DELTAS, OutputItemAdded, ContentPartAdded, ToolResultAdded, AnnotationAdded)  # what ends an idle time
 
 
 class GatewayStream:
@@ -46,23 +67,28 @@ class GatewayStream:
     __slots__ = (
         "__weakref__",
         "_attempt",
-        "_chars",
         "_chunks",
         "_core",
         "_failure",
         "_first_at",
         "_given",
+        "_left",
+        "_mark",
         "_over",
         "_pid",
         "_queue",
         "_reader",
-        "_reading",
         "_response",
+        "_size",
+        "_turn",
+        "_usage",
+        "_waited",
         "_waits_since",
         "_walk",
     )
 
     def __init__(self, core: Core, walk: Walk) -> None:
+        self._mark: weakref.ref[object] | None = None  # its entry in Core.reading
         self._over = True  # until there is an attempt to leave
         self._core = core
         self._walk = walk
@@ -71,7 +97,8 @@ class GatewayStream:
         self._response: LlmResponse | None = None
         self._failure: BaseException | None = None  # to be raised behind what is queued
         self._given = False
-        self._reading = False  # a thread is within _pump
+        self._left = False  # it was closed before its reader had all of it
+        self._turn: dict[str, int] = {}  # the thread that is within _pump
         self._first_at: float | None = None
         self._take(walk.run(Attempt.open))
 
@@ -81,10 +108,14 @@ class GatewayStream:
         http = self._http()
         self._reader = Reader(attempt)
         self._chunks: Iterator[bytes] | None = None if is_whole(http.headers.get("content-type", "")) else http.chunks()
-        self._chars = 0
+        self._size = 0  # bytes of output so far
+        self._usage: TokenUsage | None = None  # as last reported
         self._waits_since = self._core.clock.monotonic()
+        self._waited = 0.0  # seconds without content before that
         self._over = False
-        self._core.reading[id(http)] = http
+        core, label = self._core, attempt.lease.label
+        mark = self._mark = weakref.ref(self, core.lost.append)
+        core.reading[mark] = Reading(http, self._walk.call, attempt.route.name, attempt.model, label, attempt.started)
 
     def _http(self) -> HttpResponse:
         http = self._attempt.http
@@ -102,27 +133,40 @@ class GatewayStream:
             raise ClosedError("the stream belongs to another process", sent="yes")
         queue = self._queue
         if not queue and not self._over:
-            self._waits_since = self._core.clock.monotonic()  # the time that the caller took is not the provider's
+            # the time that the caller took is not the provider's
+            self._waits_since = self._core.clock.monotonic() - self._waited
         while not queue:
             if self._over:
-                failure, self._failure = self._failure, None
-                if failure is not None:
-                    raise failure
-                raise StopIteration
+                raise self._end_of_it()
             self._pump()
-        event = queue.popleft()
+        try:
+            event = queue.popleft()
+        except IndexError:  # another thread closed it
+            return self.__next__()
         self._given = True
         return event
 
+    def _end_of_it(self) -> BaseException:
+        """Give what a reader is told behind the last event."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            return failure
+        if not self._left:
+            return StopIteration()
+        self._leave()  # what was opened while another thread closed it
+        return ClosedError("the stream is closed", sent="yes")
+
     def _pump(self) -> None:
         """Read until there is at least one event, or the stream is over."""
-        self._reading = True
+        me = get_ident()
+        if self._turn.setdefault("thread", me) != me:
+            raise ConfigurationError("a stream is read by one thread at a time")
         try:
             self._accept(self._read())
         except BaseException as error:  # noqa: BLE001  # something is held: whatever it is, it is settled and raised again
             self._fail(error)
         finally:
-            self._reading = False
+            self._turn.clear()
 
     def _read(self) -> list[LlmStreamEvent]:
         http, call = self._http(), self._walk.call
@@ -143,33 +187,35 @@ class GatewayStream:
             return
         if self._first_at is None:
             self._first_at = self._core.clock.monotonic()
-        chars = self._chars
+        content = False
         for event in events:
-            if isinstance(event, _DELTAS):
-                chars += len(event.delta)
+            if isinstance(event, _CONTENT):
+                content = True
+                if isinstance(event, _DELTAS):
+                    self._size += utf8_size(event.delta)
+            elif isinstance(event, UsageUpdated):
+                self._usage = event.usage
             elif isinstance(event, StreamFailed):
-                self._attempt.observe(chars)
+                self._attempt.observe(self._size, self._usage)
                 raise self._reader.failure(event)
             elif isinstance(event, Completed):
                 self._finish(event.response)
             self._queue.append(event)
-        if chars != self._chars:
-            self._chars = chars
-            if not self._over:
-                self._attempt.observe(chars)
+        if self._response is None:
+            self._waited = 0.0 if content else self._core.clock.monotonic() - self._waits_since
+            self._attempt.observe(self._size, self._usage)
 
     def _finish(self, response: LlmResponse) -> None:
         """Settle a stream that came to its end, and give its connection back."""
         self._response = self._attempt.settle(response, first_event=self._first_at)
-        self._over = True
         self._http().finish()
         self._end("ok")
+        self._over = True
 
     def _fail(self, error: BaseException) -> None:
         """Give the attempt up; goes on with another where no event was handed over, or raises behind what is queued."""
-        self._over = True
         self._attempt.hang_up()
-        self._core.reading.pop(id(self._attempt.http), None)
+        self._forget()
         self._attempt.fail(error)
         call = self._walk.call
         if call.left and isinstance(error, Exception):
@@ -179,9 +225,10 @@ class GatewayStream:
             if final is None:
                 return
             error = self._translated(error) if final is error else final
-            if isinstance(error, GatewayError):
-                error.attempts = tuple(call.records)
+        if isinstance(error, GatewayError):
+            call.account(error)
         self._end("failed")
+        self._over = True
         if self._queue and isinstance(error, GatewayError):
             self._failure = error
             return
@@ -207,15 +254,19 @@ class GatewayStream:
         if isinstance(error, ProviderError):
             return self._interrupted(error, "error") if given else error
         if isinstance(error, DeadlineExceededError):
-            return error if self._walk.call.deadline.expired else self._interrupted(error, "idle")
+            if not self._walk.call.deadline.expired:
+                idle = spoken(self._core.config.timeouts.idle)
+                return self._interrupted(error, "idle", f"nothing came within {idle}, which is timeouts(idle=…)")
+            error.partial_response = self._attempt.as_charged(self._reader.partial())
+            return error
         if isinstance(error, TransportError) and (given or not isinstance(error, MalformedResponseError)):
             return self._interrupted(error, "cut")
         return error
 
-    def _interrupted(self, error: GatewayError, phase: Phase) -> StreamInterruptedError:
+    def _interrupted(self, error: GatewayError, phase: Phase, why: str | None = None) -> StreamInterruptedError:
         return StreamInterruptedError(
-            f"the stream broke off: {error.message}",
-            partial_response=self._reader.partial(),
+            f"the stream broke off: {why or error.message}",
+            partial_response=self._attempt.as_charged(self._reader.partial()),
             phase=phase,
             sent="yes",
             retry_after=error.retry_after,
@@ -237,16 +288,26 @@ class GatewayStream:
     def close(self) -> None:
         """Leave the stream: its connection is closed, its key is free, what was received is paid for.
 
-        From another thread it ends the reader too, with ``ClosedError``.
+        From another thread it ends the reader too, with ``ClosedError``; so does reading on what was not read to its end.
         """
-        self._queue.clear()
-        self._failure = None
-        if (self._over and not self._reading) or self._pid != os.getpid():
+        if self._pid != os.getpid():
+            self._queue.clear()
             self._over = True
             return
-        self._over = self._walk.call.left = True
+        if self._response is None or self._queue or self._failure is not None:
+            self._left = True
+        self._queue.clear()
+        self._failure = None
+        reading = bool(self._turn)
+        if self._over and not reading:
+            return
+        self._walk.call.left = True
         self._http().abort()
-        if not self._reading:  # else the thread that reads wakes, and closes what it reads
+        self._leave(hang_up=not reading)  # the thread that reads wakes, and closes what it reads
+        self._over = True
+
+    def _leave(self, *, hang_up: bool = True) -> None:
+        if hang_up:
             self._attempt.hang_up()
         self._attempt.fail(CallCancelledError("the stream was closed by its reader", sent="yes"))
         self._end("closed")
@@ -258,18 +319,21 @@ class GatewayStream:
         self.close()
 
     def __del__(self) -> None:
-        if self._over or self._pid != os.getpid():
-            return
-        http = self._attempt.http
-        if http is not None:
-            http.abort()
-            self._core.lost.append(http)
+        if self._mark is not None and self._pid == os.getpid():
+            self._http().abort()  # at once; ``Core.drain`` does the rest
 
     def __repr__(self) -> str:
         return f"<GatewayStream {self._attempt.model!r} {'over' if self._over else 'open'}>"
 
+    def _forget(self) -> None:
+        """Take the closed connection from those that are read."""
+        mark = self._mark
+        if mark is not None:
+            self._core.reading.pop(mark, None)
+            self._mark = None
+
     def _end(self, outcome: str) -> None:
-        self._core.reading.pop(id(self._attempt.http), None)
+        self._forget()
         self._walk.call.ended(self._core, outcome, self._response)
 
 

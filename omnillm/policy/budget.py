@@ -7,17 +7,21 @@ Rules:
 - What a call cost beyond its reservation is counted all the same: late results may overshoot, nothing is hidden.
 - A day or a month begins on the wall clock of its time zone and never steps back; a call counts where it settles.
 - A call without a tenant belongs to the tenant without a name.
+- An account without money in it is forgotten sooner or later; one that is named again begins at zero, as it was.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
+import os
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from .alone import alone
 from .ledger import Change
 from .limits import PICO, Budget, BudgetScope, BudgetWindow, check_count, pico_usd, zone
 
@@ -49,6 +53,10 @@ class BudgetStatus:
     resets_at: float | None = None
 
 
+AccountId = tuple[int, str | None, str | None]  # which budget, and whose: a pool's key, or no pool's tenant or model
+ACCOUNTS_KEPT = 1024  # as many may lie idle before somebody looks
+
+
 class _Sums(NamedTuple):
     spent: int
     reserved: int
@@ -69,9 +77,10 @@ def period_end(window: BudgetWindow, where: dt.tzinfo, wall: float) -> float:
 class Account:
     """One budget of one subject: what was spent, and what calls in flight have reserved."""
 
-    __slots__ = ("_sums", "_zone", "budget", "limit", "subject")
+    __slots__ = ("_sums", "_zone", "budget", "id", "limit", "subject")
 
-    def __init__(self, budget: Budget, subject: str | None, wall: float) -> None:
+    def __init__(self, budget: Budget, subject: str | None, wall: float, *, id: AccountId = (0, None, None)) -> None:
+        self.id = id
         self.budget = budget
         self.subject = subject
         self.limit = budget.limit_pico
@@ -108,6 +117,11 @@ class Account:
         spent, reserved, _ = self._sums
         return BudgetStatus(self.budget.scope, self.subject, self.budget.window, self.limit, spent, reserved, self.resets_at)
 
+    def is_idle(self, wall: float) -> bool:
+        """Tell whether it has no money in it: nothing reserved, nor spent in the window of now."""
+        spent, reserved, resets_at = self._sums
+        return reserved == 0 and (spent == 0 or wall >= resets_at)
+
     @property
     def resets_at(self) -> float | None:
         """Give when the next day or month begins (Unix seconds)."""
@@ -117,7 +131,7 @@ class Account:
 class Book:
     """Keep the accounts of all budgets, and find those that a call must fit."""
 
-    __slots__ = ("_accounts", "_by_key", "_shared", "has_calendar", "has_key_budgets", "spent")
+    __slots__ = ("_accounts", "_by_key", "_look_at", "_shared", "has_calendar", "has_key_budgets", "spent")
 
     def __init__(self, budgets: Sequence[Budget], wall: float) -> None:
         self.spent = 0
@@ -125,19 +139,40 @@ class Book:
         self._shared = [(place, budget) for place, budget in enumerate(budgets) if budget.scope != "key"]
         self.has_key_budgets = bool(self._by_key)
         self.has_calendar = any(budget.window != "total" for budget in budgets)
-        self._accounts: dict[tuple[int, str | None, str | None], Account] = {}
-        for place, budget in self._shared:
-            if budget.scope == "gateway":
-                self._accounts[place, None, None] = Account(budget, None, wall)
+        self._accounts: dict[AccountId, Account] = {}
+        self._look_at = ACCOUNTS_KEPT
+        everybody = [(place, budget) for place, budget in self._shared if budget.scope == "gateway"]
+        self.keep(Account(budget, None, wall, id=(place, None, None)) for place, budget in everybody)
 
-    def shared(self, *, tenant: str | None, model: str, wall: float) -> list[Account]:
-        """Find the accounts a call must fit whatever key it gets."""
+    def shared(self, *, tenant: str | None, model: str, wall: float, keep: bool = True) -> list[Account]:
+        """Find the accounts a call must fit whatever key it gets; only to look at them, those that are new are not kept."""
+        if not self._shared:
+            return []
         subjects = {"gateway": None, "tenant": tenant, "model": model}
-        return [self._account(place, budget, (None, subjects[budget.scope]), wall) for place, budget in self._shared]
+        found = [self._account(place, budget, (None, subjects[budget.scope]), wall) for place, budget in self._shared]
+        return self.keep(found, wall) if keep else found
 
-    def of_key(self, pool: str, label: str, wall: float) -> list[Account]:
-        """Find the accounts a call must fit with that key."""
-        return [self._account(place, budget, (pool, label), wall) for place, budget in self._by_key]
+    def of_key(self, pool: str, label: str, wall: float, *, keep: bool = True) -> list[Account]:
+        """Find the accounts a call must fit with that key; only to look at them, those that are new are not kept."""
+        found = [self._account(place, budget, (pool, label), wall) for place, budget in self._by_key]
+        return self.keep(found, wall) if keep else found
+
+    def refusal_of_key(self, pool: str, label: str, charge: int, wall: float) -> BudgetRefusal | None:
+        """Give why that much may not be spent with that key, as cheaply as can be: it is asked of many keys for one call."""
+        for place, budget in self._by_key:
+            account = self._accounts.get((place, pool, label)) or self._account(place, budget, (pool, label), wall)
+            if self.has_calendar:
+                account.roll(wall)
+            if not account.allows(charge):
+                return account.refusal(charge)
+        return None
+
+    def keep(self, accounts: Iterable[Account], wall: float = 0.0) -> list[Account]:
+        """Keep the accounts; give for each the one that is kept, were it forgotten and named again since it was found."""
+        kept = [self._accounts.setdefault(account.id, account) for account in accounts]
+        if len(self._accounts) > self._look_at:
+            self._forget(wall, kept)
+        return kept
 
     def spending(self, actual: int) -> Change:
         """Plan to count what was spent in all, whatever budgets there are."""
@@ -150,12 +185,24 @@ class Book:
             yield account.status()
 
     def _account(self, place: int, budget: Budget, subject: tuple[str | None, str | None], wall: float) -> Account:
-        account = self._accounts.get((place, *subject))
+        id = (place, *subject)
+        account = self._accounts.get(id)
         if account is None:
-            account = self._accounts[place, *subject] = Account(budget, subject[1], wall)
+            return Account(budget, subject[1], wall, id=id)
         if self.has_calendar:
             account.roll(wall)
         return account
+
+    def _forget(self, wall: float, kept: Sequence[Account]) -> None:
+        """Forget the accounts without money in them, but for those just asked for."""
+        asked = {account.id for account in kept}
+        lasting = {
+            id: account
+            for id, account in self._accounts.items()
+            if id in asked or account.budget.scope == "gateway" or not account.is_idle(wall)
+        }
+        self._look_at = max(ACCOUNTS_KEPT, 2 * len(lasting))  # a look costs as much as what was added since the last
+        self._accounts = lasting
 
 
 def first_refusal(accounts: Iterable[Account], charge: int) -> BudgetRefusal | None:
@@ -166,20 +213,22 @@ def first_refusal(accounts: Iterable[Account], charge: int) -> BudgetRefusal | N
 class BudgetTracker:
     """Track one budget by amounts, for use alone and from any thread; a gateway settles by reservation, never by amounts.
 
+    A signal handler or finaliser that comes back into an operation of its own thread gets ``StateUnavailableError``.
     What is reserved counts as used until it is settled: ``used_usd() + remaining_usd()`` is the limit unless it is overshot.
     """
 
-    __slots__ = ("_limit", "_lock", "_used")
+    __slots__ = ("__weakref__", "_limit", "_lock", "_used")
 
     def __init__(self, limit_usd: float) -> None:
         self._limit = pico_usd(limit_usd, "limit_usd")
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._used = 0
+        _TRACKERS.add(self)
 
     def try_reserve(self, pico: int) -> bool:
         """Reserve that many pico-dollars if the limit has room for them; nothing always fits."""
         check_count(pico, "pico", least=0)
-        with self._lock:  # Critical section: one comparison, one store
+        with alone(self._lock, _WHAT):  # Critical section: one comparison, one store
             if pico and self._used + pico > self._limit:
                 return False
             self._used += pico
@@ -189,7 +238,7 @@ class BudgetTracker:
         """Spend the actual pico-dollars in place of the estimated ones that were reserved."""
         check_count(estimated, "estimated", least=0)
         check_count(actual, "actual", least=0)
-        with self._lock:  # Critical section: one store
+        with alone(self._lock, _WHAT):  # Critical section: one store
             self._used = max(0, self._used - estimated + actual)
 
     def used_usd(self) -> float:
@@ -203,3 +252,17 @@ class BudgetTracker:
     def remaining_usd(self) -> float:
         """Give what may still be reserved (USD), never below zero."""
         return max(0, self._limit - self._used) / PICO
+
+
+_WHAT = "the budget tracker"
+_TRACKERS: weakref.WeakSet[BudgetTracker] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Give the trackers of a forked child locks of their own: what held the old ones does not exist there."""
+    for tracker in list(_TRACKERS):
+        tracker._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

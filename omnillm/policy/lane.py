@@ -4,7 +4,7 @@ Purpose: put window, breaker and cool-down together, and say whether a request m
 Contract: pure; time is given; the caller holds the lock and commits the changes it is handed.
 Rules:
 - Cool-down and breaker are separate clocks; a shorter wait never shortens a longer one.
-- A key that is set aside for ever is dead; one model's set-aside leaves the key to the others.
+- A key that is set aside for ever is dead. One model's set-aside leaves the key to the others: it is handed in as ``aside``.
 - An answer in the future combines by the latest; the reason is that of what lasts longest.
 """
 
@@ -40,16 +40,15 @@ class Lane:
 
 
 class Key:
-    """One key: its lanes, and until when it, or one model on it, is set aside; infinity is for good."""
+    """One key: its lanes, and until when it is set aside; infinity is for good."""
 
-    __slots__ = ("aside_until", "label", "lanes", "models_aside", "shared")
+    __slots__ = ("aside_until", "label", "lanes", "shared")
 
     def __init__(self, label: str, limits: ModelLimits, models: Mapping[str, ModelLimits]) -> None:
         self.label = label
         self.shared = Lane(limits)
         self.lanes = {model: Lane(own) for model, own in models.items()}
         self.aside_until = 0.0
-        self.models_aside: dict[str, float] = {}
 
     def lane(self, model: str | None) -> Lane:
         """Give the lane of the model's calls."""
@@ -59,11 +58,10 @@ class Key:
 class Seat:
     """One key as one kind of request sees it: those of ``model``, or of every model that nothing sets apart."""
 
-    __slots__ = ("index", "key", "lane", "model", "parked")
+    __slots__ = ("index", "key", "lane", "parked")
 
     def __init__(self, key: Key, model: str | None) -> None:
         self.key = key
-        self.model = model
         self.lane = key.lane(model)
         self.index = -1
         self.parked: tuple[float, int, int] | None = None
@@ -71,7 +69,7 @@ class Seat:
     def left(self, now: float) -> int:
         """Give the tokens that a request may take now; below zero where none may be sent."""
         key, lane = self.key, self.lane
-        if now < key.aside_until or now < lane.cool_until or (key.models_aside and now < self.aside_until()):
+        if now < key.aside_until or now < lane.cool_until:
             return -1
         breaker = lane.breaker
         if breaker.open_until is not None and (now < breaker.open_until or breaker.trial is not None):
@@ -89,17 +87,17 @@ class Seat:
         until, _ = self.blocked(now)
         return until if until > now else self.lane.window.next_change(now)
 
-    def opening(self, tokens: int, now: float) -> tuple[float, NoKeyReason]:
+    def opening(self, tokens: int, now: float, aside: float = 0.0) -> tuple[float, NoKeyReason]:
         """Give the earliest time at which a request of that many tokens may take the key, and what holds it until then."""
-        until, reason = self.blocked(now)
+        until, reason = self.blocked(now, aside)
         at = self.lane.window.opening(tokens, now)
         if until > now and until >= at:
             return until, reason
         return at, "too_large" if math.isinf(at) else "window"
 
-    def blocked(self, now: float) -> tuple[float, KeyReason]:
+    def blocked(self, now: float, aside: float = 0.0) -> tuple[float, KeyReason]:
         """Give until when the key takes nothing at all, windows apart, and why; a time that is past where it does."""
-        aside = self.aside_until()
+        aside = max(aside, self.key.aside_until)
         cooling = max(aside, self.lane.cool_until)
         breaker = self.lane.breaker
         phase = breaker.phase(now)
@@ -107,8 +105,3 @@ class Seat:
         if resting > cooling:
             return resting, "breaker"
         return cooling, "dead" if math.isinf(aside) else "cooling"
-
-    def aside_until(self) -> float:
-        """Give until when the key is set aside for these requests; infinity is for good."""
-        until = self.key.aside_until
-        return until if self.model is None else max(until, self.key.models_aside.get(self.model, 0.0))

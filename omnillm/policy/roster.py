@@ -8,6 +8,7 @@ Rules:
   next change by time (a heap), or something of its own that settled (``wake``).
 - A parked seat is still found by the smaller requests that fit what it has left (a sorted list).
 - Every seat that fits is equally likely in a random choice.
+- Of few seats the best is chosen; of many, the best of some drawn: as good in the long run, and the same cost for any number.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from .limits import Selection
 
 Usable = Callable[[Seat], bool]
 SPARE_ENTRIES = 64
+FEW_SEATS = 32
+DRAWS = 8
 
 
 class Roster:
@@ -61,7 +64,11 @@ class Roster:
             heapq.heappop(self._parked)
         if selection == "random":
             return self._any(tokens, now, rng, usable)
-        fitting = self._fitting(tokens, now, usable)
+        if len(self.seats) <= FEW_SEATS:
+            fitting = self._fitting(tokens, now, usable)
+        else:
+            draws = (self._any(tokens, now, rng, usable) for _ in range(DRAWS))
+            fitting = [seat for seat in draws if seat is not None]
         if not fitting:
             return None
         return min(fitting, key=_latency if selection == "latency" else lambda seat: seat.load(now))

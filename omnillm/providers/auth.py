@@ -47,6 +47,15 @@ class AuthScheme:
         return cls("query", name)
 
 
+class Headers(dict[str, str]):
+    """Hold headers with a key among them; the repr, which a report of a traceback's locals may show, has their names alone."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
+
+
 def header_name(name: object, field: str) -> str:
     """Check the name of a header that a caller sets; raises ``ConfigurationError`` for one that HTTP itself needs."""
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED:
@@ -54,11 +63,12 @@ def header_name(name: object, field: str) -> str:
     return name
 
 
-def authorize(scheme: AuthScheme, secret: Secret, url: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
+def authorize(scheme: AuthScheme, secret: Secret, url: str, headers: dict[str, str]) -> tuple[str, Headers]:
     """Give the URL and the headers that show the key; a header of the same name gives way, however it is spelled."""
     key = secret.reveal()
     if scheme.kind != "query":
         name, value = ("Authorization", f"Bearer {key}") if scheme.kind == "bearer" else (str(scheme.name), key)
-        return url, {**{other: text for other, text in headers.items() if other.lower() != name.lower()}, name: value}
+        others = {other: text for other, text in headers.items() if other.lower() != name.lower()}
+        return url, Headers({**others, name: value})
     joint = "&" if "?" in url else "?"
-    return f"{url}{joint}{scheme.name}={quote(key, safe='')}", dict(headers)
+    return f"{url}{joint}{scheme.name}={quote(key, safe='')}", Headers(headers)

@@ -26,6 +26,12 @@ _DEFAULT_AUTH = {
     ProviderProtocol.GEMINI_GENERATE_CONTENT: AuthScheme("header", "x-goog-api-key"),
     ProviderProtocol.BEDROCK_CONVERSE: AuthScheme("bearer"),
 }
+_WHOLE = {
+    "/chat/completions": "openai_chat_completions_compat",
+    "/responses": "openai_responses_compat",
+    "/messages": "claude_messages_compat",
+    ":generateContent": "gemini_generate_content_compat",
+}
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
@@ -50,7 +56,7 @@ class ProviderEndpoint:
             object.__setattr__(self, "protocol", EndpointProtocol.parse(self.protocol))
         check_url(self.base_url, query=self.protocol.is_compat)
         if not self.protocol.is_compat:
-            object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
+            object.__setattr__(self, "base_url", _base_of(self.base_url))
         if self.auth is None:
             object.__setattr__(self, "auth", _DEFAULT_AUTH[self.protocol.wire_protocol])
         elif not isinstance(self.auth, AuthScheme):
@@ -126,9 +132,20 @@ class ProviderEndpoint:
         return f"{self.protocol.value}@{urlsplit(self.base_url).netloc}"
 
 
+def _base_of(url: str) -> str:
+    """Give a base without its last slash; raises ``ConfigurationError`` for the whole URL of a request."""
+    base = url.rstrip("/")
+    for end, compat in _WHOLE.items():
+        if base.endswith(end):
+            raise _wrong(f"ends in {end}: give the base before it, or the whole URL to ProviderEndpoint.{compat}(url)")
+    return base
+
+
 def check_url(url: str, *, query: bool) -> SplitResult:
     """Check the URL of an endpoint, without quoting it: it may hold what should not be printed."""
-    if not isinstance(url, str) or not url or _FORBIDDEN.search(url):
+    if not isinstance(url, str):
+        raise _wrong(f"expected a URL as a string, got {type(url).__name__}")
+    if not url or _FORBIDDEN.search(url):
         raise _wrong("expected a URL of visible ASCII characters")
     try:
         split = urlsplit(url)

@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -21,7 +21,7 @@ from ..policy.budget import BudgetRefusal, BudgetStatus
 from ..policy.hints import ObservedLimits
 from ..policy.lane import KeyReason
 from ..policy.ledger import KeyLease, Reservation
-from ..policy.limits import ModelLimits, check_count
+from ..policy.limits import Budget, ModelLimits, PoolConfig, check_count
 
 __all__ = [
     "Ask",
@@ -180,8 +180,18 @@ class Snapshot:
 class StateStore(Protocol):
     """Keep the state of keys and budgets; ``MemoryState`` does for one process."""
 
-    def add_pool(self, name: str, specs: Iterable[KeySpec]) -> None:
-        """Add a pool of keys; raises ``ConfigurationError`` for a name that is taken or a label given twice."""
+    def add_pool(self, name: str, specs: Iterable[KeySpec], *, config: PoolConfig | None = None) -> None:
+        """Add a pool of keys, or share the one that is there.
+
+        Of ``config``, how keys are chosen and rested is the store's; how long callers wait, and what they reserve, is theirs.
+        Raises ``ConfigurationError`` for a pool of that name that is configured otherwise, and for a label given twice.
+        """
+
+    def add_budgets(self, budgets: Sequence[Budget]) -> None:
+        """Set the budgets, or share those that are there; raises ``ConfigurationError`` where they differ."""
+
+    def queue(self, pool: str, model: str) -> str | None:
+        """Name the queue of the model's calls: those of one queue compete for the same keys."""
 
     def admit(self, ask: Ask) -> KeyLease | Refusal:
         """Take a key, its windows and the money in one step, or nothing at all."""

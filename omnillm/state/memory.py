@@ -17,9 +17,12 @@ import random
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from .._clock import SYSTEM_CLOCK, Clock
-from ..errors import ConfigurationError, StateUnavailableError
+from ..errors import ConfigurationError
+from ..policy.alone import alone
+from ..policy.aside import Aside
 from ..policy.breaker import Outcome
 from ..policy.budget import Account, Book, first_refusal
 from ..policy.lane import Key, Lane, Seat
@@ -33,23 +36,31 @@ _REFUND = Settlement(0, 0, Verdict.neutral(), refund_request=True)
 
 
 class _Pool:
-    """The keys of one pool, and a roster for each model that is set apart; that of ``None`` serves all others."""
+    """The keys of one pool, and a roster for each model with limits of its own; that of ``None`` serves all others."""
 
-    __slots__ = ("keys", "name", "rosters")
+    __slots__ = ("aside", "config", "keys", "name", "rosters", "specs")
 
-    def __init__(self, name: str, specs: Iterable[KeySpec]) -> None:
+    def __init__(self, name: str, specs: Iterable[KeySpec], config: PoolConfig) -> None:
         self.name = name
+        self.config = config
+        self.specs: dict[str, KeySpec] = {}
         self.keys: dict[str, Key] = {}
+        self.aside = Aside()
         models: dict[str | None, None] = {None: None}
         for spec in specs:
             if spec.label in self.keys:
                 raise ConfigurationError(f"label: {spec.label!r} is given twice in pool {name!r}", field="label")
+            self.specs[spec.label] = spec
             self.keys[spec.label] = Key(spec.label, ModelLimits(spec.tpm_limit, spec.rpm_limit), spec.models)
             models.update(dict.fromkeys(spec.models))
-        self.rosters = {model: self.new_roster(model) for model in models}
+        self.rosters = {model: Roster(Seat(key, model) for key in self.keys.values()) for model in models}
 
-    def new_roster(self, model: str | None) -> Roster:
-        return Roster(Seat(key, model) for key in self.keys.values())
+    def same_as(self, other: _Pool) -> bool:
+        """Tell whether it was configured alike; how long callers wait, and what they reserve, is theirs."""
+        ours, theirs = self.config, other.config
+        return self.specs == other.specs and ours == replace(
+            theirs, acquire_timeout=ours.acquire_timeout, default_output_tokens=ours.default_output_tokens
+        )
 
     def roster(self, model: str) -> Roster:
         return self.rosters.get(model) or self.rosters[None]
@@ -78,7 +89,10 @@ class _Held:
 
 
 class MemoryState:
-    """Keep the state of keys and budgets in this process, for any number of threads."""
+    """Keep the state of keys and budgets in this process, for any number of threads, and of gateways that are configured alike.
+
+    ``pool_config`` is for pools that come without one; a gateway's come with its own.
+    """
 
     def __init__(
         self,
@@ -92,6 +106,7 @@ class MemoryState:
         self._config = pool_config or PoolConfig()
         self._clock = clock
         self._rng = rng or random.Random()
+        self._budgets = tuple(budgets) or None  # none until somebody says which
         self._book = Book(budgets, clock.wall())
         self._journal = Journal()
         self._ledger: Ledger[_Held] = Ledger()
@@ -103,23 +118,43 @@ class MemoryState:
 
     # --- the protocol ---------------------------------------------------------------------------------------------------------
 
-    def add_pool(self, name: str, specs: Iterable[KeySpec]) -> None:
-        """Add a pool of keys; raises ``ConfigurationError`` for a name that is taken or a label given twice."""
-        pool = _Pool(name, specs)
+    def add_pool(self, name: str, specs: Iterable[KeySpec], *, config: PoolConfig | None = None) -> None:
+        """Add a pool of keys, or share the one that is there.
+
+        Raises ``ConfigurationError`` for a pool of that name that is configured otherwise, and for a label given twice.
+        """
+        pool = _Pool(name, specs, config or self._config)
         with self._alone():  # Critical section: one name, one pool
-            if self._pools.setdefault(name, pool) is not pool:
-                raise ConfigurationError(f"pool: there is one named {name!r} already", field="pool")
+            if not self._pools.setdefault(name, pool).same_as(pool):
+                raise ConfigurationError(f"pool: there is one named {name!r} already, configured otherwise", field="pool")
+
+    def add_budgets(self, budgets: Sequence[Budget]) -> None:
+        """Set the budgets, or share those that are there; raises ``ConfigurationError`` where they differ."""
+        given = tuple(budgets)
+        with self._alone():  # Critical section: one set of budgets
+            if self._budgets is None:
+                book = Book(given, self._clock.wall())
+                book.spent = self._book.spent
+                self._budgets, self._book = given, book
+            elif self._budgets != given:
+                raise ConfigurationError("budgets: the state store has others already", field="budgets")
+
+    def queue(self, pool: str, model: str) -> str | None:
+        """Name the queue of the model's calls: those of one queue compete for the same keys."""
+        found = self._pool(pool)
+        return model if model in found.rosters or found.aside.of(model) else None
 
     def admit(self, ask: Ask) -> KeyLease | Refusal:
         """Take a key, its windows and the money in one step, or nothing at all."""
         pool = self._pool(ask.pool)
         with self._alone():  # Critical section: choose and book
             now, wall = self._begin()
-            accounts = self._book.shared(tenant=ask.tenant, model=ask.model, wall=wall)
+            accounts = self._book.shared(tenant=ask.tenant, model=ask.model, wall=wall, keep=False)
             found = self._decide(pool, ask, now, wall, accounts)
             if isinstance(found, Seat):
                 if self._book.has_key_budgets:
-                    accounts += self._book.of_key(pool.name, found.key.label, wall)
+                    accounts += self._book.of_key(pool.name, found.key.label, wall, keep=False)
+                accounts = self._book.keep(accounts, wall)
                 outcome: KeyLease | Refusal = self._admitted(pool, found, ask, now, accounts)
             else:
                 outcome = found
@@ -131,7 +166,8 @@ class MemoryState:
         pool = self._pool(ask.pool)
         with self._alone():  # Critical section: choose
             now, wall = self._begin()
-            found = self._decide(pool, ask, now, wall, self._book.shared(tenant=ask.tenant, model=ask.model, wall=wall))
+            accounts = self._book.shared(tenant=ask.tenant, model=ask.model, wall=wall, keep=False)
+            found = self._decide(pool, ask, now, wall, accounts)
             self._open = False
             return None if isinstance(found, Seat) else found
 
@@ -172,7 +208,8 @@ class MemoryState:
                 raise ConfigurationError(f"label: there is no key {label!r}", field="label")
             self._begin()
             for pool, key in found:
-                changes: list[Change] = [(setattr, (key, "aside_until", 0.0)), (key.models_aside.clear, ())]
+                changes: list[Change] = [(setattr, (key, "aside_until", 0.0))]
+                changes.append((setattr, (pool, "aside", pool.aside.without(label))))
                 for lane in (key.shared, *key.lanes.values()):
                     changes += [(setattr, (lane, "cool_until", 0.0)), (setattr, (lane, "breaker", lane.breaker.reset()))]
                 self._journal.commit(changes)
@@ -188,9 +225,9 @@ class MemoryState:
             inflight: dict[Lane, int] = {}
             for one in held:
                 inflight[one.lane] = inflight.get(one.lane, 0) + one.reservation.tokens
-            keys = [(pool.name, key) for pool in self._pools.values() for key in pool.keys.values()]
+            keys = [(pool, key) for pool in self._pools.values() for key in pool.keys.values()]
             snapshot = Snapshot(
-                keys=tuple(_Observer(name, inflight, now=now, wall=wall).status(key) for name, key in keys),
+                keys=tuple(_Observer(pool, inflight, now=now, wall=wall).status(key) for pool, key in keys),
                 budgets=tuple(self._book.statuses(wall)),
                 held_tokens=sum(one.reservation.tokens for one in held),
                 held_requests=len(held),
@@ -215,12 +252,7 @@ class MemoryState:
 
     def _alone(self) -> AbstractContextManager[bool]:
         """Give the lock; raises where this very thread holds it: a signal handler or finaliser came between two bytecodes."""
-        lock = self._lock
-        if lock._is_owned():  # type: ignore[attr-defined]  # what threading.Condition asks its lock; the stubs do not name it
-            raise StateUnavailableError(
-                "the key pool is in the middle of an operation that a signal handler or finaliser interrupted"
-            )
-        return lock
+        return alone(self._lock, "the key pool")
 
     def _pool(self, name: str) -> _Pool:
         try:
@@ -252,23 +284,30 @@ class MemoryState:
         refused = first_refusal(accounts, ask.charge)
         if refused is not None:
             return _no_money(refused, wall)
-        usable = self._usable(pool, ask, wall)
+        willing, aside = self._willing(pool, ask, wall), pool.aside.of(ask.model)
+        usable = willing
+        if aside:
+            usable = lambda seat: aside.get(seat.key.label, 0.0) <= now and (willing is None or willing(seat))  # noqa: E731
         roster = pool.roster(ask.model)
-        seat = roster.find(ask.tokens, now, rng=self._rng, selection=self._config.selection, usable=usable)
+        seat = roster.find(ask.tokens, now, rng=self._rng, selection=pool.config.selection, usable=usable)
         if seat is not None:
             return seat
-        at, reason = roster.first_back(ask.tokens, now, usable)
+        openings = [roster.first_back(ask.tokens, now, usable)]
+        for label, until in aside.items():
+            seat = roster.seats[label]
+            if now < until < math.inf and (willing is None or willing(seat)):
+                openings.append(seat.opening(ask.tokens, now, until))
+        at, reason = min(openings, key=lambda opening: opening[0])
         if math.isfinite(at):
             return Refusal(reason, seconds_until(at, now))
         return self._hopeless(pool, ask, now, wall)
 
-    def _usable(self, pool: _Pool, ask: Ask, wall: float) -> Usable | None:
-        """Give what a key must fulfil beside having room, or ``None`` where that is nothing."""
+    def _willing(self, pool: _Pool, ask: Ask, wall: float) -> Usable | None:
+        """Give what a key must fulfil beside having room and not being set aside, or ``None`` where that is nothing."""
         if not (self._book.has_key_budgets and ask.charge):
             return (lambda seat: seat.key.label not in ask.exclude) if ask.exclude else None
-        book = self._book
         return lambda seat: (
-            seat.key.label not in ask.exclude and first_refusal(book.of_key(pool.name, seat.key.label, wall), ask.charge) is None
+            seat.key.label not in ask.exclude and self._book.refusal_of_key(pool.name, seat.key.label, ask.charge, wall) is None
         )
 
     def _hopeless(self, pool: _Pool, ask: Ask, now: float, wall: float) -> Refusal:
@@ -278,11 +317,12 @@ class MemoryState:
             return Refusal("no_key")
         if all(ask.tokens > seat.lane.window.tpm_limit for seat in seats):
             return Refusal("too_large")
-        living = [seat for seat in seats if not math.isinf(seat.blocked(now)[0])]
+        aside = pool.aside.of(ask.model)
+        living = [seat for seat in seats if not math.isinf(seat.blocked(now, aside.get(seat.key.label, 0.0))[0])]
         if not living:
             return Refusal("dead")
         for seat in living:
-            refused = first_refusal(self._book.of_key(pool.name, seat.key.label, wall), ask.charge)
+            refused = self._book.refusal_of_key(pool.name, seat.key.label, ask.charge, wall)
             if refused is not None:
                 return _no_money(refused, wall)
         return Refusal("too_large")
@@ -315,7 +355,7 @@ class MemoryState:
         charge = max(0, settlement.charge)
         requests = 0 if settlement.refund_request else 1
         changes = lane.window.settling(held.slot, requests=requests, tokens=max(0, settlement.tokens), now=now)
-        for account in held.accounts:
+        for account in self._book.keep(held.accounts, wall):
             account.roll(wall)
             changes.append(account.settling(reservation.charge, charge))
         changes.append(self._book.spending(charge))
@@ -324,8 +364,8 @@ class MemoryState:
             reservation_id=reservation.id,
             generation=held.generation,
             now=now,
-            threshold=self._config.circuit_breaker_threshold,
-            cooldown=self._config.circuit_breaker_cooldown,
+            threshold=held.pool.config.circuit_breaker_threshold,
+            cooldown=held.pool.config.circuit_breaker_cooldown,
         )
         if breaker is not lane.breaker:
             changes.append((setattr, (lane, "breaker", breaker)))
@@ -345,13 +385,7 @@ class MemoryState:
             case "retire":
                 return [(setattr, (key, "aside_until", math.inf))]
             case "set_aside" if verdict.per_model:
-                model = held.reservation.model
-                changes: list[Change] = [
-                    (key.models_aside.__setitem__, (model, max(key.models_aside.get(model, 0.0), until))),
-                ]
-                if model not in pool.rosters:
-                    changes.append((pool.rosters.__setitem__, (model, pool.new_roster(model))))
-                return changes
+                return [(setattr, (pool, "aside", pool.aside.adding(held.reservation.model, key.label, until, now)))]
             case "set_aside":
                 return [(setattr, (key, "aside_until", max(key.aside_until, until)))]
         return []
@@ -369,21 +403,23 @@ class _Observer:
 
     __slots__ = ("_inflight", "_now", "_pool", "_wall")
 
-    def __init__(self, pool: str, inflight: Mapping[Lane, int], *, now: float, wall: float) -> None:
+    def __init__(self, pool: _Pool, inflight: Mapping[Lane, int], *, now: float, wall: float) -> None:
         self._pool = pool
         self._inflight = inflight
         self._now = now
         self._wall = wall
 
     def status(self, key: Key) -> KeyStatus:
-        return self._status(Seat(key, None), {model: self._status(Seat(key, model), {}) for model in key.lanes})
+        aside = {model: self._pool.aside.of(model).get(key.label, 0.0) for model in key.lanes}
+        models = {model: self._status(Seat(key, model), {}, until) for model, until in aside.items()}
+        return self._status(Seat(key, None), models, 0.0)
 
-    def _status(self, seat: Seat, models: Mapping[str, KeyStatus]) -> KeyStatus:
+    def _status(self, seat: Seat, models: Mapping[str, KeyStatus], aside: float) -> KeyStatus:
         lane = seat.lane
         window, breaker = lane.window, lane.breaker
         requests, tokens = window.used(self._now)
-        aside = seat.aside_until()
-        until, blocked = seat.blocked(self._now)
+        aside = max(aside, seat.key.aside_until)
+        until, blocked = seat.blocked(self._now, aside)
         full = requests >= window.rpm_limit or tokens >= window.tpm_limit
         reason = blocked if until > self._now else "window" if full else None
         return KeyStatus(
@@ -399,7 +435,7 @@ class _Observer:
             failure_cool_down_until=self._moment(breaker.open_until or 0.0),
             consecutive_failures=breaker.failures,
             dead=math.isinf(aside),
-            pool=self._pool,
+            pool=self._pool.name,
             models=models,
         )
 

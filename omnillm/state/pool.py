@@ -3,7 +3,8 @@
 Purpose: turn the store's refusals into errors, or into waiting, first come first served.
 Contract: knows labels, never secrets. Whoever leaves ``acquire`` without a lease, by whatever exception, leaves the queue.
 Rules:
-- Only the first in the queue asks the store; nobody overtakes who waits. What waiting cannot help is refused at once.
+- Nobody overtakes who waits for the same keys: of each queue the first alone asks the store. Calls that compete for other limits,
+  or for a key that the waiter excludes, go by. What waiting cannot help is refused at once.
 - A waiter wakes when something is settled, on ``close``, on its token's ``cancel``, and every 50 ms for what makes no sound: a
   lease that was dropped, time that passed, another process.
 - The queue holds its waiters weakly: one that was interrupted even while it was leaving is gone with its frame.
@@ -14,18 +15,22 @@ Rules:
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import weakref
+from collections.abc import Iterator
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from .._cancel import CancellationToken
-from .._clock import SYSTEM_CLOCK, Clock, Deadline
+from .._clock import SYSTEM_CLOCK, Clock, Deadline, spoken
 from ..errors import AdmissionError, BudgetExceededError, ClosedError, DeadlineExceededError, NoAvailableKeyError, NoKeyReason
 from ..policy.limits import PICO
 from . import Ask, BudgetRefusal, KeyLease, Refusal, Settlement, StateStore
 
 POLL_S = 0.05
+MOST_LABELS = 5
 
 _REASONS: dict[NoKeyReason, str] = {
     "window": "the keys have used up their windows",
@@ -37,11 +42,24 @@ _REASONS: dict[NoKeyReason, str] = {
 }
 
 
-class Bell(threading.Event):
-    """Wake one waiter; unlike ``Event.set``, ``SimpleQueue.put`` is safe in finalisers and signal handlers."""
+class Place(NamedTuple):
+    """Where a call stands: which limits it competes for, and which keys it cannot use."""
 
-    def __init__(self) -> None:
+    queue: str | None
+    model: str
+    exclude: frozenset[str]
+
+    def is_behind(self, other: Place) -> bool:
+        """Tell whether the other, who came before, may take every key that this one may."""
+        return (self.queue == other.queue or self.model == other.model) and other.exclude <= self.exclude
+
+
+class Bell(threading.Event):
+    """Wake the waiter of a place; unlike ``Event.set``, ``SimpleQueue.put`` is safe in finalisers and signal handlers."""
+
+    def __init__(self, place: Place | None = None) -> None:
         super().__init__()
+        self.place = place
         self.rings: SimpleQueue[None] = SimpleQueue()
 
     def set(self) -> None:
@@ -95,17 +113,18 @@ class KeyPool:
         """
         self._check(deadline, cancel)
         timeout = self._acquire_timeout if timeout is None else timeout
-        if self._waiting and self._first() is not None:
+        place = self._place(ask)
+        if self._is_behind(place):
             refusal = self._store.peek(ask)
             if refusal is not None and (refusal.is_final or timeout <= 0):
-                raise self._error(refusal)
+                raise self._error(ask, refusal)
         else:
             outcome = self._store.admit(ask)
             if isinstance(outcome, KeyLease):
                 return outcome
             if outcome.is_final or timeout <= 0:
-                raise self._error(outcome)
-        return self._wait(ask, deadline, cancel, timeout)
+                raise self._error(ask, outcome)
+        return self._wait(ask, place, deadline, cancel, timeout)
 
     def settle(self, lease: KeyLease, settlement: Settlement) -> bool:
         """Settle the call by what it used; true the first time only."""
@@ -122,8 +141,8 @@ class KeyPool:
     def close(self) -> None:
         """End every waiting ``acquire`` with ``ClosedError``, and refuse those to come; what is held may still be settled."""
         self._closed = True
-        for ticket in list(self._waiting):
-            self._ring_at(ticket)
+        for _, bell in self._bells():
+            bell.set()
 
     def after_fork(self) -> None:
         """Forget the waiters of the parent's threads, which do not exist in the child."""
@@ -131,8 +150,10 @@ class KeyPool:
 
     # --- waiting --------------------------------------------------------------------------------------------------------------
 
-    def _wait(self, ask: Ask, deadline: Deadline | None, cancel: CancellationToken | None, timeout: float) -> KeyLease:
-        bell, ticket, handle = Bell(), next(self._tickets), None
+    def _wait(
+        self, ask: Ask, place: Place, deadline: Deadline | None, cancel: CancellationToken | None, timeout: float
+    ) -> KeyLease:
+        bell, ticket, handle = Bell(place), next(self._tickets), None
         patience = Deadline.after(timeout, self._clock)
         try:
             self._waiting[ticket] = weakref.ref(bell)
@@ -142,11 +163,11 @@ class KeyPool:
                 bell.clear()
                 self._check(deadline, cancel)
                 over = patience.expired
-                outcome = self._store.admit(ask) if self._first() is bell else self._overtaken(ask, over=over)
+                outcome = self._overtaken(ask, over=over) if self._is_behind(place, ticket) else self._store.admit(ask)
                 if isinstance(outcome, KeyLease):
                     return outcome
                 if over or outcome.is_final:
-                    raise self._error(outcome)
+                    raise self._error(ask, outcome)
                 naps = (
                     POLL_S,
                     outcome.retry_after or POLL_S,
@@ -165,26 +186,31 @@ class KeyPool:
         refusal = self._store.peek(ask) if over else None
         return refusal or Refusal("window", POLL_S)
 
-    def _first(self) -> Bell | None:
-        """Give the bell of the first who still waits."""
+    def _place(self, ask: Ask) -> Place:
+        return Place(self._store.queue(self.name, ask.model), ask.model, ask.exclude)
+
+    def _is_behind(self, place: Place, ticket: float = math.inf) -> bool:
+        """Tell whether somebody waits, who came before that ticket, whom this place must not overtake."""
+        return any(other < ticket and bell.place is not None and place.is_behind(bell.place) for other, bell in self._bells())
+
+    def _bells(self) -> Iterator[tuple[int, Bell]]:
+        """Give the bells of those who still wait, in the order they came."""
         for ticket in list(self._waiting):
             waiter = self._waiting.get(ticket)
             bell = None if waiter is None else waiter()
-            if bell is not None:
-                return bell
-            self._waiting.pop(ticket, None)
-        return None
+            if bell is None:
+                self._waiting.pop(ticket, None)
+            else:
+                yield ticket, bell
 
     def _ring(self) -> None:
-        """Wake the first who waits."""
-        if self._waiting and (bell := self._first()) is not None:
-            bell.set()
-
-    def _ring_at(self, ticket: int) -> None:
-        waiter = self._waiting.get(ticket)
-        bell = None if waiter is None else waiter()
-        if bell is not None:
-            bell.set()
+        """Wake the first who waits in each place."""
+        if self._waiting:
+            rung: set[Place | None] = set()
+            for _, bell in self._bells():
+                if bell.place not in rung:
+                    rung.add(bell.place)
+                    bell.set()
 
     # --- refusing -------------------------------------------------------------------------------------------------------------
 
@@ -196,14 +222,36 @@ class KeyPool:
         if deadline is not None and deadline.expired:
             raise DeadlineExceededError("the time was over before a key was free", phase="admission")
 
-    def _error(self, refusal: Refusal) -> AdmissionError:
+    def _error(self, ask: Ask, refusal: Refusal) -> AdmissionError:
         if refusal.budget is not None:
             return _over_budget(refusal.budget, refusal.retry_after)
         reason = refusal.reason or "no_key"
-        when = "" if refusal.retry_after is None else f"; one is free in {refusal.retry_after:.3f} s"
+        when = "" if refusal.retry_after is None else f"; one is free in {spoken(refusal.retry_after)}"
         return NoAvailableKeyError(
-            f"no key can take the request: {_REASONS[reason]}{when}", reason=reason, retry_after=refusal.retry_after
+            f"no key can take the request: {_REASONS[reason]}{self._details(ask, reason)}{when}",
+            reason=reason,
+            retry_after=refusal.retry_after,
         )
+
+    def _details(self, ask: Ask, reason: NoKeyReason) -> str:
+        """Say of what waiting cannot help which keys and numbers it is about."""
+        if reason not in ("dead", "too_large"):
+            return ""
+        keys = [key for key in self._store.snapshot().keys if key.pool == self.name and key.label not in ask.exclude]
+        if reason == "too_large":
+            limits = [key.models.get(ask.model, key).tpm_limit for key in keys if not key.dead] or [0]
+            return f": it is estimated at {ask.tokens} tokens, and the largest tpm_limit is {max(limits)}"
+        retired = [key.label for key in keys if key.dead]
+        denied = [key.label for key in keys if not key.dead]
+        said = [f"retired by 401: {_listed(retired)}"] * bool(retired) + [f"denied {ask.model} by 403: {_listed(denied)}"] * bool(
+            denied
+        )
+        return f" ({'; '.join(said)}); once they are in order, gateway.revive(label)"
+
+
+def _listed(labels: list[str]) -> str:
+    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
+    return ", ".join(labels[:MOST_LABELS]) + more
 
 
 def _over_budget(refusal: BudgetRefusal, retry_after: float | None) -> BudgetExceededError:

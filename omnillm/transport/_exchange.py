@@ -46,6 +46,7 @@ class Exchange:
     """Hold the time, the socket and the progress of one exchange."""
 
     __slots__ = (
+        "__weakref__",
         "_connect",
         "_connected",
         "_first_byte",
@@ -155,6 +156,9 @@ class Exchange:
         """Say which time ran out."""
         if self.phase == "connect" and self.deadline is not self.total:
             return ConnectError(f"no connection to {self.where} within {self._connect:g} s", sent="no")
+        if self.phase == "first_byte" and self.deadline is not self.total:
+            why = f"no answer from {self.where} within {self._first_byte:g} s, which is timeouts(first_byte=…)"
+            return DeadlineExceededError(why, phase="first_byte", sent=self.sent)
         phase = "idle" if self.phase == "body" and self.stream and self.deadline.at < self.total.at else self.phase
         return DeadlineExceededError(f"time ran out with {self.where} ({phase})", phase=phase, sent=self.sent)
 

@@ -128,11 +128,11 @@ class HttpResponse:
         """
         if self._closed:
             return
-        self._closed = True
         self._unsubscribe()
         if not self._ended:
             self._exchange.shut()
             self._raw.close()
+        self._closed = True  # last: what was interrupted can be done again
 
     def abort(self) -> None:
         """End the answer from any thread, a signal handler or a finaliser: a reader that waits raises ``CallCancelledError``."""

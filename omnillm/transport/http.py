@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import certifi
 import requests
@@ -138,6 +139,9 @@ class HttpTransport:
         route = self._route(request.url)
         prepared = _Prepared(request, route, stream=stream)
         exchange = Exchange(route.where, deadline, connect=connect, first_byte=first_byte, stream=stream)
+        self._running[id(exchange)] = exchange
+        if self._closed:  # meanwhile: ``abort`` may have looked before this one was there
+            raise ClosedError("the transport is closed")
         subscription = None if cancel is None else (cancel, cancel.subscribe(exchange.abort))
         try:
             answer = self._exchange(prepared, exchange)
@@ -159,7 +163,15 @@ class HttpTransport:
         self._routes.clear()
         self._adapter.close()
 
+    def abort(self) -> None:
+        """End every exchange that runs, from any thread: whoever waits for one raises ``CallCancelledError``."""
+        for found in self._running.valuerefs():
+            exchange = found()
+            if exchange is not None:
+                exchange.abort()
+
     def _open(self) -> None:
+        self._running: WeakValueDictionary[int, Exchange] = WeakValueDictionary()  # an entry goes with its exchange
         self._routes: dict[str, _Route] = {}
         self._adapter = _Adapter(self._ca_bundle, self._pool_size)
         self._pid = os.getpid()  # last: until then every thread of a child knows that what is here is its parent's
@@ -208,6 +220,13 @@ class _Route:
         self.pool: Any = None
 
 
+class _Headers(CaseInsensitiveDict[str]):
+    """Headers whose repr, which a report of a traceback's locals may show, has no key."""
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
+
+
 class _Prepared(requests.PreparedRequest):
     """A prepared request made at once: the parts are ready, ``prepare`` would take them apart and check them again."""
 
@@ -217,7 +236,7 @@ class _Prepared(requests.PreparedRequest):
         self.url = route.url
         self.body = request.body
         self.route = route
-        headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(request.headers)
+        headers = _Headers(request.headers)
         for name in _FRAMING:
             headers.pop(name, None)
         headers.setdefault("Host", route.host)

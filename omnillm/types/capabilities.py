@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, Literal
 
 from ..errors import ConfigurationError
+from ._given import FLAG, MAYBE_FLAG, MAYBE_INTEGER, MAYBE_TEXT, Kinds, check_types, wrong_type
 from ._model import Model
 from .enums import BuiltinToolKind, OutputModality, ProviderProtocol
 from .prompt_cache import PromptCachePolicy
@@ -23,9 +25,10 @@ class ToolDefinition(Model):
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name, value in (("name", self.name), ("description", self.description or "")):
-            if not isinstance(value, str):
-                raise ConfigurationError(f"{name}: expected a string, got {type(value).__name__}", field=name)
+        if not isinstance(self.name, str):
+            raise wrong_type("name", "a string", self.name)
+        if not isinstance(self.description, str | None):
+            raise wrong_type("description", "a string or None", self.description)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class ToolChoice(Model):
     mode: Literal["auto", "none", "required", "named"]
     name: str | None = None
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_types(self, _CHOICE)
 
     @classmethod
     def auto(cls) -> ToolChoice:
@@ -88,6 +94,9 @@ class StructuredOutputConfig(Model):
     strict: bool = False
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
+    def __post_init__(self) -> None:
+        check_types(self, _STRUCTURED)
+
 
 @dataclass(frozen=True, slots=True)
 class ReasoningCapability(Model):
@@ -97,6 +106,9 @@ class ReasoningCapability(Model):
     summary: str | None = None
     budget_tokens: int | None = None
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_types(self, _REASONING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +142,13 @@ class CapabilitySet(Model):
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name in ("tools", "builtin_tools"):
+        for name, (kind, expected) in _TOOLS.items():
             value = getattr(self, name)
-            if type(value) is not tuple:
-                object.__setattr__(self, name, _tuple_of(name, value))
-        if self.modalities:
-            object.__setattr__(self, "modalities", tuple(OutputModality(m) for m in self.modalities))
-        elif type(self.modalities) is not tuple:
-            object.__setattr__(self, "modalities", ())
+            if type(value) is not tuple or not all(isinstance(tool, kind) for tool in value):
+                object.__setattr__(self, name, _tuple_of(name, value, kind, expected))
+        check_types(self, _SETTINGS)
+        if type(self.modalities) is not tuple or self.modalities:
+            object.__setattr__(self, "modalities", _modalities(self.modalities))
 
     def cache_policy(self) -> PromptCachePolicy | None:
         """Give the prompt cache policy, the old setting read as best effort."""
@@ -146,9 +157,36 @@ class CapabilitySet(Model):
         return self.prompt_cache
 
 
-def _tuple_of(name: str, value: Any) -> tuple[Any, ...]:
-    if isinstance(value, ToolDefinition | BuiltinTool):
-        return (value,)
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ConfigurationError(f"{name}: expected tools, got {type(value).__name__}", field=name)
-    return tuple(value)
+_CHOICE: Kinds = {"mode": ((str,), "auto, none, required or named"), "name": MAYBE_TEXT}
+_STRUCTURED: Kinds = {"name": MAYBE_TEXT, "strict": FLAG}
+_REASONING: Kinds = {"effort": MAYBE_TEXT, "summary": MAYBE_TEXT, "budget_tokens": MAYBE_INTEGER}
+_TOOLS: dict[str, tuple[type, str]] = {
+    "tools": (ToolDefinition, "ToolDefinition(name, input_schema), and the provider's own among builtin_tools"),
+    "builtin_tools": (BuiltinTool, "BuiltinTool(kind, payload)"),
+}
+_SETTINGS: Kinds = {
+    "tool_choice": ((ToolChoice, NoneType), "a ToolChoice such as ToolChoice.auto() or ToolChoice.named(name)"),
+    "parallel_tool_calls": MAYBE_FLAG,
+    "structured_output": ((StructuredOutputConfig, NoneType), "a StructuredOutputConfig(schema)"),
+    "reasoning": ((ReasoningCapability, NoneType), "a ReasoningCapability(effort=…)"),
+    "safety": ((SafetySettings, NoneType), "SafetySettings(policy)"),
+    "cache": ((CacheSettings, NoneType), "CacheSettings(enabled)"),
+    "prompt_cache": ((PromptCachePolicy, NoneType), "a PromptCachePolicy such as PromptCachePolicy.best_effort()"),
+}
+
+
+def _tuple_of(name: str, value: Any, kind: type, expected: str) -> tuple[Any, ...]:
+    given = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | Mapping) else (value,)
+    for tool in given:
+        if not isinstance(tool, kind):
+            raise wrong_type(name, expected, tool)
+    return given
+
+
+def _modalities(value: Any) -> tuple[OutputModality, ...]:
+    given = (value,) if isinstance(value, str) else value
+    try:
+        return tuple(OutputModality(modality) for modality in given or ())
+    except (ValueError, TypeError):
+        choices = ", ".join(modality.value for modality in OutputModality)
+        raise ConfigurationError(f"modalities: expected some of {choices}", field="modalities") from None

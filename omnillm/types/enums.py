@@ -56,9 +56,8 @@ class EndpointProtocol(StrEnum):
         try:
             return cls(name)
         except ValueError:
-            accepted = ", ".join(_SPELLINGS)
-            what = f"{str(text)[:80]!r} is none of {accepted}, each also with _compat, nor bedrock_converse"
-            raise ConfigurationError(f"protocol: {what}", field="protocol") from None
+            accepted = f"{', '.join(_SPELLINGS)} (each also with _compat), or bedrock_converse"
+            raise ConfigurationError(f"protocol: expected {accepted}; got {str(text)[:80]!r}", field="protocol") from None
 
 
 _SPELLINGS = {

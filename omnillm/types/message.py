@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ConfigurationError
+from ._given import wrong_type
 from ._model import Model
 from .enums import MessageRole, ProviderProtocol
 from .parts import PART_TYPES, MessagePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart, VendorPart, plain_text
@@ -90,11 +91,11 @@ def _role(value: Any) -> MessageRole:
 def _parts(value: Any) -> tuple[MessagePart, ...]:
     given: Any = (value,) if isinstance(value, (str, *PART_TYPES)) else value
     if isinstance(given, Mapping | bytes) or not isinstance(given, Iterable):
-        raise ConfigurationError(f"parts: expected a text or message parts, got {type(given).__name__}", field="parts")
+        raise wrong_type("parts", "a text or message parts", given)
     parts = tuple(TextPart(part) if isinstance(part, str) else part for part in given)
     for part in parts:
         if not isinstance(part, PART_TYPES):
-            raise ConfigurationError(f"parts: {type(part).__name__} is no message part", field="parts")
+            raise wrong_type("parts", "message parts such as TextPart or ImageUrlPart", part)
     return parts
 
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 from .. import _json
-from ..errors import ConfigurationError, InvalidJsonError, InvalidShapeError
+from ..errors import InvalidJsonError, InvalidShapeError
+from ._given import wrong_type
 from ._model import Decoder, Encoder, Json, Model, copy_json, tagged, tuple_of
 from .enums import ProviderProtocol
+
+_BASE64 = "base64 text, as base64.b64encode(…).decode() gives it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class TextPart(Model):
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
-            raise ConfigurationError(f"text: expected a string, got {type(self.text).__name__}", field="text")
+            raise wrong_type("text", "a string", self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,10 @@ class ImageUrlPart(Model):
     url: str
     detail: str | None = None
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.url, str):
+            raise wrong_type("url", "a string", self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,10 @@ class ImageBase64Part(Model):
     detail: str | None = None
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, str):
+            raise wrong_type("data", _BASE64, self.data)
+
 
 @dataclass(frozen=True, slots=True)
 class AudioPart(Model):
@@ -74,6 +85,10 @@ class AudioPart(Model):
     media_type: str | None = None
     transcript: str | None = None
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, str):
+            raise wrong_type("data", _BASE64, self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,13 @@ class FilePart(Model):
     filename: str | None = None
     url: str | None = None
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, str | None):
+            raise wrong_type("data", _BASE64, self.data)
+        for name in ("file_id", "url", "filename"):
+            if not isinstance(getattr(self, name), str | None):
+                raise wrong_type(name, "a string", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +137,12 @@ class ToolCallPart(Model):
     arguments: Any
     raw_arguments: str | None = None
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.call_id, str):
+            raise wrong_type("call_id", "a string", self.call_id)
+        if not isinstance(self.name, str):
+            raise wrong_type("name", "a string", self.name)
 
     @classmethod
     def from_text(cls, call_id: str, name: str, text: str, *, vendor_extensions: dict[str, Any] | None = None) -> ToolCallPart:
@@ -180,6 +208,8 @@ class ToolResultPart(Model):
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.call_id, str):
+            raise wrong_type("call_id", "a string", self.call_id)
         output = self.output
         if isinstance(output, PART_TYPES):
             object.__setattr__(self, "output", (output,))
@@ -228,6 +258,10 @@ class RefusalPart(Model):
 
     text: str
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise wrong_type("text", "a string", self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _json
 from ..errors import ConfigurationError, InvalidJsonError
+from ._given import MAYBE_FLAG, MAYBE_TEXT, TEXT, Kinds, check_types, wrong_type
 from ._model import Model
 from .capabilities import CapabilitySet
 from .enums import MessageRole
@@ -52,11 +53,14 @@ class GenerationConfig(Model):
     def __post_init__(self) -> None:
         stops: Any = self.stop_sequences
         if type(stops) is not tuple:
-            object.__setattr__(self, "stop_sequences", (stops,) if isinstance(stops, str) else tuple(stops or ()))
+            object.__setattr__(self, "stop_sequences", _stops(stops))
+        for stop in self.stop_sequences:
+            if not isinstance(stop, str):
+                raise wrong_type("stop_sequences", "strings", stop)
         for name, (kind, what) in _SETTINGS.items():
             value = getattr(self, name)
             if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-                raise ConfigurationError(f"{name}: expected {what}, got {type(value).__name__}", field=name)
+                raise wrong_type(name, what, value)
 
 
 _SETTINGS: dict[str, tuple[Any, str]] = {
@@ -75,8 +79,9 @@ class LlmRequest(Model):
     """Ask a model for an answer.
 
     ``input`` takes a text (one user message), an item or items, and is a tuple of items afterwards. ``messages`` is the chat
-    view, used where ``input`` is empty; both given and different is a ``ConfigurationError``. ``stream`` is what a parsed
-    payload said; ``call()`` and ``stream()`` override it.
+    view, used where ``input`` is empty; both given and different is a ``ConfigurationError``: a request made with ``messages`` is
+    changed by ``dataclasses.replace(request, input=…, messages=())``. ``stream`` is what a parsed payload said; ``call()`` and
+    ``stream()`` override it. A conversation is kept as ``LlmRequest(model, items).to_json()``.
     """
 
     model: str
@@ -106,15 +111,16 @@ class LlmRequest(Model):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        for name, value in (("model", self.model), ("instructions", self.instructions or "")):
-            if not isinstance(value, str):
-                raise ConfigurationError(f"{name}: expected a string, got {type(value).__name__}", field=name)
+        check_types(self, _FIELDS)
         if type(self.input) is not tuple or not _EXACT_ITEMS.issuperset(map(type, self.input)):
             object.__setattr__(self, "input", _items(self.input, "input", ITEM_TYPES))
         if type(self.messages) is not tuple or not _EXACT_MESSAGES.issuperset(map(type, self.messages)):
             object.__setattr__(self, "messages", _items(self.messages, "messages", (Message,)))
         if self.input and self.messages and self.input != self.messages:
-            raise ConfigurationError("messages: given beside a different input; give one of the two", field="messages")
+            raise ConfigurationError(
+                "messages: given beside a different input; give one of the two (dataclasses.replace: input=…, messages=())",
+                field="messages",
+            )
 
     def normalized_input(self) -> tuple[RequestItem, ...]:
         """Give the items: ``input``, or ``messages`` where that is empty."""
@@ -159,6 +165,15 @@ class LlmRequest(Model):
         return self.estimated_prompt_tokens() + (DEFAULT_OUTPUT_TOKENS if cap is None else cap)
 
 
+_FIELDS: Kinds = {
+    "model": TEXT,
+    "instructions": MAYBE_TEXT,
+    "capabilities": ((CapabilitySet,), "a CapabilitySet"),
+    "generation": ((GenerationConfig,), "a GenerationConfig"),
+    "stream": MAYBE_FLAG,
+    "metadata": ((dict, Mapping), "a mapping"),  # isinstance asks dict first, and Mapping is slow to answer
+    "vendor_extensions": ((dict, Mapping), "a mapping"),
+}
 _EXACT_ITEMS = frozenset(ITEM_TYPES)
 _EXACT_MESSAGES = frozenset((Message,))
 
@@ -169,16 +184,29 @@ def _items(value: Any, name: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
     if isinstance(value, kinds):
         return (value,)
     if value is None or isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
-        raise ConfigurationError(f"{name}: expected a text or items, got {type(value).__name__}", field=name)
+        raise wrong_type(name, f"a text or {_hint(value, kinds)}", value)
     items = tuple(value)
     for item in items:
         if not isinstance(item, kinds):
-            raise ConfigurationError(f"{name}: {type(item).__name__} is none of {_names(kinds)}", field=name)
+            raise wrong_type(name, _hint(item, kinds), item)
     return items
 
 
-def _names(kinds: tuple[type, ...]) -> str:
-    return ", ".join(kind.__name__ for kind in kinds)
+def _hint(value: object, kinds: tuple[type, ...]) -> str:
+    """Say what to give instead: of what people give most."""
+    if hasattr(value, "as_input"):
+        return "items such as [*response.as_input(), Message.user(text)]"
+    if isinstance(value, str | Mapping):
+        return "items such as Message.user(text); a provider's own form is read by parse_request"
+    return f"items: {', '.join(kind.__name__ for kind in kinds)}"
+
+
+def _stops(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if value is not None and (isinstance(value, Mapping | bytes) or not isinstance(value, Iterable)):
+        raise wrong_type("stop_sequences", "strings", value)
+    return tuple(value or ())
 
 
 def _as_message(item: ToolCallPart | ToolResultPart | ReasoningPart | VendorPart) -> Message:

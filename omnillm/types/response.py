@@ -33,7 +33,10 @@ _NO_META = ResponseMeta()
 
 @dataclass(frozen=True, slots=True)
 class LlmResponse(Model):
-    """Hold an answer: ``str()`` of it is its text, ``output`` the items of its first choice."""
+    """Hold an answer: ``str()`` of it is its text, ``output`` the items of its first choice.
+
+    ``meta`` is the gateway's account of the call: it is not compared, and not in ``to_json()``.
+    """
 
     _not_in_json: ClassVar[frozenset[str]] = frozenset({"meta"})
 
@@ -106,7 +109,10 @@ class LlmResponse(Model):
 
     @property
     def parsed(self) -> Any:
-        """Give the structured output asked for with ``into=``."""
+        """Give the structured output where one was parsed, else ``None``: after a ``StructuredOutputConfig`` read the text.
+
+        ``json.loads(response.text)`` does that.
+        """
         return self.meta.parsed
 
     @property

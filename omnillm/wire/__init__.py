@@ -11,15 +11,22 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .. import _json
-from ..errors import EndpointMismatchError, InvalidJsonError, InvalidShapeError, ProviderError, UnsupportedFeatureError
+from ..errors import (
+    ConfigurationError,
+    EndpointMismatchError,
+    InvalidJsonError,
+    InvalidShapeError,
+    ProviderError,
+    UnsupportedFeatureError,
+)
 from ..types.enums import HttpMethod, ProviderProtocol, WireFormat
 from ..types.events import LlmStreamEvent
 from ..types.report import ConversionReport, Loss
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
 from ..types.transport import BinaryBody, JsonBody, TextBody, TransportRequest, TransportResponse
-from ._codec import Codec, Payload
-from ._fields import Emission, payload_object
+from ._codec import Codec, FormatName, Payload
+from ._fields import WIRE_NAMES, Emission, payload_object
 from .sse import SseDecoder, SseFrame, encode_sse
 
 T = TypeVar("T")
@@ -36,16 +43,48 @@ _FOLDERS: dict[WireFormat, str] = {
 CODECS: dict[WireFormat, Codec] = {}
 
 
+def register(row: Codec) -> None:
+    """Add a format of your own, named by a ``FormatName``; raises ``ConfigurationError`` where the name is taken."""
+    if row.wire_format.value in WIRE_NAMES:
+        raise ConfigurationError(f"wire_format: {row.wire_format.value} is taken", field="wire_format")
+    WIRE_NAMES.add(row.wire_format.value)
+    CODECS[row.wire_format] = row
+
+
 def codec(wire_format: WireFormat | ProviderProtocol) -> Codec:
     """Give the codec of a format or protocol; raises ``UnsupportedFeatureError`` where there is none."""
-    wire = wire_format.wire_format if isinstance(wire_format, ProviderProtocol) else wire_format
+    wire = wire_of(wire_format)
     found = CODECS.get(wire)
     if found is None:
         folder = _FOLDERS.get(wire)
         if folder is None:
-            raise UnsupportedFeatureError(f"no codec for {wire}")
+            raise UnsupportedFeatureError(f"there is no codec for {wire.value}, only for {_known()}")
         found = CODECS[wire] = importlib.import_module(folder, __name__).CODEC
     return found
+
+
+def wire_of(given: WireFormat | ProviderProtocol | str) -> WireFormat:
+    """Give the wire format that a format, a protocol or the value of one means; raises ``UnsupportedFeatureError`` else."""
+    if isinstance(given, WireFormat | FormatName):
+        return given  # type: ignore[return-value]  # a format of the user's stands for one of ours
+    if isinstance(given, ProviderProtocol):
+        return given.wire_format
+    found = _BY_NAME.get(given) if isinstance(given, str) else None
+    if found is None and isinstance(given, str) and given in CODECS:
+        found = CODECS[given].wire_format  # type: ignore[index]  # formats compare equal to their names
+    if found is None:
+        raise UnsupportedFeatureError(f"expected a WireFormat or ProviderProtocol, one of {_known()}; got {given!r:.80}")
+    return found
+
+
+_BY_NAME: dict[str, WireFormat] = {
+    **{protocol.value: protocol.wire_format for protocol in ProviderProtocol},
+    **{wire.value: wire for wire in WireFormat},
+}
+
+
+def _known() -> str:
+    return ", ".join(dict.fromkeys(wire.value for wire in (*_FOLDERS, *CODECS)))
 
 
 def _guarded(function: Callable[[Payload], T], payload: Any) -> T:
@@ -53,6 +92,8 @@ def _guarded(function: Callable[[Payload], T], payload: Any) -> T:
         return function(payload_object(payload))
     except RecursionError:
         raise InvalidShapeError("nested too deep") from None
+    except ConfigurationError as error:  # a canonical value refused what the payload holds
+        raise InvalidShapeError(error.message) from None
 
 
 def _like(given: Any, value: Payload) -> Any:
@@ -71,7 +112,7 @@ def parse_request(protocol: ProviderProtocol, payload: Payload | str | bytes) ->
 
 def emit_request(protocol: ProviderProtocol, request: LlmRequest, *, stream: bool | None = None) -> Payload:
     """Write a request for the protocol; ``stream`` overrides what the request says of streaming."""
-    return _emit_request(protocol.wire_format, request, stream=stream)[0]
+    return _emit_request(wire_of(protocol), request, stream=stream)[0]
 
 
 def _emit_request(
@@ -98,7 +139,7 @@ def parse_response(protocol: ProviderProtocol, payload: Payload | str | bytes) -
 
 def emit_response(protocol: ProviderProtocol, response: LlmResponse) -> Payload:
     """Write a response of the protocol."""
-    return _emit_response(protocol.wire_format, response)[0]
+    return _emit_response(wire_of(protocol), response)[0]
 
 
 def _emit_response(wire: WireFormat, response: LlmResponse) -> tuple[Payload, tuple[Loss, ...]]:
@@ -217,6 +258,7 @@ _OWN_WIRES = frozenset({WireFormat.OPENAI_RESPONSES})  # the canonical form is n
 
 
 def _report(wire: WireFormat, value: T, losses: tuple[Loss, ...] = (), *, bridged: bool | None = None) -> ConversionReport[T]:
+    wire = wire_of(wire)
     crossed = wire.is_generation and wire not in _OWN_WIRES if bridged is None else bridged
     return ConversionReport(value, wire.canonical_endpoint_kind, wire, crossed, bool(losses), losses)
 
@@ -229,14 +271,14 @@ def parse_api_request(wire_format: WireFormat, payload: Payload | str | bytes) -
 def emit_api_request(wire_format: WireFormat, api_request: LlmRequest) -> ConversionReport[Payload]:
     """Write a request for any format, with a report; raises ``EndpointMismatchError`` for one of another kind."""
     _check_kind(wire_format, api_request, LlmRequest)
-    value, losses = _emit_request(wire_format, api_request)
+    value, losses = _emit_request(wire_of(wire_format), api_request)
     return _report(wire_format, value, losses)
 
 
 def transcode_api_request(source: WireFormat, target: WireFormat, payload: P) -> ConversionReport[P]:
     """Rewrite a request of one format for another, with a report."""
-    value, losses = _emit_request(target, _guarded(codec(source).parse_request, payload))
-    return _report(target, _like(payload, value), losses, bridged=source is not target)
+    value, losses = _emit_request(wire_of(target), _guarded(codec(source).parse_request, payload))
+    return _report(target, _like(payload, value), losses, bridged=wire_of(source) is not wire_of(target))
 
 
 def parse_api_response(wire_format: WireFormat, payload: Payload | str | bytes) -> ConversionReport[LlmResponse]:
@@ -247,20 +289,20 @@ def parse_api_response(wire_format: WireFormat, payload: Payload | str | bytes) 
 def emit_api_response(wire_format: WireFormat, api_response: LlmResponse) -> ConversionReport[Payload]:
     """Write a response of any format, with a report; raises ``EndpointMismatchError`` for one of another kind."""
     _check_kind(wire_format, api_response, LlmResponse)
-    value, losses = _emit_response(wire_format, api_response)
+    value, losses = _emit_response(wire_of(wire_format), api_response)
     return _report(wire_format, value, losses)
 
 
 def transcode_api_response(source: WireFormat, target: WireFormat, payload: P) -> ConversionReport[P]:
     """Rewrite a response of one format for another, with a report."""
-    value, losses = _emit_response(target, _guarded(codec(source).parse_response, payload))
-    return _report(target, _like(payload, value), losses, bridged=source is not target)
+    value, losses = _emit_response(wire_of(target), _guarded(codec(source).parse_response, payload))
+    return _report(target, _like(payload, value), losses, bridged=wire_of(source) is not wire_of(target))
 
 
 def _check_kind(wire: WireFormat, value: object, expected: type) -> None:
-    codec(wire)
+    name = codec(wire).wire_format.value
     if not isinstance(value, expected):
-        raise EndpointMismatchError(f"{wire.value} takes {expected.__name__}, not {type(value).__name__}")
+        raise EndpointMismatchError(f"{name} takes {expected.__name__}, not {type(value).__name__}")
 
 
 # --- over HTTP ----------------------------------------------------------------------------------------------------------------
@@ -277,7 +319,7 @@ def emit_transport_request(wire_format: WireFormat, api_request: LlmRequest) -> 
         accept="text/event-stream" if streamed else "application/json",
         body=JsonBody(found.prepare_body(report.value)),
     )
-    return ConversionReport(request, report.canonical_endpoint, wire_format, report.bridged, report.lossy, report.losses)
+    return ConversionReport(request, report.canonical_endpoint, report.wire_format, report.bridged, report.lossy, report.losses)
 
 
 def parse_transport_response(wire_format: WireFormat, transport_response: TransportResponse) -> ConversionReport[LlmResponse]:
@@ -292,12 +334,14 @@ def parse_transport_response(wire_format: WireFormat, transport_response: Transp
     else:
         raise InvalidShapeError("expected a JSON body")
     if not 200 <= transport_response.status < 300:
-        raise parse_error(wire_format.protocol, transport_response.status, value)
+        raise parse_error(wire_of(wire_format).protocol, transport_response.status, value)
     return parse_api_response(wire_format, value)
 
 
 __all__ = [
     "CODECS",
+    "Codec",
+    "FormatName",
     "SseDecoder",
     "SseFrame",
     "StreamEmitter",
@@ -320,6 +364,7 @@ __all__ = [
     "parse_response",
     "parse_stream_event",
     "parse_transport_response",
+    "register",
     "transcode_api_request",
     "transcode_api_response",
     "transcode_error",

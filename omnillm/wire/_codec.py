@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from enum import StrEnum
+from typing import Any, Literal, Protocol, Self
 
 from ..errors import ProviderError
-from ..types.enums import WireFormat
+from ..types.enums import EndpointKind, WireFormat
 from ..types.events import LlmStreamEvent
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
@@ -19,6 +20,35 @@ from ._fields import Emission
 from .sse import SseFrame
 
 Payload = dict[str, Any]
+
+
+class FormatName(StrEnum):
+    """Name formats of your own in a subclass; a member stands wherever a wire format or a protocol is asked for."""
+
+    @property
+    def wire_format(self) -> Self:
+        """Give the wire format of this protocol: itself."""
+        return self
+
+    @property
+    def protocol(self) -> Self:
+        """Give the protocol of this wire format: itself."""
+        return self
+
+    @property
+    def is_generation(self) -> Literal[True]:
+        """Tell that the format carries text generation."""
+        return True
+
+    @property
+    def endpoint_kind(self) -> Literal[EndpointKind.RESPONSES]:
+        """Give the kind of endpoint that takes this format on the wire."""
+        return EndpointKind.RESPONSES
+
+    @property
+    def canonical_endpoint_kind(self) -> Literal[EndpointKind.RESPONSES]:
+        """Give the kind of the canonical value."""
+        return EndpointKind.RESPONSES
 
 
 class StreamDecoder(Protocol):

@@ -20,7 +20,7 @@ from ..types._model import escape
 from ..types.enums import WireFormat
 from ..types.report import Loss
 
-WIRE_NAMES = frozenset(wire.value for wire in WireFormat)
+WIRE_NAMES = {wire.value for wire in WireFormat}  # and those of registered formats
 
 SPELLING = "@spelling"
 _TOLD = ("type", "role", "id")  # what a lost value was, not only that it was something
@@ -324,6 +324,7 @@ class Emission:
 
 __all__ = [
     "SPELLING",
+    "WIRE_NAMES",
     "Emission",
     "Fields",
     "escape",

@@ -1,4 +1,4 @@
-"""Fuzz the codecs with atheris, by hand: ``pip install atheris``, then ``python tests/fuzz/fuzz_wire.py chat -max_total_time=300``.
+"""Fuzz the codecs with atheris: ``pip install atheris``, then ``python tests/fuzz/fuzz_wire.py chat -max_total_time=300``.
 
 The first argument is a format of ``whole_payloads.WHOLE``, the others are libFuzzer's. An input damages a whole payload in some
 places, or is the text itself; what must hold is in ``damage``. A crasher is kept as a case of ``tests/wire/test_hostile.py``.

@@ -92,22 +92,26 @@ def test_no_key() -> None:
         (lambda: GatewayBuilder("https://example.com"), "endpoint"),  # type: ignore[arg-type]  # that is the test
         (lambda: builder().add_key("sk-1"), "keys"),  # type: ignore[arg-type]
         (lambda: builder().budget(5), "budget"),  # type: ignore[arg-type]
-        (lambda: builder().budget_limit_usd(-1), "limit_usd"),
-        (lambda: builder().budget_limit_usd(math.nan), "limit_usd"),
+        (lambda: builder().budget_limit_usd(-1), "budget_limit_usd"),
+        (lambda: builder().budget_limit_usd(math.nan), "budget_limit_usd"),
         (lambda: builder().on_event("print"), "on_event"),  # type: ignore[arg-type]
-        (lambda: builder().request_timeout(0), "total"),
+        (lambda: builder().request_timeout(0), "request_timeout"),
         (lambda: builder().timeouts(idle=-1), "idle"),
         (lambda: builder().timeouts(connect="1"), "connect"),  # type: ignore[arg-type]
-        (lambda: builder().pool_config(5).config(), "pool"),  # type: ignore[arg-type]
-        (lambda: builder().retry(5).config(), "retry"),  # type: ignore[arg-type]
-        (lambda: builder().retry(RetryPolicy(hedge_after=1)).config(), "hedge_after"),
-        (lambda: builder().pricing({}).config(), "pricing"),  # type: ignore[arg-type]
-        (lambda: builder().transport({}).config(), "transport"),  # type: ignore[arg-type]
-        (lambda: builder().losses("sometimes").config(), "losses"),
-        (lambda: builder().max_workers(0).config(), "max_workers"),
-        (lambda: builder().max_workers(True).config(), "max_workers"),
-        (lambda: builder().default_model("").config(), "default_model"),
-        (lambda: builder().default_model(5).config(), "default_model"),  # type: ignore[arg-type]
+        (lambda: builder().pool_config(5), "pool"),  # type: ignore[arg-type]
+        (lambda: builder().retry(5), "retry"),  # type: ignore[arg-type]
+        (lambda: builder().retry(RetryPolicy(hedge_after=1)), "hedge_after"),
+        (lambda: builder().pricing({}), "pricing"),  # type: ignore[arg-type]
+        (lambda: builder().transport({}), "transport"),  # type: ignore[arg-type]
+        (lambda: builder().losses("sometimes"), "losses"),
+        (lambda: builder().max_workers(0), "max_workers"),
+        (lambda: builder().max_workers(True), "max_workers"),
+        (lambda: builder().default_model(""), "default_model"),
+        (lambda: builder().default_model(5), "default_model"),  # type: ignore[arg-type]
+        (lambda: builder().state("redis://user:CANARY@host"), "state"),  # type: ignore[arg-type]
+        (lambda: builder().add_keys("sk-CANARY"), "keys"),  # type: ignore[arg-type]
+        (lambda: builder().add_keys(None), "keys"),  # type: ignore[arg-type]
+        (lambda: GatewayConfig(routes=(ROUTE,), state="redis://CANARY"), "state"),  # type: ignore[arg-type]
         (lambda: builder().add_key(KeyConfig("sk-2", "key-1")).config(), "label"),
         (lambda: builder().add_fallback("x", KEY), "endpoint"),  # type: ignore[arg-type]
         (lambda: builder().add_fallback(ENDPOINT, [5]), "keys"),  # type: ignore[list-item]
@@ -130,6 +134,11 @@ def test_no_key() -> None:
         (lambda: TransportConfig(proxies="http://host"), "proxies"),  # type: ignore[arg-type]
         (lambda: KeyConfig("sk-1", ""), "label"),
         (lambda: KeyConfig("sk-1", "a\nb"), "label"),
+        (lambda: KeyConfig("sk-1", 5), "label"),  # type: ignore[arg-type]
+        (lambda: KeyConfig("sk-1", "sk-CANARY"), "label"),
+        (lambda: KeyConfig("sk-1", "AIzaCANARY"), "label"),
+        (lambda: KeyConfig("sk-1", "xai-CANARY"), "label"),
+        (lambda: KeyConfig("sk-1", "gsk_CANARY"), "label"),
         (lambda: KeyConfig("sk-1", "x" * 129), "label"),
         (lambda: KeyConfig("sk-1", tpm_limit=0), "tpm_limit"),
         (lambda: KeyConfig("sk-1", rpm_limit=1.5), "rpm_limit"),  # type: ignore[arg-type]
@@ -145,6 +154,19 @@ def test_a_wrong_value_is_named(step: Callable[[], Any], field: str) -> None:
         step()
     assert caught.value.field == field
     assert field in str(caught.value)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_one_key_is_keys_too() -> None:
+    """``add_keys`` takes a key as ``add_fallback`` does, and any iterable of them."""
+    config = GatewayBuilder(ENDPOINT).add_keys(KEY).add_keys(iter([KeyConfig("sk-2", "two")])).config()
+    assert [key.label for key in config.routes[0].keys] == ["key-1", "two"]
+
+
+def test_a_label_of_another_type_is_told_apart() -> None:
+    """What was expected of a label depends on what is wrong with it."""
+    with pytest.raises(ConfigurationError, match="label: expected a string, got int"):
+        KeyConfig("sk-1", 5)  # type: ignore[arg-type]  # that is the test
 
 
 @pytest.mark.parametrize("key", ["", "two words", "line\nend", "nul\0", "schlüssel", "“quoted”", "x" * 10_000, 5])
@@ -177,11 +199,30 @@ def test_keys_show_themselves_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_environment_is_read_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable is read when its key is made; an empty one counts as missing."""
-    monkeypatch.setenv("SOME_KEY", "")
+    """A variable is read when its key is made; an empty one counts as missing, and is told from one that is not there."""
+    monkeypatch.delenv("SOME_KEY", raising=False)
     with pytest.raises(ConfigurationError, match="SOME_KEY is not set"):
         KeyConfig.from_env("SOME_KEY")
+    monkeypatch.setenv("SOME_KEY", "")
+    with pytest.raises(ConfigurationError, match="SOME_KEY is set but empty"):
+        KeyConfig.from_env("SOME_KEY")
     assert EnvironmentVariable("SOME_KEY") == EnvironmentVariable("SOME_KEY")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("sk-CANARY\n", "ends with a newline"), ("sk-CANARY\r\n", "ends with a newline"), ("sk-CANARY ", "ends with a blank"),
+     (" sk-CANARY", "begins with a blank"), ("\nsk-CANARY", "begins with a newline"), ('"sk-CANARY"', "stands in quotes"),
+     ("'sk-CANARY'", "stands in quotes"), ("Bearer sk-CANARY", "holds a blank"), ("sk-CANARY…", "non-ASCII")],
+)  # fmt: skip
+def test_what_is_wrong_with_a_variable_is_said(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
+    """The error names the variable and its fault, and does not quote the key."""
+    monkeypatch.setenv("SOME_KEY", value)
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        KeyConfig.from_env("SOME_KEY")
+    assert caught.value.field == "SOME_KEY"
+    assert "SOME_KEY" in str(caught.value)
+    assert "CANARY" not in str(caught.value)
 
 
 def test_values_are_frozen() -> None:
@@ -237,6 +278,25 @@ def test_urls_that_are_refused(url: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "compat"),
+    [("https://h/v1/chat/completions", "openai_chat_completions_compat"), ("https://h/v1/responses/", "openai_responses_compat"),
+     ("https://h/v1/messages", "claude_messages_compat"), ("https://h/m:generateContent", "gemini_generate_content_compat")],
+)  # fmt: skip
+def test_a_whole_url_is_no_base(url: str, compat: str) -> None:
+    """The URL of a request, given as a base, is refused with what to do instead; the compat endpoint takes it."""
+    with pytest.raises(ConfigurationError, match=compat) as caught:
+        ProviderEndpoint.openai_compatible(url)
+    assert caught.value.field == "base_url"
+    assert getattr(ProviderEndpoint, compat)(url).url("/x") == url
+
+
+def test_a_base_of_no_type_is_told() -> None:
+    """Where a URL is none at all, its type is what is wrong."""
+    with pytest.raises(ConfigurationError, match="base_url: expected a URL as a string, got NoneType"):
+        ProviderEndpoint.openai_compatible(None)  # type: ignore[arg-type]  # that is the test
+
+
+@pytest.mark.parametrize(
     ("url", "good"),
     [("http://127.0.0.1:1", True), ("http://localhost", True), ("http://me.localhost", True), ("http://[::1]:5", True),
      ("http://10.0.0.1", False), ("http://localhost.example.com", False), ("http://example.com", False)],
@@ -245,7 +305,7 @@ def test_plain_http(url: str, good: bool) -> None:
     """Plain http goes to this machine, and to another only where it is allowed."""
     steps = GatewayBuilder(ProviderEndpoint.openai_compatible(url)).add_key(KEY)
     if not good:
-        with pytest.raises(ConfigurationError, match="allow_http"):
+        with pytest.raises(ConfigurationError, match=r"GatewayBuilder\.transport\(TransportConfig\(allow_http=True\)\)"):
             steps.build()
         steps.transport(TransportConfig(allow_http=True))
     steps.build().close()

@@ -205,7 +205,7 @@ def test_the_provider_refuses_the_request(provider: LocalProvider, build: Any) -
 
 
 def test_after_close(provider: LocalProvider, build: Any) -> None:
-    """A closed gateway refuses everything with ``ClosedError``; closing twice is once; its repr tells and holds no key."""
+    """A closed gateway refuses calls with ``ClosedError``, and still tells its figures; closing twice is once."""
     gateway = build(provider, 2)
     gateway.call("hi")
     assert repr(gateway) == f"<Gateway {gateway._core.routes[0].name} with 2 keys>"
@@ -213,7 +213,7 @@ def test_after_close(provider: LocalProvider, build: Any) -> None:
     gateway.close()
     assert repr(gateway).endswith("with 2 keys closed>")
     assert provider.wait_open_connections(0)
-    for refused in (lambda: gateway.call("hi"), lambda: gateway.stream("hi"), gateway.pool_status, lambda: gateway.revive("k1")):
+    for refused in (lambda: gateway.call("hi"), lambda: gateway.stream("hi"), gateway.__enter__, lambda: gateway.revive("k1")):
         with pytest.raises(ClosedError):
             refused()
 

@@ -155,6 +155,92 @@ def test_a_fork_while_other_threads_are_busy() -> None:
 
 
 @needs_fork
+def test_many_threads_of_a_child_begin_at_once() -> None:
+    """Eight threads that are a child's first to call find its store mended: none hangs, and each call's money is counted once."""
+    run("""
+        from omnillm.policy.pricing import PriceTable
+        from omnillm.state import Ask
+        provider = LocalProvider()
+        gateway = (GatewayBuilder(provider.endpoint("chat_completions")).default_model("m").add_key(KeyConfig("sk-1", "k1"))
+                   .pricing(PriceTable({"m": {"input": 1, "output": 1}})).budget_limit_usd(1.0).build())
+        gateway.call("hi")
+        core = gateway._core
+        pool, cost, store = core.routes[0].pool, core.store.snapshot().spent, core.store
+        in_flight = pool.acquire(Ask(pool.name, "m", 100, 9))
+        held, done = threading.Event(), threading.Event()
+
+        def hold():
+            with store._lock:
+                held.set()
+                done.wait(30)
+
+        def child():
+            gate, faults = threading.Barrier(8), []
+
+            def one():
+                try:
+                    gate.wait(5)
+                    gateway.call("hi")
+                except BaseException as error:
+                    faults.append(error)
+
+            threads = [threading.Thread(target=one, daemon=True) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(10)
+            assert not any(thread.is_alive() for thread in threads), "a thread hangs"
+            assert not faults, faults
+            snapshot = store.snapshot()
+            assert (snapshot.spent, snapshot.held_requests, snapshot.budgets[0].reserved) == (9 * cost, 0, 0), snapshot
+            assert snapshot.budgets[0].used == 9 * cost and snapshot.keys[0].rpm_used == 9, snapshot
+
+        sys.setswitchinterval(1e-5)
+        for _ in range(20):
+            held.clear()
+            done.clear()
+            holder = threading.Thread(target=hold)
+            holder.start()
+            held.wait()
+            in_child(child)
+            done.set()
+            holder.join()
+        assert store.snapshot().held_requests == 1
+        pool.release(in_flight)
+        gateway.close()
+        provider.close()
+    """)
+
+
+@needs_fork
+def test_gateways_that_share_a_store_are_mended_together() -> None:
+    """A process that forked unseen by Python is mended whole at its first operation, once for all gateways of a store."""
+    run("""
+        import ctypes
+        from omnillm.state import Ask
+        from omnillm.state.memory import MemoryState
+        store, provider = MemoryState(), LocalProvider()
+        first, second = (GatewayBuilder(provider.endpoint("chat_completions")).default_model("m").add_key(KeyConfig("sk-1", "k1"))
+                         .state(store).build() for _ in range(2))
+        pool = first._core.routes[0].pool
+        lost = pool.acquire(Ask(pool.name, "m", 1, 0))
+        pid = ctypes.PyDLL(None).fork()
+        if not pid:
+            code = 1
+            try:
+                first._core.check()
+                lease = pool.acquire(Ask(pool.name, "m", 1, 0))
+                second._core.check()
+                code = 0 if store.snapshot().held_requests == 1 and not pool.settle(lost, None) and pool.release(lease) else 2
+            finally:
+                os._exit(code)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert pool.release(lost)
+        provider.close()
+    """)
+
+
+@needs_fork
 def test_jitter_differs_in_the_child() -> None:
     """Parent and child do not wait the same random times."""
     run("""

@@ -73,13 +73,13 @@ def test_a_stream_ends_once(provider: LocalProvider, build: Any, events: list[An
 def test_what_a_hook_raises_is_swallowed(
     provider: LocalProvider, build: Any, events: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A hook's exception is logged by its class and reaches no call, nor the other hooks."""
+    """A hook's exception is logged by its class and the hook's name, and reaches no call, nor the other hooks."""
 
     def broken(_: Any) -> None:
         raise RuntimeError("sk-1 and all I know")
 
     assert build(provider, on_event=broken).call("hi").text == "echo: hi"
-    assert len(events) == caplog.text.count("RuntimeError") == 3
+    assert len(events) == caplog.text.count("RuntimeError") == caplog.text.count("<locals>.broken raised") == 3
     assert "sk-1" not in caplog.text
     assert all(record.exc_info is None for record in caplog.records)
 

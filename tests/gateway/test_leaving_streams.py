@@ -39,7 +39,8 @@ def by_close(gateway: Any, texts: int) -> int:
     chars = read(stream, texts)
     stream.close()
     stream.close()
-    assert next(stream, None) is None
+    with pytest.raises(ClosedError):
+        next(stream)
     return chars
 
 
@@ -156,13 +157,14 @@ def test_close_from_another_thread(build: Any) -> None:
         thread = threading.Thread(target=reader)
         thread.start()
         assert waiting.wait(5)
-        wait_until(lambda: stream._reading)
+        wait_until(lambda: stream._turn)
         stream.close()
         assert (held(gateway), gateway.budget_used_usd()) == ((0, 0), PROMPT + 1)
         thread.join(1)
         assert not thread.is_alive()
     assert [type(error) for error in caught] == [ClosedError]
-    assert next(stream, None) is None
+    with pytest.raises(ClosedError):
+        next(stream)
 
 
 def test_close_ends_a_reader_in_backoff(build: Any, events: list[Any]) -> None:
@@ -214,8 +216,9 @@ def test_close_while_another_attempt_is_opened(build: Any, clock: FakeClock) -> 
         go.set()
         thread.join(5)
         assert [type(error) for error in caught] == [ClosedError]
-        assert held(gateway) == (0, 0)
-    assert next(stream, None) is None
+        assert (held(gateway), gateway._core.reading) == ((0, 0), {})
+    with pytest.raises(ClosedError):
+        next(stream)
 
 
 def test_a_slow_reader_is_not_an_idle_provider(build: Any) -> None:

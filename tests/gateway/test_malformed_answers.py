@@ -23,7 +23,7 @@ PROMPT = LlmRequest("m", "hi").estimated_prompt_tokens()
 _MALFORMED = {
     "html": (malformed(b"<html>Log in</html>", content_type="text/html"), "page of HTML"),
     "half": (malformed(whole()[:40]), "not JSON"),
-    "empty": (malformed(b""), "not JSON"),
+    "empty": (malformed(b""), "an empty body"),
     "array": (malformed(b"[1]"), "not its protocol's"),
     "shape": (malformed(b'{"choices": 5}'), "not its protocol's"),
     "nan": (malformed(b'{"choices": NaN}'), "NaN"),

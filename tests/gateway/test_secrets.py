@@ -15,8 +15,9 @@ from omnillm.config import KeyConfig
 from omnillm.errors import OmniLLMError
 from omnillm.policy.retry import RetryPolicy
 from omnillm.providers.auth import AuthScheme
+from omnillm.providers.endpoint import ProviderEndpoint
 from omnillm.testing import ScriptedServer
-from omnillm.testing.scripted import expect, reset, respond, send, sse
+from omnillm.testing.scripted import expect, reset, respond, send, sse, stall
 from omnillm.types.enums import ProviderProtocol
 
 CANARY = "sk-CANARY/0123+abc="
@@ -85,8 +86,6 @@ def test_the_key_is_never_shown(
     caplog.set_level(logging.DEBUG)
     protocol = CLAUDE if name.startswith("claude") else ProviderProtocol.OPENAI_CHAT_COMPLETIONS
     with ScriptedServer([expect(), *_ECHOES[name]]) as server:
-        from omnillm.providers.endpoint import ProviderEndpoint
-
         endpoint = ProviderEndpoint(protocol.value, f"{server.base_url}/v1").with_auth(auth)
         gateway = build(endpoint, [KeyConfig(CANARY, "k1")], retry=RetryPolicy(max_attempts=2, base=0), losses="warn")
         with pytest.raises(OmniLLMError) as caught:
@@ -107,3 +106,61 @@ def test_a_key_that_an_error_says_is_redacted_where_it_stood(build: Any) -> None
     assert (found.message, found.code) == ("bad key <redacted>", "<redacted>")
     assert found.raw_body["error"]["param"] == [{"<redacted>": "<redacted>"}]
     assert found.attempts[0].error == "BadRequestError: bad key <redacted>"
+
+
+def locals_of(caught: BaseException) -> str:
+    """Give what a reporter of errors shows: the traceback with the locals of every frame."""
+    return "".join(traceback.TracebackException.from_exception(caught, capture_locals=True).format())
+
+
+_FAULTS: dict[str, list[Any]] = {
+    "status": [respond(400, body=error())],
+    "lost": [reset()],
+    "late": [stall()],
+    "later": [open_stream(data(chunk("a"))), reset()],
+    "html": [respond(200, {"Content-Type": "text/html"}, b"<p>hi</p>")],
+    "refused": [],
+}
+
+
+@pytest.mark.parametrize("how", ["call", "stream"])
+@pytest.mark.parametrize("auth", [AuthScheme.bearer(), AuthScheme.header("api-key"), AuthScheme.query("key")])
+@pytest.mark.parametrize("name", _FAULTS)
+def test_no_local_of_a_traceback_shows_the_key(build: Any, name: str, auth: AuthScheme, how: str) -> None:
+    """Reporters that show the locals of every frame, ours and those of the transport, show no key."""
+    with ScriptedServer([expect(), *_FAULTS[name]]) as server:
+        endpoint = ProviderEndpoint("chat_completions", f"{server.base_url}/v1").with_auth(auth)
+        gateway = build(endpoint, [KeyConfig(CANARY, "k1")], retry=RetryPolicy(max_attempts=1))
+        if name == "refused":
+            server.close()
+        with pytest.raises(OmniLLMError) as caught:
+            gateway.call("hi", timeout=0.3) if how == "call" else list(gateway.stream("hi", timeout=0.3))
+        shown = locals_of(caught.value)
+    assert "_send" in shown or "_read" in shown or "_parse" in shown
+    for form in (CANARY, QUOTED):
+        assert form not in shown
+        assert form not in repr(gateway._core.routes[0])
+
+
+def test_an_interrupt_within_the_transport_shows_no_key(build: Any) -> None:
+    """Nor do the frames of the libraries below, where an interrupt ends them."""
+
+    def cut(*_: Any) -> float:
+        raise KeyboardInterrupt
+
+    with ScriptedServer([expect(), stall()]) as server:
+        gateway = build(server, [KeyConfig(CANARY, "k1")])
+        gateway._core.transport._adapter.get_connection_with_tls_context = cut
+        with pytest.raises(KeyboardInterrupt) as caught:
+            gateway.call("hi")
+    assert "requests/adapters" in locals_of(caught.value)
+    assert CANARY not in locals_of(caught.value)
+
+
+@pytest.mark.parametrize("key", ["a", "e", "1", "key", "code", "message"])
+def test_a_short_key_breaks_nothing(build: Any, key: str) -> None:
+    """A key of a few letters is redacted where it stands by itself, and leaves other words, and our own, alone."""
+    body = json.dumps({"error": {"message": f"Keyed up: Bearer {key}, monkey-made", "code": "x", "type": "t"}}).encode()
+    with ScriptedServer([expect(), respond(401, body=body)]) as server, pytest.raises(OmniLLMError) as caught:
+        build(server, [KeyConfig(key, "k1")]).call("hi")
+    assert caught.value.message == "Keyed up: Bearer <redacted>, monkey-made"

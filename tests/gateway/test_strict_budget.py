@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from gateway_scripts import held, whole
 
-from omnillm.errors import BudgetExceededError
+from omnillm.errors import BudgetExceededError, GatewayError
 from omnillm.policy.limits import Budget, PoolConfig
 from omnillm.testing import LocalProvider, ScriptedServer
 from omnillm.testing.scripted import expect, respond
 from omnillm.types.capabilities import BuiltinTool, CapabilitySet
-from omnillm.types.enums import MessageRole
+from omnillm.types.enums import MessageRole, ProviderProtocol
 from omnillm.types.message import Message
 from omnillm.types.parts import AudioPart, FilePart, ImageBase64Part, ImageUrlPart, TextPart, ToolCallPart, ToolResultPart
 from omnillm.types.request import GenerationConfig, LlmRequest
+from omnillm.wire import parse_request
 
 IMAGE = ImageBase64Part("AAAA", "image/png")
 
@@ -107,3 +110,106 @@ def test_two_budgets_one_strict(provider: LocalProvider, build: Any) -> None:
     gateway = build(provider, budget=strict(), budget_limit_usd=40.0)
     with pytest.raises(BudgetExceededError):
         gateway.call(LlmRequest("m", "hi", generation=GenerationConfig(max_output_tokens=5)))
+
+
+CHAT, CLAUDE = ProviderProtocol.OPENAI_CHAT_COMPLETIONS, ProviderProtocol.CLAUDE_MESSAGES
+GEMINI, RESPONSES = ProviderProtocol.GEMINI_GENERATE_CONTENT, ProviderProtocol.OPENAI_RESPONSES
+BEDROCK = ProviderProtocol.BEDROCK_CONVERSE
+
+
+@pytest.mark.parametrize("where", ["request", "generation"])
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(
+    ("protocol", "extension"),
+    [
+        (CHAT, {"max_tokens": 6}),
+        (CHAT, {"max_completion_tokens": 6}),
+        (CHAT, {"max_tokens": None, "max_completion_tokens": None}),
+        (CHAT, {"max_tokens": "9", "max_completion_tokens": 9.5}),
+        (CHAT, {"n": 2}),
+        (CHAT, {"service_tier": "priority"}),
+        (CHAT, {"plugins": [{"id": "web"}]}),
+        (CLAUDE, {"max_tokens": 6}),
+        (CLAUDE, {"speed": "fast"}),
+        (GEMINI, {"generationConfig": {"maxOutputTokens": 6}}),
+        (GEMINI, {"generationConfig": {"candidateCount": 2}}),
+        (RESPONSES, {"max_output_tokens": 6}),
+        (RESPONSES, {"background": True}),
+        (BEDROCK, {"inferenceConfig": {"maxTokens": 6}}),
+        (BEDROCK, {"additionalModelRequestFields": {"max_tokens": 6}}),
+        (BEDROCK, {"serviceTier": {"type": "priority"}}),
+    ],
+)
+def test_no_extension_raises_the_cost(build: Any, protocol: ProviderProtocol, extension: Any, where: str, *, nested: bool) -> None:
+    """What would let the call cost more than it reserves never goes out, wherever it is put; what is sent has the cap."""
+    extensions = {protocol.wire_protocol.wire_format.value: extension} if nested else extension
+    cap = GenerationConfig(max_output_tokens=5, vendor_extensions=extensions if where == "generation" else {})
+    request = LlmRequest("m", "hi", generation=cap, vendor_extensions=extensions if where == "request" else {})
+    with ScriptedServer([expect(), respond(400)]) as server:
+        gateway = build(server, budget=strict(), protocol=protocol)
+        with pytest.raises(GatewayError) as caught:
+            gateway.call(request)
+        if not isinstance(caught.value, BudgetExceededError):  # a known field fills a gap: what it said was not sent
+            assert nested
+            sent = server.requests[0].json
+            assert set(_numbers_and_words(sent)).isdisjoint({6, 2, 9.5, "9", "priority"})
+            assert 5 in set(_numbers_and_words(sent))
+
+
+def _numbers_and_words(value: Any) -> Iterator[Any]:
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _numbers_and_words(inner)
+    if isinstance(value, int | float | str):
+        yield value
+
+
+@pytest.mark.parametrize(
+    ("protocol", "payload"),
+    [
+        (RESPONSES, {"input": [{"type": "item_reference", "id": "msg_1"}]}),
+        (RESPONSES, {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f1"}]}]}),
+        (
+            RESPONSES,
+            {"input": [{"type": "computer_call_output", "call_id": "c", "output": {"type": "computer_screenshot", "image_url": "u"}}]},
+        ),
+        (CLAUDE, {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f1"}]}]}),
+        (
+            CLAUDE,
+            {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "url", "url": "https://x"}}]}]},
+        ),
+        (
+            CLAUDE,
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {
+                                "type": "document",
+                                "source": {
+                                    "type": "content",
+                                    "content": [{"type": "image", "source": {"type": "url", "url": "https://x"}}],
+                                },
+                            }
+                        ],
+                    }
+                ]
+            },
+        ),
+        (CHAT, {"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "video_url", "video_url": {"url": "https://x"}}]}]}),
+        (GEMINI, {"contents": [{"role": "user", "parts": [{"fileData": {"fileUri": "u"}}]}]}),
+    ],
+)
+def test_what_the_provider_would_fetch_is_refused(build: Any, protocol: ProviderProtocol, payload: Any) -> None:
+    """Parts that only one vendor knows, and references to what is elsewhere, are bounded by nothing."""
+    request = parse_request(protocol, {"model": "m", "max_tokens": 5, **payload} if protocol is CLAUDE else {"model": "m", **payload})
+    with ScriptedServer() as server, pytest.raises(BudgetExceededError, match="cannot bound"):
+        build(server, budget=strict(), protocol=protocol).call(dataclasses.replace(request, model="m"))
+
+
+def test_what_is_known_to_cost_nothing_is_sent(provider: LocalProvider, build: Any) -> None:
+    """Ordinary settings pass, a cap within the reservation among them."""
+    settings = {"user": "u1", "seed": 1, "logprobs": True, "service_tier": "auto", "max_tokens": 4, "parallel_tool_calls": False}
+    request = LlmRequest("m", "hi", generation=GenerationConfig(max_output_tokens=5), vendor_extensions=settings)
+    assert build(provider, budget=strict()).call(request).text == "echo: hi"

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import math
+import os
+import signal
 import threading
 import zoneinfo
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnillm.errors import ConfigurationError
+from omnillm.errors import ConfigurationError, StateUnavailableError
 from omnillm.policy.budget import PICO, Account, Book, BudgetRefusal, BudgetTracker, first_refusal, period_end
 from omnillm.policy.ledger import Journal
 from omnillm.policy.limits import Budget
@@ -90,6 +92,41 @@ def test_a_book_finds_the_accounts_of_a_call():
     assert [status.scope for status in book.statuses(0.0)] == ["gateway", "tenant", "model", "tenant", "key", "key"]
 
 
+def test_looking_at_accounts_keeps_none():
+    """Accounts that were only looked at are not told of; kept ones are, and are found again."""
+    book = Book([Budget(1), Budget(2, scope="tenant"), Budget(4, scope="key")], 0.0)
+    looked = [*book.shared(tenant="a", model="m", wall=0.0, keep=False), *book.of_key("p", "k", 0.0, keep=False)]
+    assert [status.scope for status in book.statuses(0.0)] == ["gateway"]
+    assert book.keep(looked) == looked
+    assert book.shared(tenant="a", model="m", wall=0.0, keep=False) == looked[:2]
+    assert [status.scope for status in book.statuses(0.0)] == ["gateway", "tenant", "key"]
+
+
+@pytest.mark.parametrize(("window", "later", "lasting"), [("total", 0.0, 90), ("day", 0.0, 90), ("day", 86_400.0, 45)])
+def test_accounts_without_money_are_forgotten(window, later, lasting):
+    """However many tenants come by, those with money in their accounts and few others are remembered, in this day's window."""
+    book, journal = Book([Budget(1.0, scope="tenant", window=window)], 0.0), Journal()
+    for name in range(90):
+        (account,) = book.shared(tenant=f"t{name}", model="m", wall=0.0)
+        journal.commit([account.reserving(5) if name % 2 else account.settling(0, 5)])
+    for name in range(20_000):
+        book.shared(tenant=f"idle{name}", model="m", wall=later)
+    statuses = list(book.statuses(later))
+    assert len(statuses) < 3_000
+    assert sum(status.used + status.reserved for status in statuses) == 5 * lasting
+
+
+def test_a_forgotten_account_begins_at_zero_as_it_was():
+    """Who holds a forgotten account is given the one that took its place; the money goes there."""
+    book = Book([Budget(1.0, scope="tenant")], 0.0)
+    (held,) = book.shared(tenant="a", model="m", wall=0.0)
+    for name in range(3_000):
+        book.shared(tenant=f"idle{name}", model="m", wall=0.0)
+    (again,) = book.shared(tenant="a", model="m", wall=0.0)
+    assert held is not again
+    assert book.keep([held]) == [again]
+
+
 def test_the_first_budget_without_room_is_named():
     """A refusal is that of the first account that lacks room; none where all have it."""
     book = Book([Budget(1), Budget(0.5, scope="tenant")], 0.0)
@@ -137,3 +174,37 @@ def test_the_tracker_admits_no_more_than_its_limit_from_many_threads():
     for thread in threads:
         thread.join()
     assert (len(won), tracker.remaining_usd()) == (1000, 0.0)
+
+
+def test_who_comes_back_into_the_tracker_is_refused_not_deadlocked():
+    """A signal handler that lands in an operation of its own thread gets an error; the operation goes on."""
+    tracker = BudgetTracker(1.0)
+    with tracker._lock:
+        for call in (lambda: tracker.try_reserve(1), lambda: tracker.settle(1, 1)):
+            with pytest.raises(StateUnavailableError, match="budget tracker"):
+                call()
+        assert tracker.used_usd() == 0.0
+    assert tracker.try_reserve(PICO)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_tracker_works_in_a_child_forked_while_it_was_busy():
+    """A child forked while another thread holds the tracker's lock reserves what is left."""
+    tracker, held, done = BudgetTracker(1.0), threading.Event(), threading.Event()
+
+    def hold():
+        with tracker._lock:
+            held.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(10)
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        signal.alarm(5)
+        os._exit(0 if tracker.try_reserve(PICO) and not tracker.try_reserve(1) else 1)
+    done.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert tracker.try_reserve(PICO)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from sdk_clients import ASKS, KEY, SDKS, SYSTEM, Seen, bedrock_client
+from sdk_clients import ASKS, KEY, SDKS, SYSTEM, Seen, bedrock_client, error_of
 
 from omnillm.testing import LocalProvider, break_stream, fail
 from omnillm.types.enums import ProviderProtocol
@@ -44,31 +42,20 @@ def test_an_sdk_understands_the_local_provider(
     assert (received.protocol, received.key) == (protocol, KEY)
 
 
-ERRORS = {
-    CHAT: ("openai", "RateLimitError"),
-    RESPONSES: ("openai", "RateLimitError"),
-    CLAUDE: ("anthropic", "RateLimitError"),
-    GEMINI: ("google.genai.errors", "ClientError"),
-    BEDROCK: ("botocore.exceptions", "ClientError"),
-}
-
-
 @pytest.mark.parametrize("protocol", SDKS)
 def test_an_sdk_understands_a_refusal(provider: LocalProvider, protocol: ProviderProtocol) -> None:
     """A refusal is the error of the SDK, with its text."""
-    module, name = ERRORS[protocol]
-    error: type[Exception] = getattr(pytest.importorskip(module), name)
     provider.script(fail(429, message="slow down, please"))
-    with pytest.raises(error, match="slow down, please"):
+    with pytest.raises(error_of(protocol), match="slow down, please"):
         SDKS[protocol](provider.base_url, ASKS["text"], False)
 
 
-def test_boto3_understands_an_exception_in_a_stream(provider: LocalProvider) -> None:
-    """A frame of an exception ends a binary stream with the exception that it names."""
-    exceptions: Any = pytest.importorskip("botocore.exceptions")
-    provider.script(break_stream(2, how="error_event"))
-    with pytest.raises(exceptions.EventStreamError, match="internalServerException"):
-        SDKS[BEDROCK](provider.base_url, ASKS["text"], True)
+@pytest.mark.parametrize("protocol", SDKS)
+def test_an_sdk_understands_an_error_in_a_stream(provider: LocalProvider, protocol: ProviderProtocol) -> None:
+    """An error in mid-stream is the error of the SDK, with its text."""
+    provider.script(break_stream(3, how="error_event"))
+    with pytest.raises(error_of(protocol), match="scripted failure of a stream"):
+        SDKS[protocol](provider.base_url, ASKS["text"], True)
 
 
 def test_boto3_names_its_key(provider: LocalProvider) -> None:
@@ -80,5 +67,5 @@ def test_boto3_names_its_key(provider: LocalProvider) -> None:
     assert request.key == "good"
     assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 ")
     provider.forbidden.add(("good", arn))
-    with pytest.raises(Exception, match="may not use the model"), bedrock_client(provider.base_url) as client:
+    with pytest.raises(error_of(BEDROCK), match="may not use the model"), bedrock_client(provider.base_url) as client:
         client.converse(modelId=arn, messages=[{"role": "user", "content": [{"text": "hi"}]}])

@@ -6,10 +6,10 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
-from sdk_clients import ASKS, SDKS
+from sdk_clients import ASKS, SDKS, error_of
 from sdk_shim import Shim
 
-from omnillm.testing import LocalProvider
+from omnillm.testing import LocalProvider, break_stream, fail
 from omnillm.types.enums import ProviderProtocol
 from omnillm.wire import parse_request
 
@@ -46,3 +46,19 @@ def test_an_sdk_sees_the_same_stream(
 ) -> None:
     """An SDK sees the stream of another protocol as it sees that of its own."""
     _check(provider, served, asked, ask, stream=True)
+
+
+@pytest.mark.parametrize(("served", "asked"), PAIRS)
+def test_an_sdk_sees_the_refusal(provider: LocalProvider, served: ProviderProtocol, asked: ProviderProtocol) -> None:
+    """A refusal of another protocol is the SDK's own error, with its text."""
+    provider.script(fail(429, message="slow down, please"))
+    with Shim(provider, served, asked) as shim, pytest.raises(error_of(served), match="slow down, please"):
+        SDKS[served](shim.base_url, ASKS["text"], False)
+
+
+@pytest.mark.parametrize(("served", "asked"), STREAMED)
+def test_an_sdk_sees_the_stream_fail(provider: LocalProvider, served: ProviderProtocol, asked: ProviderProtocol) -> None:
+    """An error in the stream of another protocol is the SDK's own error, with its text."""
+    provider.script(break_stream(3, how="error_event"))
+    with Shim(provider, served, asked) as shim, pytest.raises(error_of(served), match="scripted failure of a stream"):
+        SDKS[served](shim.base_url, ASKS["text"], True)

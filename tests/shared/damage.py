@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import omnillm as o
 from whole_payloads import WHOLE, Whole
+
+import omnillm as o
 
 Path = tuple[str | int, ...]
 
@@ -45,19 +46,21 @@ def drop(value: Any, path: Path) -> Any:
 
 def refused(function: Callable[[], object], payload: Any = None) -> o.ProtocolError | None:
     """Run a function; give the ``ProtocolError`` that it raised, its pointer checked against the payload."""
+    error = None
     try:
         function()
-    except o.ProtocolError as error:
-        if payload is not None:
-            assert is_place(payload, error), f"{error!r}: no {error.pointer!r}"
-        return error
-    return None
+    except o.ProtocolError as caught:
+        error = caught
+    assert error is None or payload is None or is_place(payload, error), f"{error!r}: no {error.pointer!r}"
+    return error
 
 
 def is_place(payload: Any, error: o.ProtocolError) -> bool:
     """Tell whether the error's pointer is a place in the payload, or names what is missing from one."""
     if not error.pointer:
         return bool(error.message)
+    if isinstance(payload, str):
+        payload = json.loads(payload)
     *way, last = (token.replace("~1", "/").replace("~0", "~") for token in error.pointer.split("/")[1:])
     here = payload
     for token in way:

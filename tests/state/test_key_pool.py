@@ -18,8 +18,8 @@ from omnillm.errors import (
     DeadlineExceededError,
     NoAvailableKeyError,
 )
-from omnillm.policy.limits import Budget
-from omnillm.state import Ask, KeySpec, Settlement
+from omnillm.policy.limits import Budget, ModelLimits
+from omnillm.state import Ask, KeySpec, Settlement, Verdict
 from omnillm.state.memory import MemoryState
 from omnillm.state.pool import Bell, KeyPool
 from omnillm.testing.clock import FakeClock
@@ -33,8 +33,8 @@ def pool_of(*specs, clock=None, patience=0.0, budgets=()):
     return KeyPool(store, "p", clock=clock, acquire_timeout=patience)
 
 
-def ask(tokens=1, charge=0):
-    return Ask("p", "m", tokens, charge)
+def ask(tokens=1, charge=0, **parts):
+    return Ask("p", "m", tokens, charge, **parts)
 
 
 class Waiters:
@@ -140,6 +140,52 @@ def test_nobody_overtakes_a_large_request_that_waits():
     pool.settle(first, Settlement(1, 0))
     waiters.until(2)
     assert waiters.names() == ["large", "small"]
+
+
+OWN = {"special": ModelLimits(10, 9)}
+
+
+@pytest.mark.parametrize(("waiting", "coming"), [("m", "special"), ("special", "m"), ("special", "rare")])
+def test_who_waits_for_one_models_limits_holds_up_nobody_elses(waiting, coming):
+    """A call of a model with limits of its own goes by those who wait for other limits, and they by its waiters."""
+    clock = FakeClock()
+    pool = pool_of(KeySpec("k", 10, 9, {**OWN, "rare": ModelLimits(10, 9)}), clock=clock, patience=PATIENCE)
+    lease, waiters = pool.acquire(Ask("p", waiting, 9, 0)), Waiters(pool, clock)
+    waiters.add("waiter", Ask("p", waiting, 5, 0))
+    assert pool.release(pool.acquire(Ask("p", coming, 10, 0)))
+    pool.release(lease)
+    waiters.until(1)
+    assert waiters.names() == ["waiter"]
+
+
+def test_every_queue_is_woken():
+    """What is given back wakes the first of each queue, whoever came before in another one."""
+    clock = FakeClock()
+    pool = pool_of(KeySpec("k", 10, 9, OWN), clock=clock, patience=PATIENCE)
+    plain, special, waiters = pool.acquire(ask(9)), pool.acquire(Ask("p", "special", 9, 0)), Waiters(pool, clock)
+    waiters.add("plain", ask(5))
+    waiters.add("special", Ask("p", "special", 5, 0))
+    pool.release(special)
+    waiters.until(1)
+    pool.release(plain)
+    waiters.until(2)
+    assert waiters.names() == ["special", "plain"]
+    assert clock.monotonic() == 1_000.0
+
+
+def test_a_waiter_that_cannot_use_a_key_keeps_nobody_from_it():
+    """Who waits for another key, for having tried this one or for its model being refused there, leaves this one to the rest."""
+    clock = FakeClock()
+    pool = pool_of(KeySpec("a", 10, 9), KeySpec("b", 10, 9), clock=clock, patience=PATIENCE)
+    held, waiters = pool.acquire(ask(8, exclude=frozenset("a"))), Waiters(pool, clock)
+    refused = pool.acquire(Ask("p", "refused", 1, 0, exclude=frozenset("b")))
+    pool.settle(refused, Settlement(0, 0, Verdict.set_aside(per_model=True)))
+    waiters.add("tried", ask(5, exclude=frozenset("a")))
+    waiters.add("refused", Ask("p", "refused", 5, 0))
+    assert pool.acquire(ask(5)).label == "a"
+    pool.release(held)
+    waiters.until(2)
+    assert waiters.names() == ["tried", "refused"]
 
 
 def test_time_alone_brings_a_key_back():

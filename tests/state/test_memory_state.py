@@ -272,6 +272,79 @@ def test_many_parkings_keep_the_roster_small():
     assert isinstance(store.admit(ask(tokens=10)), KeyLease)
 
 
+def test_refused_models_leave_little_behind():
+    """Any number of model names that a provider refuses costs neither rosters nor memory; the key takes every other model."""
+    store = store_of(KeySpec("a", HUGE, HUGE), KeySpec("b", HUGE, HUGE))
+    for number in range(200):
+        settle(store, store.admit(ask(model=f"no-{number}")), Verdict.set_aside(3600.0 + number, per_model=True))
+    pool = store._pools["p"]
+    assert (list(pool.rosters), len(pool.aside)) == ([None], 200)
+    assert {store.queue("p", "no-1"), store.queue("p", "m")} == {"no-1", None}
+    label = store.admit(ask(model="no-1")).label
+    settle(store, store.admit(ask(model="no-1")), Verdict.set_aside(50.0, per_model=True))
+    assert store.admit(ask(model="no-1")) == Refusal("cooling", 50.0)
+    assert store.admit(ask(model="no-1", exclude=frozenset(label))) == Refusal("cooling", 3601.0)
+    assert isinstance(store.admit(ask()), KeyLease)
+
+
+def test_looking_and_refusing_open_no_accounts():
+    """A tenant that was peeked for or refused leaves no account; one that was admitted has one."""
+    store = store_of(KeySpec("k", 10, HUGE), budgets=[Budget(1, scope="tenant"), Budget(1, scope="key")])
+    assert store.peek(ask(charge=1, tenant="peeked")) is None
+    assert isinstance(store.admit(ask(tokens=11, charge=1, tenant="refused")), Refusal)
+    assert store.snapshot().budgets == ()
+    lease = store.admit(ask(charge=1, tenant="admitted"))
+    assert [status.subject for status in store.snapshot().budgets] == ["admitted", "k"]
+    store.release(lease.reservation.id)
+
+
+def test_a_call_of_a_forgotten_account_is_charged_all_the_same():
+    """What a free call costs after all is spent, though its tenant's account was forgotten meanwhile."""
+    store = store_of(KeySpec("k", HUGE, HUGE), budgets=[Budget(1, scope="tenant")])
+    lease = store.admit(ask(tenant="first"))
+    for number in range(3_000):
+        store.release(store.admit(ask(tenant=f"t{number}")).reservation.id)
+    assert len(store.snapshot().budgets) < 3_000
+    settle(store, lease, Verdict.success(), charge=7)
+    assert [status.subject for status in store.snapshot().budgets if status.used == 7] == ["first"]
+
+
+@pytest.mark.parametrize("selection", ["least_loaded", "latency"])
+def test_of_many_keys_a_good_one_is_chosen(selection):
+    """Among more keys than are looked at, the choice still leans to the better half, and the last key with room is found."""
+    specs = [KeySpec(f"{number:03}", 1000, HUGE) for number in range(100)]
+    store = store_of(*specs, config=PoolConfig(selection=selection))
+    everybody = frozenset(spec.label for spec in specs)
+    for spec in specs:
+        used = 10 * int(spec.label)
+        settle(store, store.admit(ask(exclude=everybody - {spec.label})), Verdict.success(used / 1000), tokens=used)
+    chosen = [store.admit(ask(tokens=0)).label for _ in range(50)]
+    assert sum(label < "050" for label in chosen) >= 45
+    assert store.admit(ask(tokens=1000)).label == "000"
+
+
+def test_a_pool_and_budgets_are_shared_by_who_configures_them_alike():
+    """The same pool and budgets again are those that are there; anything else is refused, and how long callers wait is theirs."""
+    store = MemoryState(clock=FakeClock())
+    specs, budgets = [KeySpec("a", 10, 9, {"m": ModelLimits(5, 5)}), KeySpec("b", 10, 9)], [Budget(1.0), Budget(2, scope="key")]
+    store.add_budgets(budgets)
+    store.add_pool("p", specs, config=PoolConfig(circuit_breaker_threshold=2))
+    lease = store.admit(ask(charge=3))
+    store.add_budgets(tuple(budgets))
+    store.add_pool("p", specs[::-1], config=PoolConfig(circuit_breaker_threshold=2, acquire_timeout=5, default_output_tokens=9))
+    assert [(status.scope, status.reserved) for status in store.snapshot().budgets] == [("gateway", 3), ("key", 3)]
+    assert store.release(lease.reservation.id)
+    for differing in (
+        lambda: store.add_pool("p", specs, config=PoolConfig(circuit_breaker_threshold=3)),
+        lambda: store.add_pool("p", specs[:1], config=PoolConfig(circuit_breaker_threshold=2)),
+        lambda: store.add_budgets([]),
+        lambda: store.add_budgets([Budget(2.0)]),
+        lambda: store_of(budgets=[Budget(1.0)]).add_budgets([]),
+    ):
+        with pytest.raises(ConfigurationError):
+            differing()
+
+
 def test_an_operation_that_was_cut_short_is_finished_by_the_next():
     """An exception in the middle of an operation leaves nothing half done."""
 

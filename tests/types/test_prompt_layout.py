@@ -70,7 +70,7 @@ def test_a_layout_says_all_that_was_given() -> None:
     assert builder.build() == o.LlmRequest(
         "m",
         [o.Message.user("Read this."), o.Message.assistant("Hi.")],
-        capabilities=o.CapabilitySet([TOOL], builtin_tools=[SEARCH]),
+        capabilities=o.CapabilitySet((TOOL,), builtin_tools=(SEARCH,)),
         generation=generation,
     )
     assert builder.build() == builder.build()
@@ -87,16 +87,18 @@ class Layout:
     namespace: str = "app"
     tenant: str | None = None
     dynamic: tuple[Any, ...] = ()
-    generation: o.GenerationConfig = o.GenerationConfig()
+    generation: o.GenerationConfig | None = None
     retention: o.PromptCacheRetention = o.PromptCacheRetention.SHORT
     required: bool = False
 
     def key(self) -> str:
-        builder = o.PromptLayoutBuilder(self.model).generation(self.generation).instructions(self.instructions)
+        builder = o.PromptLayoutBuilder(self.model).instructions(self.instructions)
         for tool in self.tools:
             builder.tool(tool)
         for item in self.dynamic:
             builder.dynamic_message(item)
+        if self.generation is not None:
+            builder.generation(self.generation)
         for item in self.stable:
             builder.stable_message(item)
         return key_of(builder.stable_prefix_cache_key(self.namespace, self.tenant, self.retention, self.required))
@@ -114,7 +116,7 @@ layouts = st.builds(
 DYNAMIC = st.fixed_dictionaries(
     {
         "dynamic": st.lists(items, max_size=2).map(tuple),
-        "generation": st.builds(o.GenerationConfig, st.none() | st.integers(1, 9)),
+        "generation": st.builds(o.GenerationConfig, st.integers(1, 9)),
         "retention": st.sampled_from(o.PromptCacheRetention),
         "required": st.booleans(),
     }

@@ -432,7 +432,6 @@ def test_a_split_of_cache_writes_is_named() -> None:
         ({"choices": {}}, InvalidShapeError, "/choices"),
         ({"choices": ["x"]}, InvalidShapeError, "/choices/0"),
         (body(id=5), InvalidShapeError, "/id"),
-        (body(usage=5), InvalidShapeError, "/usage"),
         (body({"message": "x"}), InvalidShapeError, "/choices/0/message"),
         (body(choice(content=5)), InvalidShapeError, "/choices/0/message/content"),
         (body(choice(5, content="x")), InvalidShapeError, "/choices/0/finish_reason"),

@@ -472,7 +472,6 @@ def test_an_error_after_the_stream_began_ends_it(given: SseFrame, cls: Any, mess
         (says(content=[{"type": "text"}]), MissingFieldError),
         (says(tool_calls={}), InvalidShapeError),
         (says(tool_calls=["x"]), InvalidShapeError),
-        (chunk(usage="much"), InvalidShapeError),
     ],
 )
 def test_a_frame_that_is_no_chunk_raises(given: SseFrame, error: type[ProtocolError]) -> None:

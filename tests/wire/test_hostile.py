@@ -125,6 +125,22 @@ def test_every_place_of_a_request_says_where_it_is_wrong(whole: Whole) -> None:
     assert len(set(found)) > 5
 
 
+CRASHERS = [
+    pytest.param(
+        "gemini", ("tools",), {"functionDeclarations": [{"name": True}]}, id="a tool alone, its function's name is none"
+    ),
+    pytest.param("gemini", (), {"contents": [], "generation_config": {"stop_sequences": [1]}}, id="a setting in snake_case"),
+    pytest.param("gemini", ("generationConfig",), {"max_output_tokens": "x"}, id="a count in snake_case"),
+    pytest.param("gemini", ("contents",), {"parts": [{"text": 1}]}, id="a content alone, its text is none"),
+]
+
+
+@pytest.mark.parametrize(("name", "path", "value"), CRASHERS)
+def test_what_fuzzing_found_stays_found(name: str, path: tuple[str | int, ...], value: Any) -> None:
+    """Requests that once were refused with a pointer to nowhere, or worse."""
+    try_request(WHOLE[name], put(WHOLE[name].request, path, value))
+
+
 def test_a_place_is_told_from_none() -> None:
     """The check itself: a pointer into the payload or to a missing field passes, one beyond that does not."""
     payload = {"a": [{"b/c": 1}]}
@@ -248,14 +264,12 @@ def test_work_grows_with_the_input(whole: Whole) -> None:
 @EACH_FORMAT
 def test_a_stream_is_read_and_written_event_by_event(whole: Whole) -> None:
     """Ten times as many text deltas cost at most about ten times the work, the end included."""
-    deltas = [
-        frame for frame in whole.stream for event in o.StreamParser(whole.protocol).feed(frame) if isinstance(event, o.TextDelta)
-    ]
-    opening = whole.stream[: whole.stream.index(deltas[0])]
+    first = o.StreamParser(whole.protocol)
+    place = next(i for i, frame in enumerate(whole.stream) if any(isinstance(event, o.TextDelta) for event in first.feed(frame)))
 
     def run(times: int) -> None:
         parser, emitter = o.StreamParser(whole.protocol), o.StreamEmitter(whole.protocol)
-        for frame in [*opening, *deltas[:1] * times, *whole.stream[len(opening) :]]:
+        for frame in [*whole.stream[:place], *[whole.stream[place]] * times, *whole.stream[place:]]:
             for event in parser.feed(frame):
                 emitter.feed(event)
         parser.finish()

@@ -26,7 +26,7 @@ CONVERSATION = o.LlmRequest(
         o.Message.user("So?"),
     ],
     instructions="Be kind.",
-    capabilities=o.CapabilitySet(tools=[o.ToolDefinition("weather", {"type": "object", "properties": {}})]),
+    capabilities=o.CapabilitySet((o.ToolDefinition("weather", {"type": "object", "properties": {}}),)),
 )
 
 MARKS = ("cache_control", "cachePoint", "prompt_cache_breakpoint")
@@ -131,6 +131,7 @@ PLACES: list[tuple[o.CacheBreakpoint, dict[o.ProviderProtocol, str | None]]] = [
     ),
     (AT.end_of_content_block(3, 1), {}),
     (AT.end_of_message(9), {}),
+    (o.CacheBreakpoint("end_of_message"), {}),
 ]
 OWN_MARK = {CHAT: EXPLICIT, RESPONSES: EXPLICIT, ANTHROPIC: EPHEMERAL, BEDROCK: DEFAULT}
 
@@ -237,8 +238,8 @@ def test_a_breakpoint_stands_in_whatever_a_result_holds(protocol: o.ProviderProt
 @pytest.mark.parametrize("protocol", [CHAT, RESPONSES])
 def test_a_part_that_is_not_sent_ends_no_prefix(protocol: o.ProviderProtocol) -> None:
     """Where the part itself is lost, or the item is of another kind, the breakpoint is lost too."""
-    unsent = {CHAT: o.FilePart(url="https://example.com/a.pdf"), RESPONSES: o.AudioPart("AAAA", "audio/wav")}[protocol]
-    items = [o.Message("user", [unsent]), o.ReasoningPart("Hm."), o.Message("assistant", [o.RefusalPart("No.")])]
+    unsent: Any = {CHAT: o.FilePart(url="https://example.com/a.pdf"), RESPONSES: o.AudioPart("AAAA", "audio/wav")}[protocol]
+    items: list[Any] = [o.Message("user", [unsent]), o.ReasoningPart("Hm."), o.Message("assistant", [o.RefusalPart("No.")])]
     for index in range(len(items)):
         policy = o.PromptCachePolicy.best_effort(breakpoint=AT.end_of_message(index))
         request = o.LlmRequest("m", items, capabilities=o.CapabilitySet(prompt_cache=policy))
@@ -268,6 +269,17 @@ def test_a_request_keeps_its_own_options_beside_the_policy() -> None:
         assert payload["prompt_cache_options"] == options
         assert [mark for _, mark in marks(payload)] == [EXPLICIT]
     assert o.emit_request(RESPONSES, read) == body
+
+
+def test_a_breakpoint_needs_something_to_stand_in() -> None:
+    """Without an input, or with one that the breakpoint does not reach, it is the one loss; system messages alone will do."""
+    policy = o.PromptCachePolicy.best_effort(breakpoint=AT.end_of_instructions())
+    prompted = o.parse_request(RESPONSES, {"prompt": {"id": "pmpt_1"}})
+    assert emitted(RESPONSES, asking(policy, prompted))[1] == ["breakpoint"]
+    for protocol in (CHAT, RESPONSES):
+        payload, lost = emitted(protocol, asking(policy, o.LlmRequest("m", [o.Message.system("a"), o.Message("developer", "b")])))
+        assert lost == []
+        assert [pointer.split("/")[2] for pointer, _ in marks(payload)] == ["1"]
 
 
 def test_the_chat_view_takes_a_breakpoint_too() -> None:

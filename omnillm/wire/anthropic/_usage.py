@@ -16,6 +16,8 @@ _TTLS = {
 
 def read_usage(given: Any, pointer: str) -> TokenUsage:
     """Read a usage object; a count that is none stays as it was, and the usage is an estimate."""
+    if not isinstance(given, dict):
+        return TokenUsage(estimated=True)
     fields = Fields(given, pointer)
     plain, output = fields.maybe_count("input_tokens"), fields.maybe_count("output_tokens")
     read, created = fields.maybe_count("cache_read_input_tokens"), fields.maybe_count("cache_creation_input_tokens")

@@ -14,6 +14,8 @@ _OLD = {"cacheReadInputTokens": "cacheReadInputTokenCount", "cacheWriteInputToke
 
 def read_usage(given: Any, pointer: str) -> TokenUsage:
     """Read a usage object; a count that is none stays as it was, and the usage is an estimate."""
+    if not isinstance(given, dict):
+        return TokenUsage(estimated=True)
     fields = Fields(given, pointer)
     plain, output = fields.maybe_count("inputTokens"), fields.maybe_count("outputTokens")
     read, written = _cached(fields, "cacheReadInputTokens"), _cached(fields, "cacheWriteInputTokens")

@@ -345,7 +345,7 @@ def _mark_end(policy: PromptCachePolicy, out: Payload) -> bool:
         if tools:
             tools.append(_point(policy))
         return bool(tools)
-    if out.get("system"):
+    if policy.breakpoint.kind == "end_of_instructions" and out.get("system"):
         out["system"] = [*out["system"], _point(policy)]
         return True
     return False

@@ -14,7 +14,7 @@ from ... import _json
 from ...errors import InvalidShapeError
 from ...types.events import ContentPartAdded, LlmStreamEvent, ReasoningDelta, TextDelta, ToolCallDelta, ToolResultAdded
 from ...types.parts import MessagePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
-from ._own import opened, plain
+from ._own import fields_of, plain
 from ._read import PartReader
 
 Events = list[LlmStreamEvent]
@@ -41,7 +41,7 @@ class Candidate:
 
     def add(self, value: dict[str, Any], events: Events) -> None:
         """Take what a chunk says of the candidate."""
-        for name, item in opened(value).rest().items():
+        for name, item in fields_of(value).items():
             if name == "content":
                 if item is not None:
                     self._add_content(item, events)
@@ -53,8 +53,8 @@ class Candidate:
                 self._rest[name] = item
 
     def _add_content(self, content: Any, events: Events) -> None:
-        fields = opened(content, "/candidates/0/content")
-        parts = fields.take("parts")
+        fields = fields_of(content, "/candidates/0/content")
+        parts = fields.get("parts")
         if isinstance(parts, dict):
             parts = [parts]
         elif not isinstance(parts, list | None):
@@ -63,8 +63,8 @@ class Candidate:
             if not isinstance(part, dict):
                 raise InvalidShapeError("parts: expected objects", pointer="/candidates/0/content/parts")
             self._add_part(part, events)
-        for name, item in fields.rest().items():
-            if item is not None:
+        for name, item in fields.items():
+            if item is not None and name != "parts":
                 self._content[name] = item
 
     def _add_part(self, part: dict[str, Any], events: Events) -> None:

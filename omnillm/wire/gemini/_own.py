@@ -41,11 +41,15 @@ def camel(name: str) -> str:
 class _Opened(Fields):
     """An object under its camelCase names; what nobody took of it goes back to the name that it came with."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_came", "_kept")
 
-    def __init__(self, value: Any, pointer: str) -> None:
+    def __init__(self, value: Any, pointer: str, came: Mapping[str, str]) -> None:
         super().__init__(value, pointer)
+        self._came = came  # the names in snake_case that fields came with
         self._kept: set[str] = set()
+
+    def at(self, name: object) -> str:
+        return super().at(self._came.get(name, name) if isinstance(name, str) else name)
 
     def keep(self, name: str, value: Any) -> None:
         super().keep(name, value)
@@ -70,10 +74,18 @@ def opened(value: Any, pointer: str = "") -> Fields:
     if not isinstance(value, dict) or not _is_in_snake(value):
         return Fields(value, pointer)
     found = {snake: _CAMEL[snake] for snake in value if snake in _CAMEL and _CAMEL[snake] not in value}
-    fields = _Opened({found.get(name, name): item for name, item in value.items()}, pointer)
+    came = {camel: snake for snake, camel in found.items()}
+    fields = _Opened({found.get(name, name): item for name, item in value.items()}, pointer, came)
     if found:
         fields.spell("snake", list(found.values()))
     return fields
+
+
+def fields_of(value: Any, pointer: str = "") -> Mapping[str, Any]:
+    """Give an object's fields under their camelCase names, for reading alone: it may be the object itself."""
+    if isinstance(value, dict) and SPELLING not in value and not _is_in_snake(value):
+        return value
+    return opened(value, pointer).rest()
 
 
 def _is_in_snake(value: dict[str, Any]) -> bool:

@@ -52,9 +52,9 @@ _WORDS = {"auto": "AUTO", "required": "ANY", "named": "ANY", "none": "NONE"}
 # --- reading ------------------------------------------------------------------------------------------------------------------
 
 
-def read_tools(tools: list[Any], pointer: str) -> tuple[tuple[ToolDefinition, ...], tuple[BuiltinTool, ...]]:
-    """Read the tools: those that the caller runs, and those that the provider runs."""
-    entries = [opened(tool, f"{pointer}/{i}") for i, tool in enumerate(tools)]
+def read_tools(tools: list[tuple[Any, str]]) -> tuple[tuple[ToolDefinition, ...], tuple[BuiltinTool, ...]]:
+    """Read the tools, each given with its pointer: those that the caller runs, and those that the provider runs."""
+    entries = [opened(tool, at) for tool, at in tools]
     holders = [i for i, entry in enumerate(entries) if entry.peek(_FUNCTIONS) and isinstance(entry.peek(_FUNCTIONS), list)]
     definitions: list[ToolDefinition] = []
     builtins: list[BuiltinTool] = []

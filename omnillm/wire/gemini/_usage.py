@@ -16,6 +16,8 @@ _TOOLS = "toolUsePromptTokenCount"
 
 def read_usage(given: Any, pointer: str) -> TokenUsage:
     """Read a usage object; a count that is none stays as it was, and the usage is an estimate."""
+    if not isinstance(given, dict):
+        return TokenUsage(estimated=True)
     fields = opened(given, pointer)
     total, answered = fields.maybe_count("totalTokenCount"), fields.maybe_count("candidatesTokenCount")
     thoughts, cached = fields.maybe_count("thoughtsTokenCount"), fields.maybe_count("cachedContentTokenCount")

@@ -64,16 +64,17 @@ def parse_request(payload: Payload) -> LlmRequest:
     )
 
 
-def _listed(fields: Fields, name: str) -> list[Any]:
-    """Take an array, or one object alone; an empty array stays."""
+def _listed(fields: Fields, name: str) -> list[tuple[Any, str]]:
+    """Take an array, or one object alone, each item with its pointer; an empty array stays."""
     given = fields.peek(name)
     if isinstance(given, dict):
         fields.spell(name, "object")
-        return [fields.take(name)]
+        return [(fields.take(name), fields.at(name))]
     found = fields.array(name)
     if found == []:
         fields.keep(name, found)
-    return found or []
+    at = fields.at(name)
+    return [(item, f"{at}/{i}") for i, item in enumerate(found or ())]
 
 
 def _read_items(fields: Fields) -> tuple[tuple[RequestItem, ...], str | None]:
@@ -91,7 +92,7 @@ def _read_items(fields: Fields) -> tuple[tuple[RequestItem, ...], str | None]:
     if not contents:
         fields.spell("contents", "empty")
     reader = PartReader()
-    items.extend(read_content(content, f"/contents/{i}", reader) for i, content in enumerate(contents))
+    items.extend([read_content(content, at, reader) for content, at in contents])
     return tuple(items), instructions
 
 
@@ -106,14 +107,14 @@ def _read_labels(fields: Fields) -> dict[str, Any]:
 def _read_config(fields: Fields) -> Fields:
     """Take the generation config; an empty one stays."""
     given = fields.take("generationConfig") if fields.peek("generationConfig") else {}
-    return opened(given, "/generationConfig")
+    return opened(given, fields.at("generationConfig"))
 
 
 def _read_generation(config: Fields) -> GenerationConfig:
     stops = config.array("stopSequences") if config.peek("stopSequences") else None
     for i, stop in enumerate(stops or ()):
         if not isinstance(stop, str):
-            raise InvalidShapeError("stopSequences: expected strings", pointer=f"/generationConfig/stopSequences/{i}")
+            raise InvalidShapeError("stopSequences: expected strings", pointer=f"{config.at('stopSequences')}/{i}")
     return GenerationConfig(
         config.integer("maxOutputTokens"),
         config.number("temperature"),
@@ -184,7 +185,7 @@ def _read_capabilities(
     structured: StructuredOutputConfig | None,
     modalities: tuple[OutputModality, ...],
 ) -> CapabilitySet:
-    tools, builtins = read_tools(_listed(fields, "tools"), "/tools")
+    tools, builtins = read_tools(_listed(fields, "tools"))
     choice, rest = _read_tool_config(fields)
     policy = fields.take("safetySettings") if fields.peek("safetySettings") else None
     return CapabilitySet(
@@ -205,7 +206,7 @@ def _read_tool_config(fields: Fields) -> tuple[Any, Any]:
     given = fields.object("toolConfig")
     if given is None:
         return None, None
-    config = opened(given, "/toolConfig")
+    config = opened(given, fields.at("toolConfig"))
     choice = read_tool_choice(config)
     if choice is None:
         return None, given

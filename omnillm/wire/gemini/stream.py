@@ -29,7 +29,7 @@ from ...types.parts import TextPart
 from ...types.response import LlmResponse
 from ..sse import SseFrame
 from ._accumulate import Candidate, Events
-from ._own import PROTOCOL, WIRE, opened
+from ._own import PROTOCOL, WIRE, fields_of
 from ._usage import read_usage
 from .error import parse_error
 from .response import block_reason, parse_response
@@ -92,7 +92,7 @@ class ChunkDecoder:
             error = parse_error(None, chunk)
             events.append(StreamFailed(error.message, error))
             return
-        fields = opened(chunk).rest()
+        fields = fields_of(chunk)
         if _KNOWN.isdisjoint(fields):
             events.append(VendorEvent(PROTOCOL, chunk))
             return

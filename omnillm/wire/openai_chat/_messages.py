@@ -58,9 +58,21 @@ def read_message(value: Any, pointer: str) -> RequestItem:
             message = _read_result(fields, content, legacy=name == "function")
         else:
             message = Message(role, read_content(content, fields.at("content")), vendor_extensions=fields.extensions(WIRE))
-    if plain or list(_write_message(message, Emission(WIRE), "")) == [value]:
+    if plain or _calls_alone(message, value) or list(_write_message(message, Emission(WIRE), "")) == [value]:
         return message
     return replace(message, raw_message=RawMessage(CHAT, value))
+
+
+def _calls_alone(message: Message, value: dict[str, Any]) -> bool:
+    """Tell whether a message is texts and calls in their usual shape: the common one of those that are surely rebuilt."""
+    calls = value.get("tool_calls")
+    if not calls or isinstance(value.get("content"), list) or "function_call" in value or "annotations" in value:
+        return False
+    for part in message.parts:
+        usual = type(part) is TextPart or (type(part) is ToolCallPart and part.call_id and part.name)
+        if not usual or part.vendor_extensions:  # type: ignore[union-attr]  # a text or a call
+            return False
+    return all(type(call["function"].get("arguments")) is str for call in calls)
 
 
 def read_reply(value: Any, pointer: str) -> Message:

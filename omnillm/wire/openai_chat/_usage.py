@@ -20,6 +20,8 @@ _CACHED_ELSEWHERE = ("prompt_cache_hit_tokens", "cached_tokens")
 
 def read_usage(value: Any, pointer: str) -> TokenUsage:
     """Read a usage object."""
+    if not isinstance(value, dict):
+        return TokenUsage(estimated=True)
     fields = Fields(value, pointer)
     prompt, completion, total = (fields.maybe_count(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
     absent = [name for name in ("prompt_tokens", "completion_tokens", "total_tokens") if name not in value]

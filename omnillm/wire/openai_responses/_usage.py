@@ -20,6 +20,8 @@ _TTLS = {"cache_creation_short_input_tokens": "ttl_30m_tokens", "cache_creation_
 
 def read_usage(value: Any, pointer: str) -> TokenUsage:
     """Read a usage object."""
+    if not isinstance(value, dict):
+        return TokenUsage(estimated=True)
     fields = Fields(value, pointer)
     absent = [name for name in ("input_tokens", "output_tokens", "total_tokens") if name not in fields]
     if absent:
