@@ -18,7 +18,8 @@ SAID = {
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-W", "error", *command], capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    given = [sys.executable, "-W", "error", *command]
+    return subprocess.run(given, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.py")))

@@ -159,8 +159,8 @@ class Attempt:
             raise MalformedResponseError(
                 f"the upstream answered {http.status}: redirects are not followed", status=http.status, sent="yes"
             )
-        error = parse_error(self.route.endpoint.protocol.wire_protocol, http.status, self._error_body(http))
-        raise self.described(error, http)
+        wire = self.route.endpoint.protocol.wire_protocol
+        raise self.described(parse_error(wire, http.status, self._error_body(http)), http)  # no local holds what may show a key
 
     def _error_body(self, http: HttpResponse) -> Any:
         """Read an error's body as far as it is worth it: the status decides, however slowly or endlessly it comes."""

@@ -111,8 +111,9 @@ class Walk:
         """Say what follows a failed attempt: the final error, or ``None``, after waiting, for another try."""
         disposition = attempt.disposition
         if not isinstance(error, GatewayError) or disposition is None or disposition.retry == "never":
-            elsewhere = isinstance(error, TlsError | LossyRequestError) or attempt.elsewhere
-            return self._give_up(error) if elsewhere else error
+            if isinstance(error, TlsError | LossyRequestError) or (isinstance(error, GatewayError) and attempt.elsewhere):
+                return self._give_up(error)
+            return error
         if not self._core.config.retry.permits(disposition) and disposition.retry == "unknown":
             return error  # a fallback would be another try all the same
         if disposition.retry == "another_key":

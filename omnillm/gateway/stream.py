@@ -197,7 +197,9 @@ class GatewayStream:
                 self._usage = event.usage
             elif isinstance(event, StreamFailed):
                 self._attempt.observe(self._size, self._usage)
-                raise self._reader.failure(event)
+                failure = self._reader.failure(event)
+                del event, events  # which may show a key to who reports the locals of a traceback
+                raise failure
             elif isinstance(event, Completed):
                 self._finish(event.response)
             self._queue.append(event)
@@ -323,7 +325,7 @@ class GatewayStream:
             self._http().abort()  # at once; ``Core.drain`` does the rest
 
     def __repr__(self) -> str:
-        return f"<GatewayStream {self._attempt.model!r} {'over' if self._over else 'open'}>"
+        return f"<GatewayStream {self._walk.call.request.model!r} {'over' if self._over else 'open'}>"
 
     def _forget(self) -> None:
         """Take the closed connection from those that are read."""

@@ -136,7 +136,6 @@ def test_no_local_of_a_traceback_shows_the_key(build: Any, name: str, auth: Auth
         with pytest.raises(OmniLLMError) as caught:
             gateway.call("hi", timeout=0.3) if how == "call" else list(gateway.stream("hi", timeout=0.3))
         shown = locals_of(caught.value)
-    assert "_send" in shown or "_read" in shown or "_parse" in shown
     for form in (CANARY, QUOTED):
         assert form not in shown
         assert form not in repr(gateway._core.routes[0])
@@ -145,7 +144,7 @@ def test_no_local_of_a_traceback_shows_the_key(build: Any, name: str, auth: Auth
 def test_an_interrupt_within_the_transport_shows_no_key(build: Any) -> None:
     """Nor do the frames of the libraries below, where an interrupt ends them."""
 
-    def cut(*_: Any) -> float:
+    def cut(*_: Any, **__: Any) -> float:
         raise KeyboardInterrupt
 
     with ScriptedServer([expect(), stall()]) as server:

@@ -115,6 +115,7 @@ def test_two_budgets_one_strict(provider: LocalProvider, build: Any) -> None:
 CHAT, CLAUDE = ProviderProtocol.OPENAI_CHAT_COMPLETIONS, ProviderProtocol.CLAUDE_MESSAGES
 GEMINI, RESPONSES = ProviderProtocol.GEMINI_GENERATE_CONTENT, ProviderProtocol.OPENAI_RESPONSES
 BEDROCK = ProviderProtocol.BEDROCK_CONVERSE
+SCREENSHOT = {"type": "computer_screenshot", "image_url": "u"}
 
 
 @pytest.mark.parametrize("where", ["request", "generation"])
@@ -140,9 +141,9 @@ BEDROCK = ProviderProtocol.BEDROCK_CONVERSE
         (BEDROCK, {"serviceTier": {"type": "priority"}}),
     ],
 )
-def test_no_extension_raises_the_cost(build: Any, protocol: ProviderProtocol, extension: Any, where: str, *, nested: bool) -> None:
+def test_no_extension_raises_the_cost(build: Any, protocol: ProviderProtocol, extension: Any, where: str, nested: bool) -> None:
     """What would let the call cost more than it reserves never goes out, wherever it is put; what is sent has the cap."""
-    extensions = {protocol.wire_protocol.wire_format.value: extension} if nested else extension
+    extensions = {protocol.wire_format.value: extension} if nested else extension
     cap = GenerationConfig(max_output_tokens=5, vendor_extensions=extensions if where == "generation" else {})
     request = LlmRequest("m", "hi", generation=cap, vendor_extensions=extensions if where == "request" else {})
     with ScriptedServer([expect(), respond(400)]) as server:
@@ -151,7 +152,7 @@ def test_no_extension_raises_the_cost(build: Any, protocol: ProviderProtocol, ex
             gateway.call(request)
         if not isinstance(caught.value, BudgetExceededError):  # a known field fills a gap: what it said was not sent
             assert nested
-            sent = server.requests[0].json
+            sent = json.loads(server.requests[0].body)
             assert set(_numbers_and_words(sent)).isdisjoint({6, 2, 9.5, "9", "priority"})
             assert 5 in set(_numbers_and_words(sent))
 
@@ -170,7 +171,7 @@ def _numbers_and_words(value: Any) -> Iterator[Any]:
         (RESPONSES, {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f1"}]}]}),
         (
             RESPONSES,
-            {"input": [{"type": "computer_call_output", "call_id": "c", "output": {"type": "computer_screenshot", "image_url": "u"}}]},
+            {"input": [{"type": "computer_call_output", "call_id": "c", "output": SCREENSHOT}]},
         ),
         (CLAUDE, {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f1"}]}]}),
         (
@@ -203,7 +204,8 @@ def _numbers_and_words(value: Any) -> Iterator[Any]:
 )
 def test_what_the_provider_would_fetch_is_refused(build: Any, protocol: ProviderProtocol, payload: Any) -> None:
     """Parts that only one vendor knows, and references to what is elsewhere, are bounded by nothing."""
-    request = parse_request(protocol, {"model": "m", "max_tokens": 5, **payload} if protocol is CLAUDE else {"model": "m", **payload})
+    cap = {"max_tokens": 5} if protocol is CLAUDE else {}
+    request = parse_request(protocol, {"model": "m", **cap, **payload})
     with ScriptedServer() as server, pytest.raises(BudgetExceededError, match="cannot bound"):
         build(server, budget=strict(), protocol=protocol).call(dataclasses.replace(request, model="m"))
 

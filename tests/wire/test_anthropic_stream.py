@@ -137,6 +137,14 @@ def test_a_call_given_whole_is_announced_whole() -> None:
     assert deltas == [o.ToolCallDelta("t1", "f", ""), o.ToolCallDelta("t1", "f", '{"a":1}')]
 
 
+def test_a_usage_that_is_none_spoils_nothing() -> None:
+    """Where ``usage`` is no object the answer is good, with the usage known before."""
+    odd = frame("message_delta", delta={"stop_reason": "end_turn"}, usage=7)
+    events = parsed([OPENING, odd, END])
+    (known,) = [event.usage for event in events if isinstance(event, o.UsageUpdated)]
+    assert (events[-1].response.raw_finish_reason, events[-1].response.usage) == ("end_turn", known)
+
+
 def test_usage_is_cumulative() -> None:
     """A count replaces the one before it, and a null or an absent one does not."""
     first = {"input_tokens": 1, "cache_read_input_tokens": 9, "output_tokens": 1, "service_tier": "standard"}
@@ -270,7 +278,6 @@ HOSTILE = [
     delta(0, "text_delta", text=7),
     frame("content_block_stop", index=9),
     frame("message_delta", delta=7),
-    frame("message_delta", usage=7),
 ]
 
 

@@ -121,7 +121,7 @@ class MessageStreamDecoder:
     def _message_delta(self, event: dict[str, Any]) -> list[LlmStreamEvent]:
         message, events = self._started()
         fields = Fields(event)
-        delta, usage = fields.object("delta") or {}, fields.object("usage")
+        delta, usage = fields.object("delta") or {}, fields.take("usage")
         beside = {name: value for name, value in event.items() if name not in _OF_THE_EVENT}
         for name, value in (delta | beside).items():
             if value is not None:
@@ -129,7 +129,7 @@ class MessageStreamDecoder:
             else:
                 message.setdefault(name, None)
         self._stopped = message.get("stop_reason") is not None
-        if usage is not None:
+        if isinstance(usage, dict):  # anything else is no usage, and the answer is good all the same
             before = message.get("usage")
             known = {name: value for name, value in usage.items() if value is not None}
             message["usage"] = {**usage, **(before if isinstance(before, dict) else {}), **known}
