@@ -1,7 +1,7 @@
 """A stream handed to the caller: it owns its attempt, and gives back key, money and connection however it is left.
 
-Rules: an error before the first event is the walk's to retry; after it, it is raised with what had arrived. What a stream holds is
-closed first and forgotten last, so that a ``close()`` that was interrupted can be done again. The finaliser takes no lock: it
+Rules: an error before the first event is the walk's to retry; after it, it is raised with what had arrived. What a stream holds
+is closed first and forgotten last, so that a ``close()`` that was interrupted can be done again. The finaliser takes no lock: it
 shuts the socket down, and the stream's entry in ``Core.reading`` leaves the rest to the gateway's next operation.
 """
 

@@ -24,126 +24,28 @@ from ..wire._fields import SPELLING, WIRE_NAMES
 # Pictures and sound are counted by their dimensions, which a small file may have large ones of: the dearest known rule is a
 # 4K picture in tiles, below 20 000 tokens. A page of a PDF is read as text and as a picture.
 MEDIA_TOKENS = 20_000
-_CAPS = frozenset(
-    [
-        "max_tokens",
-        "max_completion_tokens",
-        "max_output_tokens",
-        "maxOutputTokens",
-        "maxTokens",
-        "max_tokens_to_sample",
-        "max_new_tokens",
-        "max_gen_len",
-        "maxTokenCount",
-        "max_length",
-    ]
-)
+_CAP_NAMES = """
+    max_tokens max_completion_tokens max_output_tokens maxOutputTokens maxTokens max_tokens_to_sample max_new_tokens max_gen_len
+    maxTokenCount max_length
+"""
+_CONTENT_NAMES = "messages contents input system instructions systemInstruction system_instruction tools toolConfig metadata"
+_HARMLESS_NAMES = """
+    allowedFunctionNames annotations anthropic_version cache_control citations description detail disable_parallel_tool_use
+    eager_input_streaming filename format frequencyPenalty frequency_penalty generationConfig generation_config id include index
+    inferenceConfig labels logit_bias logprobs logprobsCount metadata min_p mode mediaResolution name obfuscation output_config
+    parallel_tool_calls phase presencePenalty presence_penalty prompt_cache_key prompt_cache_retention reasoning
+    reasoning_content reasoning_effort refusal repetition_penalty requestMetadata response_format responseJsonSchema
+    responseLogprobs responseMimeType responseSchema response_mime_type response_schema role safetySettings safety_identifier
+    safety_settings seed signature status stop stopSequences stop_sequences store stream stream_options strict summary
+    temperature text thinking thinkingConfig thought thoughtSignature title topK topP top_k top_logprobs top_p truncation type
+    user verbosity
+"""
+_CAPS = frozenset(_CAP_NAMES.split())
 _ANSWERS = frozenset({"n", "best_of", "candidateCount", "candidate_count"})
 _TIERS = frozenset({"service_tier", "serviceTier"})
 _PLAIN_TIERS = (None, "default", "auto", "standard", "standard_only")
-_CONTENT = frozenset(  # what is said to the model, and about itself: no setting is in it
-    [
-        "messages",
-        "contents",
-        "input",
-        "system",
-        "instructions",
-        "systemInstruction",
-        "system_instruction",
-        "tools",
-        "toolConfig",
-        "metadata",
-    ]
-)
-_HARMLESS = (
-    frozenset(
-        [
-            "allowedFunctionNames",
-            "annotations",
-            "anthropic_version",
-            "cache_control",
-            "citations",
-            "description",
-            "detail",
-            "disable_parallel_tool_use",
-            "eager_input_streaming",
-            "filename",
-            "format",
-            "frequencyPenalty",
-            "frequency_penalty",
-            "generationConfig",
-            "generation_config",
-            "id",
-            "include",
-            "index",
-            "inferenceConfig",
-            "labels",
-            "logit_bias",
-            "logprobs",
-            "logprobsCount",
-            "metadata",
-            "min_p",
-            "mode",
-            "mediaResolution",
-            "name",
-            "obfuscation",
-            "output_config",
-            "parallel_tool_calls",
-            "phase",
-            "presencePenalty",
-            "presence_penalty",
-            "prompt_cache_key",
-            "prompt_cache_retention",
-            "reasoning",
-            "reasoning_content",
-            "reasoning_effort",
-            "refusal",
-            "repetition_penalty",
-            "requestMetadata",
-            "response_format",
-            "responseJsonSchema",
-            "responseLogprobs",
-            "responseMimeType",
-            "responseSchema",
-            "response_mime_type",
-            "response_schema",
-            "role",
-            "safetySettings",
-            "safety_identifier",
-            "safety_settings",
-            "seed",
-            "signature",
-            "status",
-            "stop",
-            "stopSequences",
-            "stop_sequences",
-            "store",
-            "stream",
-            "stream_options",
-            "strict",
-            "summary",
-            "temperature",
-            "text",
-            "thinking",
-            "thinkingConfig",
-            "thought",
-            "thoughtSignature",
-            "title",
-            "topK",
-            "topP",
-            "top_k",
-            "top_logprobs",
-            "top_p",
-            "truncation",
-            "type",
-            "user",
-            "verbosity",
-        ]
-    )
-    | _CAPS
-    | _ANSWERS
-    | _TIERS
-)  # these are looked at in the body
+_CONTENT = frozenset(_CONTENT_NAMES.split())  # what is said to the model, and about the request: no setting is in it
+_HARMLESS = frozenset(_HARMLESS_NAMES.split()) | _CAPS | _ANSWERS | _TIERS  # the last three are looked at in the body
 
 
 def strict_prompt_tokens(request: LlmRequest, body: bytes) -> int:

@@ -185,9 +185,9 @@ def test_a_deadline_in_the_second_admission_denies_nothing(build: Any) -> None:
 
 def test_the_deadline_of_a_stream_keeps_what_came(build: Any) -> None:
     """``DeadlineExceededError`` has what had arrived."""
-    with ScriptedServer([expect(), open_stream(data(chunk("a"))), stall()]) as server:
-        with pytest.raises(DeadlineExceededError) as caught:
-            list(build(server).stream("hi", timeout=0.2))
+    script = [expect(), open_stream(data(chunk("a"))), stall()]
+    with ScriptedServer(script) as server, pytest.raises(DeadlineExceededError) as caught:
+        list(build(server).stream("hi", timeout=0.2))
     assert str(caught.value.partial_response) == "a"
 
 

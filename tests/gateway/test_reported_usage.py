@@ -101,7 +101,7 @@ def test_output_is_estimated_by_its_bytes(build: Any) -> None:
 
 def test_an_answer_that_is_none_has_its_status(build: Any) -> None:
     """The record of a malformed answer has the status that was read, and an empty body is called so."""
-    with ScriptedServer([expect(), respond(204, body=b"")]) as server:
-        with pytest.raises(MalformedResponseError, match="204 with an empty body") as caught:
-            build(server, retry=RetryPolicy(max_attempts=1)).call(REQUEST)
+    empty = pytest.raises(MalformedResponseError, match="204 with an empty body")
+    with ScriptedServer([expect(), respond(204, body=b"")]) as server, empty as caught:
+        build(server, retry=RetryPolicy(max_attempts=1)).call(REQUEST)
     assert [record.status for record in caught.value.attempts] == [204]
