@@ -126,7 +126,8 @@ class Attempt:
         core, call, route, lease = self.core, self.call, self.route, self.lease
         emitted = call.emitted(core, route)
         if core.config.hooks:
-            core.emit(AttemptStarted(route.name, self.model, lease.label, lease.reserved_tokens))
+            # a lease of its own, which the ledger does not watch: a hook may keep it, and reserves nothing
+            core.emit(AttemptStarted(route.name, self.model, KeyLease(lease.reservation)))
         headers = route.stream_headers if call.streaming else route.headers
         request = HttpRequest("POST", route.url(emitted.path, lease.label), headers[lease.label], emitted.body)
         reservation = lease.reservation

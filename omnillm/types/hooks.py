@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..errors import AttemptRecord
 from .usage import TokenUsage
+
+
+class Lease(Protocol):
+    """What a hook sees of a key's lease; a hook that keeps it keeps nothing reserved."""
+
+    @property
+    def label(self) -> str:
+        """Name the key."""
+
+    @property
+    def reserved_tokens(self) -> int:
+        """Give the tokens reserved for the attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +27,17 @@ class AttemptStarted:
 
     endpoint: str
     model: str
-    key_label: str
-    reserved_tokens: int
+    lease: Lease
+
+    @property
+    def key_label(self) -> str:
+        """Name the key."""
+        return self.lease.label
+
+    @property
+    def reserved_tokens(self) -> int:
+        """Give the tokens reserved for the attempt."""
+        return self.lease.reserved_tokens
 
 
 @dataclass(frozen=True, slots=True)

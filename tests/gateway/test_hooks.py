@@ -13,6 +13,7 @@ from gateway_scripts import held
 from omnillm.config import KeyConfig
 from omnillm.errors import BadRequestError, NoAvailableKeyError, StreamInterruptedError
 from omnillm.hooks import logging_hook
+from omnillm.state import KeyLease
 from omnillm.testing import FakeClock, LocalProvider, break_stream, fail
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.hooks import AttemptStarted, CallEnded
@@ -39,6 +40,8 @@ def test_every_event_in_order(provider: LocalProvider, build: Any, clock: FakeCl
     assert (last.outcome, last.attempts, last.usage, last.cost_usd) == ("ok", answer.attempts, answer.usage, answer.cost_usd)
     assert isinstance(events[0], AttemptStarted)
     assert (events[0].key_label, events[0].model, events[0].reserved_tokens) == ("k1", "m", 1029)
+    assert isinstance(events[0].lease, KeyLease)
+    assert (events[0].lease.label, events[0].lease.reserved_tokens) == ("k1", 1029)
 
 
 @pytest.mark.parametrize("how", ["call", "stream"])
