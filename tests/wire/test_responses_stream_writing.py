@@ -370,3 +370,29 @@ def test_an_event_by_itself(event: Any, kind: str | None, fields: Json) -> None:
     frame = o.emit_stream_event(P, event)
     assert (None if frame is None else frame.event) == kind
     assert frame is None or fields.items() <= json.loads(frame.data).items()
+
+
+def test_an_answer_of_this_wire_made_by_hand_has_one_id_for_each_item():
+    """Items without ids are given one, the same where they are added, where they are done and in the response."""
+    call = o.ToolCallPart("call_1", "f", {"a": 1})
+    answer = o.LlmResponse(
+        (o.Message.assistant("Hello you"), call),
+        o.TokenUsage(3, 2),
+        "m",
+        o.ProviderProtocol.OPENAI_RESPONSES,
+        o.FinishReason.TOOL_CALL,
+    )
+    events = [
+        o.ResponseStarted("resp_1", "m", o.ProviderProtocol.OPENAI_RESPONSES),
+        o.TextDelta("Hello"),
+        o.TextDelta(" you"),
+        o.ToolCallDelta("call_1", "f", '{"a":1}', 1),
+        o.Completed(answer),
+    ]
+    encoder = o.StreamEmitter(o.ProviderProtocol.OPENAI_RESPONSES)
+    told = [json.loads(frame.data) for event in events for frame in encoder.feed(event)]
+    added = [each["item"]["id"] for each in told if each["type"] == "response.output_item.added"]
+    done = [each["item"]["id"] for each in told if each["type"] == "response.output_item.done"]
+    assert added == done == [item["id"] for item in told[-1]["response"]["output"]]
+    assert [each["type"] for each in told].count("response.output_text.delta") == 2
+    assert len(set(added)) == 2

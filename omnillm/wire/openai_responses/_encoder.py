@@ -137,13 +137,13 @@ class Encoder:
         output = []
         for item in self._items:
             whole = _take(left, item)
-            if whole is not None and not self._ours:
+            if whole is not None and not (self._ours and "id" in whole):
                 whole = {**whole, "id": item.id}
             output.append(item.close(self._out, whole))
         for whole in left:
-            payload = whole if self._ours else {**whole, "id": self._next_id(type_of(whole))}
+            payload = whole if self._ours and "id" in whole else {**whole, "id": self._next_id(type_of(whole))}
             output.append(self._add(payload).close(self._out, payload))
-        return final if self._ours else output
+        return final if self._ours and all("id" in whole for whole in final) else output
 
     def _on_failed(self, event: StreamFailed) -> None:
         self._done = True
@@ -172,7 +172,9 @@ class Encoder:
         return item_id(kind, self._id, self._first + len(self._items))
 
     def _target(self, kind: str, index: int) -> WrittenItem:
-        found = self._sources.get(index) if self._ours else self._current
+        found = self._sources.get(index, self._current) if self._ours else self._current
+        if found is not None and found.kind != kind:  # made by hand: its index says nothing
+            found = self._current
         if found is not None and found.kind == kind and not found.is_closed:
             return found
         return self._new(kind)
