@@ -266,6 +266,14 @@ class Fields:
         del self._rest[name]
         return value
 
+    def maybe_object(self, name: str) -> dict[str, Any] | None:
+        """Take an object where it is one."""
+        value = self._rest.get(name)
+        if not isinstance(value, dict):
+            return None
+        del self._rest[name]
+        return value
+
     def extensions(self, wire: WireFormat) -> dict[str, Any]:
         """Give what nobody took as ``vendor_extensions``: nested under the wire's name, empty where nothing is left."""
         return {wire.value: self._rest} if self._rest else {}

@@ -291,7 +291,6 @@ def test_the_answer_of_another_protocol(response: o.LlmResponse, expected: dict[
         ({}, "/content"),
         (message(content="Hi"), "/content"),
         (message(7), "/content/0"),
-        (message(usage=[]), "/usage"),
         (message(id=7), "/id"),
         (message(stop_reason=7), "/stop_reason"),
         ({"type": "error", "error": {"type": "api_error", "message": "x"}}, "/content"),

@@ -267,3 +267,14 @@ def test_a_conversation_of_another_wire() -> None:
         model(called(id="a", args={"x": 1})),
         user(gave({"output": "y"}, id="a")),
     ]
+
+
+@pytest.mark.parametrize("media_type", ["application/pdf", "image/png", "audio/wav", "0"])
+def test_data_of_no_bytes_is_data(media_type):
+    """An empty file, image or sound is written back, in requests and in responses."""
+    parts = [{"text": "a"}, {"inlineData": {"mimeType": media_type, "data": ""}}]
+    request = {"contents": [{"role": "user", "parts": parts}]}
+    response = {"candidates": [{"content": {"role": "model", "parts": parts}, "index": 0, "finishReason": "STOP"}]}
+    protocol = o.ProviderProtocol.GEMINI_GENERATE_CONTENT
+    assert o.emit_request(protocol, o.parse_request(protocol, request)) == request
+    assert o.emit_response(protocol, o.parse_response(protocol, response)) == response

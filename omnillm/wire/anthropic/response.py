@@ -45,7 +45,7 @@ def parse_response(payload: Payload) -> LlmResponse:
         if fields.peek(name) == expected:
             fields.take(name)
     parts = read_blocks(fields.required_array("content"), "/content")
-    usage = fields.object("usage")
+    usage = fields.maybe_object("usage")
     raw = fields.text("stop_reason")
     return LlmResponse(
         (Message(MessageRole.ASSISTANT, parts),),

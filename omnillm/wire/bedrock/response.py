@@ -57,7 +57,7 @@ def parse_response(payload: Payload) -> LlmResponse:
     output.take("message")
     if output.rest():
         fields.keep("output", output.rest())
-    usage, raw = fields.object("usage"), fields.text("stopReason")
+    usage, raw = fields.maybe_object("usage"), fields.text("stopReason")
     return LlmResponse(
         (Message(MessageRole.ASSISTANT, parts, vendor_extensions=message.extensions(WIRE)),),
         NO_USAGE if usage is None else read_usage(usage, "/usage"),

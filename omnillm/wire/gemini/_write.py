@@ -102,7 +102,7 @@ class PartWriter:
     def _audio(self, part: AudioPart, pointer: str) -> Part | None:
         if part.transcript is not None:
             self._emission.lose(f"{pointer}/transcript", "sound is sent without its transcript")
-        if not part.data:
+        if not part.data and part.media_type is None:  # known by its id alone, elsewhere
             self._lay({}, part, pointer)
             return None
         return self._wrap("inlineData", {"mimeType": part.media_type or "audio/wav", "data": part.data}, part, pointer)
@@ -113,6 +113,8 @@ class PartWriter:
             uri = part.file_id
         sources = (("data", part.data), ("url", part.url), ("file_id", part.file_id))
         used = part.data or uri
+        if used is None:
+            used = part.data  # an empty file is a file, where there is no other source
         if used is None:
             reason = "a file is its data or a URI that the API knows; this one has neither: its file_id, filename and media_type"
             self._emission.lose(pointer, f"{reason} are not sent, nor its {names_in(part.vendor_extensions)}")
@@ -125,7 +127,7 @@ class PartWriter:
             file["mimeType"] = part.media_type
         if part.filename is not None:
             file["displayName"] = part.filename
-        if part.data is None:
+        if used is uri:
             return self._wrap("fileData", {**file, "fileUri": used}, part, pointer)
         return self._wrap("inlineData", {"mimeType": "application/pdf", **file, "data": used}, part, pointer)
 

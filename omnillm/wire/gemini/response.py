@@ -71,7 +71,7 @@ def parse_response(payload: Payload) -> LlmResponse:
     fields = opened(payload)
     if not any(name in fields for name in _KNOWN):
         raise MissingFieldError("candidates: required, and not there", pointer="/candidates")
-    candidates, usage = fields.array("candidates"), fields.object("usageMetadata")
+    candidates, usage = fields.array("candidates"), fields.maybe_object("usageMetadata")
     output: tuple[Message, ...] = ()
     reason: FinishReason | None = None
     word: str | None = None

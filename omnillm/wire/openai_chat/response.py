@@ -65,7 +65,7 @@ def parse_response(payload: Payload) -> LlmResponse:
     if fields.peek("object") == OBJECT:
         fields.take("object")
     response_id, model = _text(fields, "id"), _text(fields, "model")
-    usage = fields.take("usage")
+    usage = fields.maybe_object("usage")
     output: tuple[Message, ...] = ()
     word: str | None = None
     if choices:

@@ -65,7 +65,7 @@ def parse_response(payload: Payload) -> LlmResponse:
         fields.spell("object", None)
     status = fields.maybe_text("status")
     output = read_items(fields.required_array("output"), "/output")
-    usage = fields.take("usage")
+    usage = fields.maybe_object("usage")
     response_id, model = fields.text("id"), fields.text("model")
     if model == "":
         fields.keep("model", model)
