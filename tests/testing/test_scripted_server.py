@@ -147,6 +147,15 @@ def test_closing_ends_every_script(step: Step) -> None:
         assert set(threading.enumerate()) <= before
 
 
+def test_a_reset_is_a_leave_too() -> None:
+    """A client that leaves with bytes unread resets the connection; the script goes on behind ``stall``."""
+    said, left = threading.Event(), threading.Event()
+    with ScriptedServer([send(b"unread"), signal(said), stall(), signal(left)]) as server:
+        with connected(server):
+            assert said.wait(5)
+        assert left.wait(5)
+
+
 def test_no_script_is_an_end() -> None:
     """A server without scripts accepts and closes; its URLs name its port and scheme."""
     with ScriptedServer(scheme="https") as server, connected(server) as sock:
