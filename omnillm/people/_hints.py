@@ -203,7 +203,7 @@ class _Reader:
         doc = cls.__dict__.get("__doc__")
         if doc is not None and doc.startswith(f"{cls.__name__}("):
             doc = None  # dataclass's own, which repeats the signature
-        record = Record(cls.__name__, _cleaned(doc), lambda given: cls(**given), cls.__hash__ is not None)
+        record = Record(cls, _cleaned(doc), lambda given: cls(**given), cls.__hash__ is not None)
         self._records[cls] = record
         hints = hints_of(cls)
         for field in dataclasses.fields(cls):
@@ -215,7 +215,7 @@ class _Reader:
         return record
 
     def _typed_dict(self, cls: Any) -> Record:
-        record = Record(cls.__name__, _cleaned(cls.__dict__.get("__doc__")), dict, hashable=False)
+        record = Record(cls, _cleaned(cls.__dict__.get("__doc__")), dict, hashable=False)
         self._records[cls] = record
         for name, hint in hints_of(cls).items():
             said = _requirement(hint)

@@ -79,17 +79,17 @@ class Defs:
     """Collect the named objects of one schema, each once; what is defined may refer to itself."""
 
     def __init__(self) -> None:
-        self._names: dict[Shape, str] = {}
+        self._names: dict[type, str] = {}
         self._adopted: dict[int, Schema] = {}
         self.schemas: dict[str, Schema] = {}
 
-    def reference(self, shape: Shape, title: str, body: Callable[[Defs], Schema]) -> Schema:
-        """Give the reference to a named object, which is written on its first use."""
-        name = self._names.get(shape)
+    def reference(self, record: Record) -> Schema:
+        """Give the reference to the object of a class, which is written on its first use."""
+        name = self._names.get(record.cls)
         if name is None:
-            name = self._names[shape] = self.free(title)
+            name = self._names[record.cls] = self.free(record.title)
             self.schemas[name] = {}  # taken, and in its place, before what is within it
-            self.schemas[name] = body(self)
+            self.schemas[name] = record.body(self)
         return {"$ref": DEFS + name}
 
     def adopt(self, schema: Schema) -> Schema:
@@ -380,7 +380,7 @@ class Member:
 class Record:
     """An object of named fields: a dataclass or a ``TypedDict``; its members come after it, for it may hold itself."""
 
-    title: str
+    cls: type
     text: str | None
     make: Callable[[dict[str, Any]], Any]
     hashable: bool
@@ -388,8 +388,13 @@ class Record:
     kinds: frozenset[str] = frozenset((OBJECT,))
     what: str = SPOKEN[OBJECT]
 
+    @property
+    def title(self) -> str:
+        """Name the class."""
+        return self.cls.__name__
+
     def schema(self, defs: Defs) -> Schema:
-        return defs.reference(self, self.title, self.body)
+        return defs.reference(self)
 
     def body(self, defs: Defs) -> Schema:
         """Write the object itself."""

@@ -1,0 +1,179 @@
+"""The JSON Schema of a type: every kind of hint has one form, and what has none is refused by the name of its field."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from typing import Annotated, Any, Literal, Optional
+from uuid import UUID
+
+import pytest
+import typed_answers as t
+
+from omnillm.errors import ConfigurationError
+from omnillm.people.schema import fields_schema, schema_of
+
+S: dict[str, Any] = {"type": "string"}
+I: dict[str, Any] = {"type": "integer"}
+N: dict[str, Any] = {"type": "null"}
+
+
+def closed(**properties: Any) -> dict[str, Any]:
+    """Give an object with these properties and no others."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+POINT = closed(x=I, y={"type": "number"})
+SQUARE = closed(side={"type": "number"}, kind={"type": "string", "enum": ["square"]})
+CIRCLE = closed(radius={"type": "number"}, kind={"type": "string", "enum": ["circle", "ring"]})
+NODE = closed(value=I, next={"anyOf": [{"$ref": "#/$defs/Node"}, N]})
+
+SCHEMAS: list[tuple[Any, dict[str, Any]]] = [
+    (str, S),
+    (int, I),
+    (float, {"type": "number"}),
+    (bool, {"type": "boolean"}),
+    (None, N),
+    (Any, {}),
+    (t.Name, S),
+    (list[int], {"type": "array", "items": I}),
+    (list, {"type": "array", "items": {}}),
+    (Sequence[str], {"type": "array", "items": S}),
+    (set[int], {"type": "array", "items": I}),
+    (frozenset[t.Point], {"type": "array", "items": {"$ref": "#/$defs/Point"}, "$defs": {"Point": POINT}}),
+    (tuple[int, ...], {"type": "array", "items": I}),
+    (tuple[int, int], {"type": "array", "items": I, "minItems": 2, "maxItems": 2}),
+    (tuple[int, str], {"type": "array", "prefixItems": [I, S], "minItems": 2, "maxItems": 2}),
+    (dict[str, int], {"type": "object", "additionalProperties": I}),
+    (Mapping[str, Any], {"type": "object", "additionalProperties": True}),
+    (dict, {"type": "object", "additionalProperties": True}),
+    (int | None, {"anyOf": [I, N]}),
+    (Optional[str], {"anyOf": [S, N]}),  # noqa: UP045  # the old spelling
+    (int | str | list[int], {"anyOf": [I, S, {"type": "array", "items": I}]}),
+    (Any | None, {}),
+    (Literal["a", "b"], {"type": "string", "enum": ["a", "b"]}),
+    (Literal["a", 1, None], {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "integer", "enum": [1]}, N]}),
+    (Literal["a"] | int, {"anyOf": [{"type": "string", "enum": ["a"]}, I]}),
+    (Literal["a", 1] | None, {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "integer", "enum": [1]}, N]}),
+    (Literal[t.Colour.RED], {"type": "string", "enum": ["red"]}),
+    (t.Colour, {"type": "string", "enum": ["red", "green"]}),
+    (t.Level, {"type": "integer", "enum": [1, 2]}),
+    (date, {"type": "string", "format": "date"}),
+    (datetime, {"type": "string", "format": "date-time"}),
+    (time, {"type": "string", "format": "time"}),
+    (UUID, {"type": "string", "format": "uuid"}),
+    (Annotated[int, "how many"], {"type": "integer", "description": "how many"}),
+    (Annotated[int, 5], I),
+    (Annotated[int, ["not", "hashable"]], I),
+    (list[Annotated[int, "one"] | None], {"type": "array", "items": {"anyOf": [{"type": "integer", "description": "one"}, N]}}),
+    (t.Point, POINT),
+    (
+        t.Stop,
+        {
+            **closed(
+                city={"type": "string", "description": "The name in English"},
+                at={"anyOf": [{"$ref": "#/$defs/Point"}, N]},
+                nights={"type": "integer", "description": "How many nights"},
+                tags={"type": "array", "items": S},
+            ),
+            "description": "A place on the way.\n\nNothing more.",
+            "$defs": {"Point": POINT},
+        },
+    ),
+    (
+        Annotated[t.Point, "where"],
+        {"anyOf": [{"$ref": "#/$defs/Point"}], "description": "where", "$defs": {"Point": POINT}},
+    ),
+    (t.Node, {**NODE, "$defs": {"Node": NODE}}),
+    (
+        t.Square | t.Circle | None,
+        {"anyOf": [{"$ref": "#/$defs/Square"}, {"$ref": "#/$defs/Circle"}, N], "$defs": {"Square": SQUARE, "Circle": CIRCLE}},
+    ),
+    (t.Film, closed(title=S, year={"anyOf": [I, N]}, seen={"anyOf": [{"type": "boolean"}, N]})),
+    (t.Partial, {**closed(title=S, year={"anyOf": [I, N]}), "description": "Some of it."}),
+]
+
+
+@pytest.mark.parametrize(("hint", "schema"), SCHEMAS, ids=lambda value: str(value)[:40])
+def test_a_type_has_its_schema(hint: Any, schema: dict[str, Any]) -> None:
+    """A hint is written as the table says, the same each time."""
+    assert schema_of(hint) == schema
+    assert schema_of(hint) == schema
+
+
+def test_two_classes_of_one_name_are_two_definitions() -> None:
+    """A definition is the class's, not the name's."""
+    one = dataclasses.make_dataclass("Same", [("a", int)])
+    other = dataclasses.make_dataclass("Same", [("b", int)])
+    both = dataclasses.make_dataclass("Both", [("one", one), ("other", other), ("again", list[one])])  # type: ignore[valid-type]
+    schema = schema_of(both)
+    assert schema["$defs"] == {"Same": closed(a=I), "Same_2": closed(b=I)}
+    assert schema["properties"]["again"]["items"] == {"$ref": "#/$defs/Same"}
+
+
+@dataclasses.dataclass
+class Deep:
+    stops: list[dict[str, bytes]]
+
+
+LOOSE = dataclasses.make_dataclass("Loose", [("a", int)])
+
+REFUSED: list[tuple[Any, str, str]] = [
+    (bytes, "bytes", "bytes has no form in JSON"),
+    (complex, "complex", "has no form in JSON"),
+    (object(), "object", "has no form in JSON"),
+    (inspect.Parameter.empty, "", "a parameter without annotation"),
+    (Deep, "Deep.stops[][]", "bytes has no form"),
+    (t.Unannotated, "Unannotated.raw", "bytes has no form"),
+    (t.Unknown, "Unknown", "'NotThere' cannot be resolved"),
+    (dict[int, str], "dict[int, str]", "the names of an object are str"),
+    (set[LOOSE], "set[Loose]", "a frozen dataclass or a tuple is"),  # type: ignore[valid-type]
+    (set[dict[str, int]], "set[dict[str, int]]", "not hashable"),
+    (t.Point | t.Node, "Point | Node", "each needs a field of one name that tells them apart"),
+    (t.Square | t.Film, "Square | Film", "tells them apart"),
+    (t.Colour | str, "Colour | str", "nothing tells"),
+    (t.Colour | Literal["red"], "Colour | Literal['red']", "nothing tells"),
+    (str | date, "str | date", "nothing tells a string from a date such as"),
+    (list[int] | set[str], "list[int] | set[str]", "nothing tells"),
+    (dict[str, int] | t.Point, "dict[str, int] | Point", "nothing tells"),
+    (Literal[b"x"], "Literal[b'x']", "strings, numbers, booleans or None"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hint", "place", "why"), REFUSED, ids=lambda value: str(value)[:40])
+def test_what_has_no_form_is_refused_by_name(hint: Any, place: str, why: str) -> None:
+    """The error names the place and says what is missing, before anything is sent."""
+    with pytest.raises(ConfigurationError) as caught:
+        schema_of(hint)
+    assert why in str(caught.value)
+    assert place in str(caught.value)
+    assert caught.value.field is not None
+
+
+def test_the_fields_of_a_function_are_an_object() -> None:
+    """Named parameters share their definitions; those with a default may be absent, and have their words."""
+    schema = fields_schema(
+        {"start": t.Point, "end": t.Point | None, "note": Annotated[str, "from the hint"]},
+        descriptions={"start": "where from"},
+        defaults={"end"},
+    )
+    assert schema == {
+        "type": "object",
+        "properties": {
+            "start": {"anyOf": [{"$ref": "#/$defs/Point"}], "description": "where from"},
+            "end": {"anyOf": [{"$ref": "#/$defs/Point"}, N]},
+            "note": {"type": "string", "description": "from the hint"},
+        },
+        "required": ["start", "note"],
+        "additionalProperties": False,
+        "$defs": {"Point": POINT},
+    }
+
+
+def test_a_field_without_a_form_is_named() -> None:
+    """A parameter that cannot be said in JSON is refused by its name."""
+    with pytest.raises(ConfigurationError, match=r"data: bytes has no form") as caught:
+        fields_schema({"data": bytes})
+    assert caught.value.field == "data"
