@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import inspect
 import re
+import sys
 import types
 import typing
 import uuid
@@ -36,10 +37,9 @@ from ._shapes import (
     Scalar,
     Shape,
     Table,
-    Tagged,
     Text,
 )
-from ._unions import find_tag, union_of
+from ._unions import Tagged, find_tag, union_of
 
 _DAY, _OFFSET = r"\d{4}-\d\d-\d\d", r"(?:[Zz]|[+-]\d\d:\d\d)?"
 _HOUR = r"\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?" + _OFFSET
@@ -228,17 +228,29 @@ def hints_of(owner: Any) -> Mapping[str, Any]:
     """Resolve the annotations of a class or a function; raises ``ConfigurationError`` where a name is not known."""
     own = {owner.__name__: owner} if isinstance(owner, type) else {}
     try:
-        return typing.get_type_hints(owner, localns=own, include_extras=True)
+        return typing.get_type_hints(owner, localns={**_around(owner), **own}, include_extras=True)
     except NameError as error:
         raise ConfigurationError(
-            f"{owner.__qualname__}: the annotation {error.name!r} cannot be resolved: it must be known where {owner.__qualname__}"
-            " is defined, at the top of its module",
+            f"{owner.__qualname__}: the annotation {error.name!r} cannot be resolved: define it at the top of the module",
             field=owner.__name__,
         ) from None
     except Exception as error:  # noqa: BLE001  # an annotation written as text is any expression
         raise ConfigurationError(
             f"{owner.__qualname__}: an annotation cannot be resolved: {error}", field=owner.__name__
         ) from None
+
+
+def _around(owner: Any) -> dict[str, Any]:
+    """Give what is known in the functions around a class or function, as long as they run: annotations as text may name it."""
+    *parents, _ = owner.__qualname__.split(".<locals>.")
+    around = {".<locals>.".join(parents[: n + 1]) for n in range(len(parents))}
+    found: dict[str, Any] = {}
+    frame = sys._getframe() if around else None
+    while frame is not None:
+        if frame.f_code.co_qualname in around and frame.f_globals.get("__name__") == owner.__module__:
+            found = {**frame.f_locals, **found}
+        frame = frame.f_back
+    return found
 
 
 def _requirement(hint: Any) -> bool | None:

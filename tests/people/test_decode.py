@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -190,21 +191,16 @@ def test_the_least_instance_is_read(case: t.Case) -> None:
 def test_anything_else_is_refused_in_the_one_way(case: t.Case, said: Any) -> None:
     """A JSON value is read or refused with a ``ProtocolError``, and what is read fits the schema but for what has defaults."""
     hint = case[0]
-    try:
+    with suppress(ProtocolError):
         decoder_of(hint)(said)
-    except ProtocolError as error:
-        assert error.pointer == "" or error.pointer.startswith("/")
-    else:
         Checker(schema_of(hint)).check(said)
 
 
 @given(st.sampled_from([hint for hint, _, _ in READ]), json_values)
 def test_a_named_type_refuses_in_the_one_way(hint: Any, said: Any) -> None:
     """No JSON value makes a decoder raise anything but ``ProtocolError``."""
-    try:
+    with suppress(ProtocolError):
         decoder_of(hint)(said)
-    except ProtocolError:
-        pass
 
 
 def test_a_decoder_is_made_once() -> None:

@@ -35,13 +35,13 @@ class Trip(pydantic.BaseModel):  # type: ignore[name-defined,misc]
     city: str = pydantic.Field(description="where to", min_length=2, alias="theCity")
     nights: int = pydantic.Field(default=1, ge=1)
     start: date
-    legs: list[Leg] = []
+    legs: list[Leg] = pydantic.Field(default_factory=list)
     first: Leg | None = None
 
 
 class Tree(pydantic.BaseModel):  # type: ignore[name-defined,misc]
     value: int
-    kids: list[Tree] = []
+    kids: list[Tree] = pydantic.Field(default_factory=list)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from omnillm.errors import ConfigurationError
 from omnillm.people.schema import fields_schema, schema_of
 
 S: dict[str, Any] = {"type": "string"}
-I: dict[str, Any] = {"type": "integer"}
+INT: dict[str, Any] = {"type": "integer"}
 N: dict[str, Any] = {"type": "null"}
 
 
@@ -25,37 +25,37 @@ def closed(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-POINT = closed(x=I, y={"type": "number"})
+POINT = closed(x=INT, y={"type": "number"})
 SQUARE = closed(side={"type": "number"}, kind={"type": "string", "enum": ["square"]})
 CIRCLE = closed(radius={"type": "number"}, kind={"type": "string", "enum": ["circle", "ring"]})
-NODE = closed(value=I, next={"anyOf": [{"$ref": "#/$defs/Node"}, N]})
+NODE = closed(value=INT, next={"anyOf": [{"$ref": "#/$defs/Node"}, N]})
 
 SCHEMAS: list[tuple[Any, dict[str, Any]]] = [
     (str, S),
-    (int, I),
+    (int, INT),
     (float, {"type": "number"}),
     (bool, {"type": "boolean"}),
     (None, N),
     (Any, {}),
     (t.Name, S),
-    (list[int], {"type": "array", "items": I}),
+    (list[int], {"type": "array", "items": INT}),
     (list, {"type": "array", "items": {}}),
     (Sequence[str], {"type": "array", "items": S}),
-    (set[int], {"type": "array", "items": I}),
+    (set[int], {"type": "array", "items": INT}),
     (frozenset[t.Point], {"type": "array", "items": {"$ref": "#/$defs/Point"}, "$defs": {"Point": POINT}}),
-    (tuple[int, ...], {"type": "array", "items": I}),
-    (tuple[int, int], {"type": "array", "items": I, "minItems": 2, "maxItems": 2}),
-    (tuple[int, str], {"type": "array", "prefixItems": [I, S], "minItems": 2, "maxItems": 2}),
-    (dict[str, int], {"type": "object", "additionalProperties": I}),
+    (tuple[int, ...], {"type": "array", "items": INT}),
+    (tuple[int, int], {"type": "array", "items": INT, "minItems": 2, "maxItems": 2}),
+    (tuple[int, str], {"type": "array", "prefixItems": [INT, S], "minItems": 2, "maxItems": 2}),
+    (dict[str, int], {"type": "object", "additionalProperties": INT}),
     (Mapping[str, Any], {"type": "object", "additionalProperties": True}),
     (dict, {"type": "object", "additionalProperties": True}),
-    (int | None, {"anyOf": [I, N]}),
+    (int | None, {"anyOf": [INT, N]}),
     (Optional[str], {"anyOf": [S, N]}),  # noqa: UP045  # the old spelling
-    (int | str | list[int], {"anyOf": [I, S, {"type": "array", "items": I}]}),
+    (int | str | list[int], {"anyOf": [INT, S, {"type": "array", "items": INT}]}),
     (Any | None, {}),
     (Literal["a", "b"], {"type": "string", "enum": ["a", "b"]}),
-    (Literal["a", 1, None], {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "integer", "enum": [1]}, N]}),
-    (Literal["a"] | int, {"anyOf": [{"type": "string", "enum": ["a"]}, I]}),
+    (Literal["a", None], {"anyOf": [{"type": "string", "enum": ["a"]}, N]}),  # noqa: PYI061  # people write it so, too
+    (Literal["a"] | int, {"anyOf": [{"type": "string", "enum": ["a"]}, INT]}),
     (Literal["a", 1] | None, {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "integer", "enum": [1]}, N]}),
     (Literal[t.Colour.RED], {"type": "string", "enum": ["red"]}),
     (t.Colour, {"type": "string", "enum": ["red", "green"]}),
@@ -65,8 +65,8 @@ SCHEMAS: list[tuple[Any, dict[str, Any]]] = [
     (time, {"type": "string", "format": "time"}),
     (UUID, {"type": "string", "format": "uuid"}),
     (Annotated[int, "how many"], {"type": "integer", "description": "how many"}),
-    (Annotated[int, 5], I),
-    (Annotated[int, ["not", "hashable"]], I),
+    (Annotated[int, 5], INT),
+    (Annotated[int, ["not", "hashable"]], INT),
     (list[Annotated[int, "one"] | None], {"type": "array", "items": {"anyOf": [{"type": "integer", "description": "one"}, N]}}),
     (t.Point, POINT),
     (
@@ -91,8 +91,8 @@ SCHEMAS: list[tuple[Any, dict[str, Any]]] = [
         t.Square | t.Circle | None,
         {"anyOf": [{"$ref": "#/$defs/Square"}, {"$ref": "#/$defs/Circle"}, N], "$defs": {"Square": SQUARE, "Circle": CIRCLE}},
     ),
-    (t.Film, closed(title=S, year={"anyOf": [I, N]}, seen={"anyOf": [{"type": "boolean"}, N]})),
-    (t.Partial, {**closed(title=S, year={"anyOf": [I, N]}), "description": "Some of it."}),
+    (t.Film, closed(title=S, year={"anyOf": [INT, N]}, seen={"anyOf": [{"type": "boolean"}, N]})),
+    (t.Partial, {**closed(title=S, year={"anyOf": [INT, N]}), "description": "Some of it."}),
 ]
 
 
@@ -109,8 +109,31 @@ def test_two_classes_of_one_name_are_two_definitions() -> None:
     other = dataclasses.make_dataclass("Same", [("b", int)])
     both = dataclasses.make_dataclass("Both", [("one", one), ("other", other), ("again", list[one])])  # type: ignore[valid-type]
     schema = schema_of(both)
-    assert schema["$defs"] == {"Same": closed(a=I), "Same_2": closed(b=I)}
+    assert schema["$defs"] == {"Same": closed(a=INT), "Same_2": closed(b=INT)}
     assert schema["properties"]["again"]["items"] == {"$ref": "#/$defs/Same"}
+
+
+def test_classes_of_a_running_function_know_each_other() -> None:
+    """Annotations that are text are looked up in the functions around the class too, while they run."""
+
+    @dataclasses.dataclass
+    class Inner:
+        x: int
+
+    def deeper() -> Any:
+        @dataclasses.dataclass
+        class Outer:
+            inner: list[Inner]
+            again: Outer | None
+
+        return schema_of(Outer), Outer
+
+    with_names, outer = deeper()
+    assert with_names["$defs"]["Inner"] == closed(x=INT)
+    orphan = dataclasses.make_dataclass("Orphan", [("inner", "Inner")])
+    with pytest.raises(ConfigurationError, match="'Inner' cannot be resolved: define it at the top of the module"):
+        schema_of(orphan)
+    assert schema_of(outer) == with_names
 
 
 @dataclasses.dataclass

@@ -134,7 +134,7 @@ _WRITTEN: dict[Any, tuple[st.SearchStrategy[Any], Any]] = {
     Colour: (st.sampled_from(Colour), lambda value: value.value),
     Level: (st.sampled_from(Level), lambda value: value.value),
     Mixed: (st.sampled_from(Mixed), lambda value: value.value),
-    Literal["a", 1, True, None]: (st.sampled_from(["a", 1, True, None]), lambda value: value),
+    Literal["a", 1, True]: (st.sampled_from(["a", 1, True]), lambda value: value),
 }
 
 
@@ -181,7 +181,11 @@ def _tagged(inner: tuple[Case, Case, bool]) -> Case:
     here = dataclasses.make_dataclass("Here", [("tag", Literal["here"]), ("is_", one)])
     there = dataclasses.make_dataclass("There", [("is_", other), ("tag", Literal["there"])])
     hint = Union[here, there]  # noqa: UP007  # made of variables
-    return (hint, {"tag": "here", "is_": said}, here("here", meant)) if first else (hint, {"tag": "there", "is_": also}, there(too, "there"))
+    return (
+        (hint, {"tag": "here", "is_": said}, here("here", meant))
+        if first
+        else (hint, {"tag": "there", "is_": also}, there(too, "there"))
+    )
 
 
 cases: st.SearchStrategy[Case] = st.recursive(
