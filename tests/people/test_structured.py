@@ -172,18 +172,22 @@ def test_a_target_is_made_once() -> None:
     """The same type has the same target, what it was fitted to included; a target is its own."""
     assert target_of(t.Stop) is target_of(t.Stop)
     assert target_of(target_of(int)) is target_of(int)
-    fits: list[Any] = []
-    for _ in range(2):
-        target_of(t.Stop).fitted(lambda config, seen=fits: seen.append(config) or config)  # type: ignore[misc]  # two functions
-    assert len(fits) == 2
-    target = target_of(t.Stop)
+
+
+def test_a_format_is_fitted_once() -> None:
+    """What a protocol is asked with is made once; where it is the same, the request is."""
+    seen: list[StructuredOutputConfig] = []
 
     def fit(config: StructuredOutputConfig) -> StructuredOutputConfig:
-        fits.append(config)
-        return config
+        seen.append(config)
+        return StructuredOutputConfig({}, "other")
 
-    assert target.fitted(fit) is target.fitted(fit)
-    assert len(fits) == 3
+    target = target_of(t.Film)
+    request = target.asked_of(LlmRequest("m", "hi"))
+    for _ in range(2):
+        assert target.asked_in(request, fit).capabilities.structured_output == StructuredOutputConfig({}, "other")
+    assert seen == [target.config]
+    assert target.asked_in(request, lambda config: config) is request
 
 
 NOT_STRICT: list[dict[str, Any]] = [
