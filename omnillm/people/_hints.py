@@ -143,7 +143,7 @@ class _Reader:
             return inner if text is None else Described(inner, text)
         if origin in (typing.Union, types.UnionType):
             if all(arg is type(None) or is_pydantic(arg) for arg in args):
-                return Foreign(hint)  # it tells its models apart by itself
+                return Foreign(hint, at)  # it tells its models apart by itself
             return self._union([self.read(arg, at) for arg in args], at)
         if origin is typing.Literal:
             return _literal(args, at)
@@ -175,7 +175,7 @@ class _Reader:
     def _named(self, hint: Any, at: str) -> Shape:
         """Read a class or another name for a type."""
         if is_pydantic(hint):
-            return Foreign(hint)
+            return Foreign(hint, at)
         if isinstance(hint, typing.NewType):
             return self.read(hint.__supertype__, at)
         if type(hint).__name__ == "TypeAliasType":

@@ -37,10 +37,15 @@ def kind_of(value: Any) -> str:
     return _KINDS.get(type(value), type(value).__name__)
 
 
+def said(value: Any) -> str:
+    """Write a value for people, true, false and null as JSON has them."""
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else "null" if value is None else f"{value!r:.80}"
+
+
 def unexpected(what: str, value: Any) -> InvalidShapeError:
     """Give the error for a value that is something else."""
     kind = kind_of(value)
-    given = f"{value!r:.80}" if kind in (BOOLEAN, INTEGER, NUMBER, STRING) else SPOKEN.get(kind, kind)
+    given = SPOKEN[kind] if kind in (ARRAY, OBJECT) else said(value)
     return InvalidShapeError(f"expected {what}, got {given}")
 
 
@@ -225,11 +230,11 @@ class Choice:
     hashable = True
 
     def __init__(self, values: Iterable[tuple[Any, Any]], *, is_literal: bool) -> None:
-        self.values = {(kind_of(said), said): meant for said, meant in values}
+        self.values = {(kind_of(value), value): meant for value, meant in values}
         self.is_literal = is_literal
         self.kinds = frozenset(kind for kind, _ in self.values)
-        names = [said if kind == NULL else repr(said) for kind, said in self.values]
-        self.what = f"one of {', '.join(map(str, names))}" if len(names) > 1 else str(*names)
+        names = [said(value) for _, value in self.values]
+        self.what = f"one of {', '.join(names)}" if len(names) > 1 else names[0]
 
     def holds(self, value: Any) -> bool:
         """Tell whether the value is one of them."""
@@ -237,9 +242,9 @@ class Choice:
 
     def schema(self, defs: Defs) -> Schema:  # noqa: ARG002
         by_kind: dict[str, list[Any]] = {}
-        for kind, said in self.values:
-            by_kind.setdefault(kind, []).append(said)
-        options = [{"type": kind} if kind == NULL else {"type": kind, "enum": said} for kind, said in by_kind.items()]
+        for kind, value in self.values:
+            by_kind.setdefault(kind, []).append(value)
+        options = [{"type": kind} if kind == NULL else {"type": kind, "enum": given} for kind, given in by_kind.items()]
         return options[0] if len(options) == 1 else {"anyOf": options}
 
     def decode(self, value: Any) -> Any:

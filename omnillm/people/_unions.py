@@ -21,6 +21,7 @@ from ._shapes import (
     Schema,
     Shape,
     kind_of,
+    said,
     unexpected,
 )
 
@@ -48,10 +49,10 @@ class Tagged:
             raise unexpected(self.what, value)
         if self.tag not in value:
             raise MissingFieldError(f"{self.tag!r} must say which it is", pointer=f"/{escape(self.tag)}")
-        said = value[self.tag]
-        record = None if type(said) in (list, dict) else self.records.get((kind_of(said), said))
+        tag = value[self.tag]
+        record = None if type(tag) in (list, dict) else self.records.get((kind_of(tag), tag))
         if record is None:
-            error = unexpected(f"one of {', '.join(repr(name) for _, name in self.records)}", said)
+            error = unexpected(f"one of {', '.join(said(name) for _, name in self.records)}", tag)
             error.pointer = f"/{escape(self.tag)}"
             raise error
         return record.decode(value)

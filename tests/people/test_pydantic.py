@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -105,6 +106,14 @@ def test_a_mismatch_is_the_usual_error(hint: Any, said: Any, kind: type[Exceptio
         decoder_of(hint)(said)
     assert caught.value.pointer == pointer  # type: ignore[attr-defined]
     assert caught.value.__context__ is None
+
+
+def test_a_model_without_a_schema_is_refused() -> None:
+    """What pydantic cannot say in JSON Schema is refused by the name of its place."""
+    model = pydantic.create_model("Odd", run=(Callable[[], int], ...))
+    with pytest.raises(ConfigurationError, match="Odd: pydantic makes no JSON Schema of it") as caught:
+        schema_of(model)
+    assert caught.value.field == "Odd"
 
 
 def test_a_model_beside_another_object_is_refused() -> None:

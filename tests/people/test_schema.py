@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Annotated, Any, Literal, Optional
@@ -136,6 +138,17 @@ def test_classes_of_a_running_function_know_each_other() -> None:
     assert schema_of(outer) == with_names
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement is of Python 3.12")
+def test_another_name_for_a_type_is_the_type() -> None:
+    """A ``type`` statement names a type; one that is made of itself has no end."""
+    scope: dict[str, Any] = {}
+    exec("type Whole = int | None\ntype Endless = list[Endless]", scope)
+    whole = scope["Whole"]
+    assert schema_of(list[whole]) == {"type": "array", "items": {"anyOf": [INT, N]}}
+    with pytest.raises(ConfigurationError, match="made of itself"):
+        schema_of(scope["Endless"])
+
+
 @dataclasses.dataclass
 class Deep:
     stops: list[dict[str, bytes]]
@@ -144,6 +157,8 @@ class Deep:
 LOOSE = dataclasses.make_dataclass("Loose", [("a", int)])
 
 REFUSED: list[tuple[Any, str, str]] = [
+    (enum.Enum("Empty", ()), "Empty", "has no members"),
+    (dataclasses.make_dataclass("Wrong", [("x", "1 / 0")]), "Wrong", "an annotation cannot be resolved: division by zero"),
     (bytes, "bytes", "bytes has no form in JSON"),
     (complex, "complex", "has no form in JSON"),
     (object(), "object", "has no form in JSON"),
