@@ -6,7 +6,7 @@ import math
 import random
 from datetime import timedelta
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from .._cancel import CancellationToken
 from .._clock import SYSTEM_CLOCK, Clock, seconds_of
@@ -20,9 +20,13 @@ from ..types.response import LlmResponse
 from .attempt import Attempt
 from .call import Call
 from .core import Core
-from .request import checked_request
+from .overlay import Overlay, laid_over
+from .request import checked_request, request_of
 from .route import Walk
 from .stream import GatewayStream
+
+if TYPE_CHECKING:
+    from ..people.structured import Target
 
 Seconds = float | timedelta
 
@@ -54,19 +58,25 @@ class Gateway:
         timeout: Seconds | None = None,
         cancel: CancellationToken | None = None,
         tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
     ) -> LlmResponse:
         """Send a request and give the whole answer; ``timeout`` (seconds) is a deadline over attempts and bodies.
 
-        Raises ``GatewayError``: what was tried is in its ``attempts``, when to come back in its ``retry_after``.
+        ``into`` is a type (a dataclass, a ``TypedDict``, ``list[…]``, a pydantic model, …) or a JSON Schema: the model is asked
+        for it and ``response.parsed`` is it. Every other name is laid over the request's field of that name: ``temperature=0``.
+
+        Raises ``GatewayError``: what was tried is in its ``attempts``, when to come back in its ``retry_after``. An answer that
+        is not what ``into`` asked for is a ``ProtocolError`` with the ``response``.
         """
         core = self._core
-        call = self._begin(request, streaming=False, timeout=timeout, cancel=cancel, tenant=tenant)
+        call = self._begin(request, streaming=False, timeout=timeout, cancel=cancel, tenant=tenant, into=into, overlay=overlay)
         response: LlmResponse | None = None
         try:
             response = Walk(core, call).run(Attempt.complete)
-            return response
         finally:
             call.ended(core, "failed" if response is None else "ok", response)
+        return response if call.target is None else call.target.fill(response)
 
     def stream(
         self,
@@ -75,12 +85,15 @@ class Gateway:
         timeout: Seconds | None = None,
         cancel: CancellationToken | None = None,
         tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
     ) -> GatewayStream:
         """Send a request and give its stream, the status already read: errors up to there are raised here.
 
-        A stream has a total ``timeout`` (seconds) only where one is given for it.
+        A stream has a total ``timeout`` (seconds) only where one is given for it. ``into`` and what is laid over the request are
+        as for ``call``: ``stream.response.parsed`` is the value, and an answer that does not fit is raised behind the last event.
         """
-        call = self._begin(request, streaming=True, timeout=timeout, cancel=cancel, tenant=tenant)
+        call = self._begin(request, streaming=True, timeout=timeout, cancel=cancel, tenant=tenant, into=into, overlay=overlay)
         try:
             return GatewayStream(self._core, Walk(self._core, call))
         except BaseException:
@@ -95,6 +108,8 @@ class Gateway:
         timeout: Seconds | None,
         cancel: CancellationToken | None,
         tenant: str | None,
+        into: Any,
+        overlay: Overlay,
     ) -> Call:
         core = self._core
         core.check()
@@ -105,8 +120,16 @@ class Gateway:
             cancel.raise_if_cancelled()
         if tenant is not None and not isinstance(tenant, str):
             raise ConfigurationError(f"tenant: expected a string, got {type(tenant).__name__}", field="tenant")
+        target: Target | None = None
+        if overlay:
+            request = laid_over(request_of(request, core.config.default_model), overlay)
+        if into is not None:
+            from ..people.structured import target_of
+
+            target = target_of(into)
+            request = target.asked_of(request_of(request, core.config.default_model))
         checked = checked_request(request, core.config.default_model)
-        return Call(core, checked, streaming=streaming, timeout=seconds, cancel=cancel, tenant=tenant)
+        return Call(core, checked, streaming=streaming, timeout=seconds, cancel=cancel, tenant=tenant, target=target)
 
     # --- figures ----------------------------------------------------------------------------------------------------------------
 
