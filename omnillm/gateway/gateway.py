@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Generator, Iterable
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, overload
 
 from .._cancel import CancellationToken
 from .._clock import SYSTEM_CLOCK, Clock, seconds_of
@@ -23,6 +25,11 @@ from .core import Core
 from .request import checked_request
 from .route import Walk
 from .stream import GatewayStream
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from .workers import WorkerFuture
 
 Seconds = float | timedelta
 
@@ -100,13 +107,93 @@ class Gateway:
         core.check()
         seconds = None if timeout is None else seconds_of(timeout, "timeout")
         if cancel is not None:
-            if not isinstance(cancel, CancellationToken):
-                raise ConfigurationError(f"cancel: expected a CancellationToken, got {type(cancel).__name__}", field="cancel")
-            cancel.raise_if_cancelled()
+            checked_token(cancel).raise_if_cancelled()
         if tenant is not None and not isinstance(tenant, str):
             raise ConfigurationError(f"tenant: expected a string, got {type(tenant).__name__}", field="tenant")
         checked = checked_request(request, core.config.default_model)
         return Call(core, checked, streaming=streaming, timeout=seconds, cancel=cancel, tenant=tenant)
+
+    # --- many at once -----------------------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        request: LlmRequest | str,
+        *,
+        timeout: Seconds | None = None,
+        cancel: CancellationToken | None = None,
+        tenant: str | None = None,
+    ) -> Future[LlmResponse]:
+        """Make the call on a worker thread, in this thread's context; ``future.cancel()`` ends it even where it runs.
+
+        At most ``max_workers`` run at once, the others wait; ``timeout`` counts from when a worker takes the call. The threads
+        are daemons: interpreter exit does not wait for them.
+        """
+        tokens = () if cancel is None else (checked_token(cancel),)
+        return self._submitted(request, *tokens, timeout=timeout, tenant=tenant)
+
+    def _submitted(self, request: LlmRequest | str, *tokens: CancellationToken, **options: Any) -> WorkerFuture[LlmResponse]:
+        from .workers import WorkerFuture
+
+        self._core.check()
+        future: WorkerFuture[LlmResponse] = WorkerFuture()
+        for token in tokens:
+            future.obey(token)
+        return self._core.workers.submit(partial(self.call, request, cancel=future.token, **options), future)
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[LlmRequest | str],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: Literal[False] = False,
+        progress: bool = False,
+        timeout: Seconds | None = None,
+        cancel: CancellationToken | None = None,
+        tenant: str | None = None,
+    ) -> Generator[LlmResponse, None, None]: ...
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[LlmRequest | str],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: bool,
+        progress: bool = False,
+        timeout: Seconds | None = None,
+        cancel: CancellationToken | None = None,
+        tenant: str | None = None,
+    ) -> Generator[LlmResponse | Exception, None, None]: ...
+
+    def map(
+        self,
+        requests: Iterable[LlmRequest | str],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: bool = False,
+        progress: bool = False,
+        timeout: Seconds | None = None,
+        cancel: CancellationToken | None = None,
+        tenant: str | None = None,
+    ) -> Generator[LlmResponse | Exception, None, None]:
+        """Make many calls on worker threads and give their answers in the order of the requests.
+
+        At most ``concurrency`` requests (``max_workers`` where unset) are taken and not yet given back, beginning with the first
+        ``next()``. An exception is raised at its place and the rest is cancelled, or given in its place where
+        ``return_exceptions``. Leaving the iterator, by ``close()`` or for good, cancels what runs. ``progress`` shows tqdm's bar.
+        """
+        from .batch import mapped
+
+        self._core.check()
+        tokens = () if cancel is None else (checked_token(cancel),)
+        return mapped(
+            lambda request, end: self._submitted(request, end, *tokens, timeout=timeout, tenant=tenant),
+            requests,
+            concurrency=self._core.config.max_workers if concurrency is None else concurrency,
+            return_exceptions=return_exceptions,
+            progress=progress,
+        )
 
     # --- figures ----------------------------------------------------------------------------------------------------------------
 
@@ -157,3 +244,10 @@ class Gateway:
         core = self._core
         keys = sum(len(route.secrets) for route in core.routes)
         return f"<Gateway {', '.join(route.name for route in core.routes)} with {keys} keys{' closed' if core.closed else ''}>"
+
+
+def checked_token(cancel: object) -> CancellationToken:
+    """Give the token; raises ``ConfigurationError`` where it is none."""
+    if not isinstance(cancel, CancellationToken):
+        raise ConfigurationError(f"cancel: expected a CancellationToken, got {type(cancel).__name__}", field="cancel")
+    return cancel
