@@ -1,0 +1,469 @@
+"""Shapes: what a type hint is in JSON, said once, so that the schema a model is given and the reading of its answer agree.
+
+Contract: ``schema`` writes a shape in the subset of JSON Schema that every provider's strict mode takes where the type allows it
+(``enum`` rather than ``const``, ``anyOf`` rather than ``oneOf``, every property required, none beyond them). ``decode`` gives
+the value of the type, or raises ``MissingFieldError`` or ``InvalidShapeError`` with the JSON Pointer of the place. Nothing is
+coerced, but that an integer is a number too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..errors import InvalidShapeError, MissingFieldError, ProtocolError
+from ..types._model import copy_json, escape
+
+Schema = dict[str, Any]
+
+NULL, BOOLEAN, INTEGER, NUMBER, STRING, ARRAY, OBJECT = "null", "boolean", "integer", "number", "string", "array", "object"
+SPOKEN = {
+    NULL: "null",
+    BOOLEAN: "true or false",
+    INTEGER: "an integer",
+    NUMBER: "a number",
+    STRING: "a string",
+    ARRAY: "an array",
+    OBJECT: "an object",
+}
+_KINDS = {type(None): NULL, bool: BOOLEAN, int: INTEGER, float: NUMBER, str: STRING, list: ARRAY, dict: OBJECT}
+
+
+def kind_of(value: Any) -> str:
+    """Name the JSON type of a value; a number without a fraction is an integer only where it was written as one."""
+    return _KINDS.get(type(value), type(value).__name__)
+
+
+def unexpected(what: str, value: Any) -> InvalidShapeError:
+    """Give the error for a value that is something else."""
+    kind = kind_of(value)
+    given = f"{value!r:.80}" if kind in (BOOLEAN, INTEGER, NUMBER, STRING) else SPOKEN.get(kind, kind)
+    return InvalidShapeError(f"expected {what}, got {given}")
+
+
+def placed(name: str | int, decode: Callable[[Any], Any], value: Any) -> Any:
+    """Decode what stands in a field or at an index, which goes in front of the pointer of whatever is refused."""
+    try:
+        return decode(value)
+    except ProtocolError as error:
+        error.pointer = f"/{escape(name)}{error.pointer}"
+        raise
+
+
+class Shape(Protocol):
+    """What a type is in JSON; ``kinds`` are the JSON types of its values."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Name the JSON types of its values."""
+
+    @property
+    def what(self) -> str:
+        """Say what is expected."""
+
+    @property
+    def hashable(self) -> bool:
+        """Tell whether its values may be in a set."""
+
+    def schema(self, defs: Defs) -> Schema:
+        """Write the JSON Schema; objects that have a name go to ``defs``."""
+
+    def decode(self, value: Any) -> Any:
+        """Give the value that a JSON value is."""
+
+
+class Defs:
+    """Collect the named objects of one schema, each once; what is defined may refer to itself."""
+
+    def __init__(self) -> None:
+        self._names: dict[Shape, str] = {}
+        self.schemas: dict[str, Schema] = {}
+
+    def reference(self, shape: Shape, title: str, body: Callable[[Defs], Schema]) -> Schema:
+        """Give the reference to a named object, which is written on its first use."""
+        name = self._names.get(shape)
+        if name is None:
+            name = self._names[shape] = self.free(title)
+            self.schemas[name] = {}  # taken, and in its place, before what is within it
+            self.schemas[name] = body(self)
+        return {"$ref": f"#/$defs/{name}"}
+
+    def free(self, title: str) -> str:
+        """Give a name that is not taken yet."""
+        plain = re.sub(r"\W+", "_", title, flags=re.ASCII).strip("_") or "Object"
+        name, n = plain, 1
+        while name in self.schemas:
+            n += 1
+            name = f"{plain}_{n}"
+        return name
+
+
+def described(schema: Schema, text: str | None) -> Schema:
+    """Add a description; beside a ``$ref`` strict modes take nothing, so there it stands around it."""
+    if not text:
+        return schema
+    return {"anyOf": [schema], "description": text} if "$ref" in schema else {**schema, "description": text}
+
+
+# --- values -------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scalar:
+    """A string, integer, true or false, or null, as it is."""
+
+    kind: str
+    hashable: bool = True
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset((self.kind,))
+
+    @property
+    def what(self) -> str:
+        return SPOKEN[self.kind]
+
+    def schema(self, defs: Defs) -> Schema:  # noqa: ARG002
+        return {"type": self.kind}
+
+    def decode(self, value: Any) -> Any:
+        if _KINDS.get(type(value)) != self.kind:
+            raise unexpected(self.what, value)
+        return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Number:
+    """A float; an integer in JSON is a number too."""
+
+    kinds: frozenset[str] = frozenset((INTEGER, NUMBER))
+    what: str = SPOKEN[NUMBER]
+    hashable: bool = True
+
+    def schema(self, defs: Defs) -> Schema:  # noqa: ARG002
+        return {"type": NUMBER}
+
+    def decode(self, value: Any) -> float:
+        if type(value) is not float and type(value) is not int:
+            raise unexpected(self.what, value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InvalidShapeError("expected a number, got an integer beyond the range of a double") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Anything:
+    """Any JSON value."""
+
+    kinds: frozenset[str] = frozenset(SPOKEN)
+    what: str = "a JSON value"
+    hashable: bool = True
+
+    def schema(self, defs: Defs) -> Schema:  # noqa: ARG002
+        return {}
+
+    def decode(self, value: Any) -> Any:
+        return copy_json(value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Text:
+    """A value that is written as a string of one form."""
+
+    format: str
+    what: str
+    form: re.Pattern[str]
+    read: Callable[[str], Any]
+    kinds: frozenset[str] = frozenset((STRING,))
+    hashable: bool = True
+
+    def schema(self, defs: Defs) -> Schema:  # noqa: ARG002
+        return {"type": STRING, "format": self.format}
+
+    def decode(self, value: Any) -> Any:
+        if type(value) is str and self.form.fullmatch(value):
+            try:
+                return self.read(value)
+            except ValueError:
+                pass  # the 30th of February
+        raise unexpected(self.what, value)
+
+
+class Choice:
+    """One of some values: of a ``Literal``, or the members of an ``Enum`` by theirs."""
+
+    hashable = True
+
+    def __init__(self, values: Iterable[tuple[Any, Any]], *, is_literal: bool) -> None:
+        self.values = {(kind_of(said), said): meant for said, meant in values}
+        self.is_literal = is_literal
+        self.kinds = frozenset(kind for kind, _ in self.values)
+        names = [said if kind == NULL else repr(said) for kind, said in self.values]
+        self.what = f"one of {', '.join(map(str, names))}" if len(names) > 1 else str(*names)
+
+    def holds(self, value: Any) -> bool:
+        """Tell whether the value is one of them."""
+        return self._key(value) in self.values
+
+    def schema(self, defs: Defs) -> Schema:  # noqa: ARG002
+        by_kind: dict[str, list[Any]] = {}
+        for kind, said in self.values:
+            by_kind.setdefault(kind, []).append(said)
+        options = [{"type": kind} if kind == NULL else {"type": kind, "enum": said} for kind, said in by_kind.items()]
+        return options[0] if len(options) == 1 else {"anyOf": options}
+
+    def decode(self, value: Any) -> Any:
+        key = self._key(value)
+        if key not in self.values:
+            raise unexpected(self.what, value)
+        return self.values[key]
+
+    def _key(self, value: Any) -> tuple[str, Any]:
+        kind = kind_of(value)
+        if kind in (ARRAY, OBJECT):
+            return kind, None
+        return (NUMBER if kind == INTEGER and (kind, value) not in self.values else kind), value
+
+
+# --- containers ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Array:
+    """A list, tuple or set of one kind of items."""
+
+    item: Shape
+    make: Callable[[list[Any]], Any]
+    kinds: frozenset[str] = frozenset((ARRAY,))
+    what: str = SPOKEN[ARRAY]
+
+    @property
+    def hashable(self) -> bool:
+        return self.make is frozenset or (self.make is tuple and self.item.hashable)
+
+    def schema(self, defs: Defs) -> Schema:
+        return {"type": ARRAY, "items": self.item.schema(defs)}
+
+    def decode(self, value: Any) -> Any:
+        if type(value) is not list:
+            raise unexpected(self.what, value)
+        decode = self.item.decode
+        items = [placed(i, decode, item) for i, item in enumerate(value)]
+        try:
+            return self.make(items)
+        except TypeError:  # of Any, in a set
+            raise InvalidShapeError("expected items that a set can hold, got arrays or objects") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """A tuple of so many items, each of its own kind."""
+
+    items: tuple[Shape, ...]
+    kinds: frozenset[str] = frozenset((ARRAY,))
+
+    @property
+    def what(self) -> str:
+        return f"an array of {len(self.items)} items"
+
+    @property
+    def hashable(self) -> bool:
+        return all(item.hashable for item in self.items)
+
+    def schema(self, defs: Defs) -> Schema:
+        schemas = [item.schema(defs) for item in self.items]
+        size = {"minItems": len(schemas), "maxItems": len(schemas)}
+        if any(schema != schemas[0] for schema in schemas):
+            return {"type": ARRAY, "prefixItems": schemas, **size}
+        return {"type": ARRAY, "items": schemas[0] if schemas else {}, **size}
+
+    def decode(self, value: Any) -> tuple[Any, ...]:
+        if type(value) is not list or len(value) != len(self.items):
+            given = f"an array of {len(value)}" if type(value) is list else SPOKEN.get(kind_of(value), kind_of(value))
+            raise InvalidShapeError(f"expected {self.what}, got {given}")
+        return tuple(placed(i, shape.decode, item) for i, (shape, item) in enumerate(zip(self.items, value, strict=True)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A dict of any names."""
+
+    item: Shape
+    kinds: frozenset[str] = frozenset((OBJECT,))
+    what: str = SPOKEN[OBJECT]
+    hashable: bool = False
+
+    def schema(self, defs: Defs) -> Schema:
+        return {"type": OBJECT, "additionalProperties": self.item.schema(defs) or True}
+
+    def decode(self, value: Any) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise unexpected(self.what, value)
+        decode = self.item.decode
+        return {name: placed(name, decode, item) for name, item in value.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Described:
+    """A shape with words for the model."""
+
+    inner: Shape
+    text: str
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return self.inner.kinds
+
+    @property
+    def what(self) -> str:
+        return self.inner.what
+
+    @property
+    def hashable(self) -> bool:
+        return self.inner.hashable
+
+    def schema(self, defs: Defs) -> Schema:
+        return described(self.inner.schema(defs), self.text)
+
+    def decode(self, value: Any) -> Any:
+        return self.inner.decode(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A field of a record. A ``droppable`` one may be left out of a ``TypedDict``, which strict modes say as null."""
+
+    shape: Shape
+    required: bool = True
+    droppable: bool = False
+    text: str | None = None
+
+    def schema(self, defs: Defs) -> Schema:
+        """Write the property."""
+        schema = self.shape.schema(defs)
+        if self.droppable and NULL not in self.shape.kinds:
+            schema = {"anyOf": [*(schema["anyOf"] if set(schema) == {"anyOf"} else [schema]), {"type": NULL}]}
+        return described(schema, self.text)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """An object of named fields: a dataclass or a ``TypedDict``; its members come after it, for it may hold itself."""
+
+    title: str
+    text: str | None
+    make: Callable[[dict[str, Any]], Any]
+    hashable: bool
+    members: dict[str, Member] = field(default_factory=dict)
+    kinds: frozenset[str] = frozenset((OBJECT,))
+    what: str = SPOKEN[OBJECT]
+
+    def schema(self, defs: Defs) -> Schema:
+        return defs.reference(self, self.title, self.body)
+
+    def body(self, defs: Defs) -> Schema:
+        """Write the object itself."""
+        return described(object_schema(self.members, self.members, defs), self.text)
+
+    def decode(self, value: Any) -> Any:
+        if type(value) is not dict:
+            raise unexpected(self.what, value)
+        for name in value:
+            if name not in self.members:
+                raise InvalidShapeError(f"{self.title} has no field {name!r:.80}", pointer=f"/{escape(name)}")
+        given: dict[str, Any] = {}
+        for name, member in self.members.items():
+            if name not in value:
+                if member.required:
+                    raise MissingFieldError(f"{self.title} needs {name!r}", pointer=f"/{escape(name)}")
+            elif value[name] is not None or not member.droppable or NULL in member.shape.kinds:
+                given[name] = placed(name, member.shape.decode, value[name])
+        try:
+            return self.make(given)
+        except (ValueError, TypeError) as error:  # of the type's own __post_init__
+            raise InvalidShapeError(f"{self.title} refuses it: {error}") from error
+
+
+def object_schema(members: Mapping[str, Member], required: Iterable[str], defs: Defs) -> Schema:
+    """Write an object that has these fields and no others."""
+    return {
+        "type": OBJECT,
+        "properties": {name: member.schema(defs) for name, member in members.items()},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+# --- unions -------------------------------------------------------------------------------------------------------------------
+
+
+class Tagged:
+    """One of several records, told apart by the value of one field; which field is found when all of them are read."""
+
+    kinds = frozenset((OBJECT,))
+    what = SPOKEN[OBJECT]
+
+    def __init__(self, options: Iterable[Record]) -> None:
+        self.options = tuple(dict.fromkeys(options))
+        self.tag = ""
+        self.records: Mapping[tuple[str, Any], Record] = {}
+
+    @property
+    def hashable(self) -> bool:
+        return all(record.hashable for record in self.options)
+
+    def schema(self, defs: Defs) -> Schema:
+        return {"anyOf": [record.schema(defs) for record in self.options]}
+
+    def decode(self, value: Any) -> Any:
+        if type(value) is not dict:
+            raise unexpected(self.what, value)
+        if self.tag not in value:
+            raise MissingFieldError(f"{self.tag!r} must say which it is", pointer=f"/{escape(self.tag)}")
+        said = value[self.tag]
+        record = None if type(said) in (list, dict) else self.records.get((kind_of(said), said))
+        if record is None:
+            error = unexpected(f"one of {', '.join(repr(name) for _, name in self.records)}", said)
+            error.pointer = f"/{escape(self.tag)}"
+            raise error
+        return record.decode(value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Union:
+    """One of several shapes, told apart by the JSON type of the value, or by being one of a literal's."""
+
+    options: tuple[Shape, ...]
+    choices: tuple[Choice, ...]
+    by_kind: Mapping[str, Shape]
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset().union(*(option.kinds for option in self.options))
+
+    @property
+    def what(self) -> str:
+        return " or ".join(dict.fromkeys(option.what for option in self.options))
+
+    @property
+    def hashable(self) -> bool:
+        return all(option.hashable for option in self.options)
+
+    def schema(self, defs: Defs) -> Schema:
+        options: list[Schema] = []
+        for option in self.options:
+            schema = option.schema(defs)
+            options += schema["anyOf"] if set(schema) == {"anyOf"} else [schema]
+        return {"anyOf": options}
+
+    def decode(self, value: Any) -> Any:
+        for choice in self.choices:
+            if choice.holds(value):
+                return choice.decode(value)
+        option = self.by_kind.get(kind_of(value))
+        if option is None:
+            raise unexpected(self.what, value)
+        return option.decode(value)
