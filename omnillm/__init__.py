@@ -138,6 +138,7 @@ if TYPE_CHECKING:
     from .config import GatewayConfig, KeyConfig, RouteConfig, TransportConfig
     from .gateway.builder import GatewayBuilder
     from .gateway.gateway import Gateway
+    from .gateway.overlay import Overlay
     from .gateway.stream import GatewayStream
     from .policy.budget import BudgetTracker
     from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
@@ -192,6 +193,7 @@ _LAZY = {
     "MultipartField": ".types.transport",
     "MultipartFile": ".types.transport",
     "MultipartText": ".types.transport",
+    "Overlay": ".gateway.overlay",
     "PoolConfig": ".policy.limits",
     "PriceTable": ".policy.pricing",
     "PromptLayoutBuilder": ".types.prompt_layout",
@@ -300,6 +302,7 @@ __all__ = [
     "OmniLLMError",
     "OutputItemAdded",
     "OutputModality",
+    "Overlay",
     "OverloadedError",
     "PermissionDeniedError",
     "PoolConfig",

@@ -57,7 +57,10 @@ class ConfigurationError(OmniLLMError, ValueError):
 
 
 class ProtocolError(OmniLLMError, ValueError):
-    """Raised when a payload is not what its wire format allows; ``pointer`` is the JSON Pointer of the place."""
+    """Raised when a payload is not what its wire format allows, or an answer not what was asked for ``into``.
+
+    ``pointer`` is the JSON Pointer of the place, ``response`` the answer that was asked for, settled and paid for.
+    """
 
     def __init__(self, message: str = "", *, pointer: str = "", response: Any = None) -> None:
         super().__init__(message)

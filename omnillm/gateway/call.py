@@ -22,10 +22,12 @@ from ..wire import emit_request_with_losses
 from .strict import check_payload, strict_prompt_tokens
 
 if TYPE_CHECKING:
+    from ..people.structured import Target
     from ..policy.retry import CallTicket
     from .core import Core, Route
 
 LOG_LOSSES = 5
+_NOT_ASKED = ("/capabilities/structured_output/name", "/capabilities/structured_output/strict")  # of who gave a type to read into
 _SENT: tuple[Sent, ...] = ("no", "maybe", "yes")
 
 
@@ -79,6 +81,7 @@ class Call:
         "request",
         "started",
         "streaming",
+        "target",
         "tenant",
         "ticket",
     )
@@ -92,12 +95,14 @@ class Call:
         timeout: float | None,
         cancel: CancellationToken | None,
         tenant: str | None,
+        target: Target | None = None,
     ) -> None:
         total = timeout if timeout is not None else (math.inf if streaming else core.config.timeouts.total)
         self.request = request
         self.streaming = streaming
         self.cancel = cancel
         self.tenant = tenant
+        self.target = target  # what the answer is read into
         self.left = False  # its stream was closed
         self.over = False
         self.started = core.clock.monotonic()
@@ -172,10 +177,17 @@ class Call:
         if core.strict and request.generation.max_output_tokens is None:
             capped = dataclasses.replace(request.generation, max_output_tokens=core.config.pool.default_output_tokens)
             request = dataclasses.replace(request, generation=capped)
+        if self.target is not None:
+            fitted = self.target.fitted(route.codec.fit_format)
+            request = dataclasses.replace(
+                request, capabilities=dataclasses.replace(request.capabilities, structured_output=fitted)
+            )
         stream = True if self.streaming else (None if request.stream is None else False)
         payload, losses = emit_request_with_losses(
             route.codec.wire_format, request, stream=stream, text_content=route.endpoint.text_content
         )
+        if self.target is not None:
+            losses = tuple(loss for loss in losses if loss.pointer not in _NOT_ASKED)
         if losses:
             self._account(core, losses)
         if self.streaming:

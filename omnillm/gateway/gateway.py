@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack, overload
 
 from .._cancel import CancellationToken
 from .._clock import SYSTEM_CLOCK, Clock, seconds_of
@@ -22,13 +22,16 @@ from ..types.response import LlmResponse
 from .attempt import Attempt
 from .call import Call
 from .core import Core
-from .request import checked_request
+from .overlay import Overlay, Settings, laid_over
+from .request import checked_request, request_of
 from .route import Walk
 from .stream import GatewayStream
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ..people.structured import Target
+    from ..people.tools import ToolLike
     from .workers import WorkerFuture
 
 Seconds = float | timedelta
@@ -61,19 +64,25 @@ class Gateway:
         timeout: Seconds | None = None,
         cancel: CancellationToken | None = None,
         tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
     ) -> LlmResponse:
         """Send a request and give the whole answer; ``timeout`` (seconds) is a deadline over attempts and bodies.
 
-        Raises ``GatewayError``: what was tried is in its ``attempts``, when to come back in its ``retry_after``.
+        ``into`` is a type (a dataclass, a ``TypedDict``, ``list[…]``, a pydantic model, …) or a JSON Schema: the model is asked
+        for it and ``response.parsed`` is it. Every other name is laid over the request's field of that name: ``temperature=0``.
+
+        Raises ``GatewayError``: what was tried is in its ``attempts``, when to come back in its ``retry_after``. An answer that
+        is not what ``into`` asked for is a ``ProtocolError`` with the ``response``.
         """
         core = self._core
-        call = self._begin(request, streaming=False, timeout=timeout, cancel=cancel, tenant=tenant)
+        call = self._begin(request, streaming=False, timeout=timeout, cancel=cancel, tenant=tenant, into=into, overlay=overlay)
         response: LlmResponse | None = None
         try:
             response = Walk(core, call).run(Attempt.complete)
-            return response
         finally:
             call.ended(core, "failed" if response is None else "ok", response)
+        return response if call.target is None else call.target.fill(response)
 
     def stream(
         self,
@@ -82,12 +91,15 @@ class Gateway:
         timeout: Seconds | None = None,
         cancel: CancellationToken | None = None,
         tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
     ) -> GatewayStream:
         """Send a request and give its stream, the status already read: errors up to there are raised here.
 
-        A stream has a total ``timeout`` (seconds) only where one is given for it.
+        A stream has a total ``timeout`` (seconds) only where one is given for it. ``into`` and what is laid over the request are
+        as for ``call``: ``stream.response.parsed`` is the value, and an answer that does not fit is raised behind the last event.
         """
-        call = self._begin(request, streaming=True, timeout=timeout, cancel=cancel, tenant=tenant)
+        call = self._begin(request, streaming=True, timeout=timeout, cancel=cancel, tenant=tenant, into=into, overlay=overlay)
         try:
             return GatewayStream(self._core, Walk(self._core, call))
         except BaseException:
@@ -102,6 +114,8 @@ class Gateway:
         timeout: Seconds | None,
         cancel: CancellationToken | None,
         tenant: str | None,
+        into: Any,
+        overlay: Overlay,
     ) -> Call:
         core = self._core
         core.check()
@@ -110,8 +124,47 @@ class Gateway:
             checked_token(cancel).raise_if_cancelled()
         if tenant is not None and not isinstance(tenant, str):
             raise ConfigurationError(f"tenant: expected a string, got {type(tenant).__name__}", field="tenant")
+        target: Target | None = None
+        if overlay:
+            request = laid_over(request_of(request, core.config.default_model), overlay)
+        if into is not None:
+            from ..people.structured import target_of
+
+            target = target_of(into)
+            request = target.asked_of(request_of(request, core.config.default_model))
         checked = checked_request(request, core.config.default_model)
-        return Call(core, checked, streaming=streaming, timeout=seconds, cancel=cancel, tenant=tenant)
+        return Call(core, checked, streaming=streaming, timeout=seconds, cancel=cancel, tenant=tenant, target=target)
+
+    def run_tools(
+        self,
+        request: LlmRequest | str,
+        tools: Iterable[ToolLike] | ToolLike,
+        *,
+        max_turns: int = 8,
+        parallel: bool = True,
+        timeout: Seconds | None = None,
+        cancel: CancellationToken | None = None,
+        tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Settings],
+    ) -> LlmResponse:
+        """Call the model, run the tools that it calls and give it their results, until it answers; give that answer.
+
+        ``tools`` are functions marked ``@tool``, plain typed functions, or definitions without a function: the response that
+        calls one of those is given back as it is, and so is the one of turn ``max_turns``: look at its ``tool_calls``. What a
+        tool raises is told to the model. Tools of one turn run at once, on worker threads, or one after the other on this thread
+        where ``parallel`` is false. ``timeout`` is one deadline over the whole loop; a tool that is in its way is left to finish
+        by itself. A ``tool_choice`` that demands a tool holds for the first turn. ``meta`` adds all turns up; ``usage`` is of
+        the last one.
+        """
+        from ..people.loop import run
+
+        request = self._laid_over(request, overlay)
+        options = {"timeout": timeout, "cancel": cancel, "tenant": tenant, "into": into}
+        return run(self, request, tools, max_turns=max_turns, parallel=parallel, **options).response
+
+    def _laid_over(self, request: LlmRequest | str, overlay: Mapping[str, Any]) -> LlmRequest:
+        return laid_over(request_of(request, self._core.config.default_model), overlay)
 
     # --- many at once -----------------------------------------------------------------------------------------------------------
 
@@ -122,14 +175,17 @@ class Gateway:
         timeout: Seconds | None = None,
         cancel: CancellationToken | None = None,
         tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
     ) -> Future[LlmResponse]:
         """Make the call on a worker thread, in this thread's context; ``future.cancel()`` ends it even where it runs.
 
         At most ``max_workers`` run at once, the others wait; ``timeout`` counts from when a worker takes the call. The threads
-        are daemons: interpreter exit does not wait for them.
+        are daemons: interpreter exit does not wait for them. The rest is as for ``call``.
         """
         tokens = () if cancel is None else (checked_token(cancel),)
-        return self._submitted(request, *tokens, timeout=timeout, tenant=tenant)
+        _check_overlay(overlay)
+        return self._submitted(request, *tokens, timeout=timeout, tenant=tenant, into=into, **overlay)
 
     def _submitted(self, request: LlmRequest | str, *tokens: CancellationToken, **options: Any) -> WorkerFuture[LlmResponse]:
         from .workers import WorkerFuture
@@ -151,6 +207,8 @@ class Gateway:
         timeout: Seconds | None = None,
         cancel: CancellationToken | None = None,
         tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
     ) -> Generator[LlmResponse, None, None]: ...
 
     @overload
@@ -164,6 +222,8 @@ class Gateway:
         timeout: Seconds | None = None,
         cancel: CancellationToken | None = None,
         tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
     ) -> Generator[LlmResponse | Exception, None, None]: ...
 
     def map(
@@ -176,19 +236,23 @@ class Gateway:
         timeout: Seconds | None = None,
         cancel: CancellationToken | None = None,
         tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
     ) -> Generator[LlmResponse | Exception, None, None]:
         """Make many calls on worker threads and give their answers in the order of the requests.
 
         At most ``concurrency`` requests (``max_workers`` where unset) are taken and not yet given back, beginning with the first
         ``next()``. An exception is raised at its place and the rest is cancelled, or given in its place where
         ``return_exceptions``. Leaving the iterator, by ``close()`` or for good, cancels what runs. ``progress`` shows tqdm's bar.
+        The rest is as for ``call``, of each.
         """
         from .batch import mapped
 
         self._core.check()
         tokens = () if cancel is None else (checked_token(cancel),)
+        _check_overlay(overlay)
         return mapped(
-            lambda request, end: self._submitted(request, end, *tokens, timeout=timeout, tenant=tenant),
+            lambda request, end: self._submitted(request, end, *tokens, timeout=timeout, tenant=tenant, into=into, **overlay),
             requests,
             concurrency=self._core.config.max_workers if concurrency is None else concurrency,
             return_exceptions=return_exceptions,
@@ -251,3 +315,9 @@ def checked_token(cancel: object) -> CancellationToken:
     if not isinstance(cancel, CancellationToken):
         raise ConfigurationError(f"cancel: expected a CancellationToken, got {type(cancel).__name__}", field="cancel")
     return cancel
+
+
+def _check_overlay(overlay: Overlay) -> None:
+    """Refuse, before a thread is asked, what no call would take."""
+    if overlay:
+        laid_over(LlmRequest(""), overlay)

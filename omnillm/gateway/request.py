@@ -23,12 +23,18 @@ _FINITE = ("temperature", "top_p", "top_k", "presence_penalty", "frequency_penal
 _MODES = ("auto", "none", "required", "named")
 
 
+def request_of(request: LlmRequest | str, default_model: str | None) -> LlmRequest:
+    """Give the request that is meant: a text is one user message."""
+    if isinstance(request, str):
+        return LlmRequest(default_model or "", request)
+    if not isinstance(request, LlmRequest):
+        raise _no_request(request)
+    return request
+
+
 def checked_request(request: LlmRequest | str, default_model: str | None) -> LlmRequest:
     """Give the request that will be sent; raises ``ConfigurationError``, naming the field, for what nobody would take."""
-    if isinstance(request, str):
-        request = LlmRequest(default_model or "", request)
-    elif not isinstance(request, LlmRequest):
-        raise _no_request(request)
+    request = request_of(request, default_model)
     if not request.model:
         if default_model is None:
             raise _wrong("model", "none in the request, and the gateway has no default_model")

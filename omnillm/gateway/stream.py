@@ -213,6 +213,12 @@ class GatewayStream:
         self._http().finish()
         self._end("ok")
         self._over = True
+        target = self._walk.call.target
+        if target is not None:
+            try:
+                target.fill(self._response)
+            except Exception as error:  # noqa: BLE001  # of the caller's own type too: it is raised behind the last event
+                self._failure = error
 
     def _fail(self, error: BaseException) -> None:
         """Give the attempt up; goes on with another where no event was handed over, or raises behind what is queued."""

@@ -136,8 +136,9 @@ class Workers:
         self._idle = 0  # threads that wait, those included that were woken and have not taken their task yet
         self._closed = False
 
-    def submit(self, work: Callable[[], T], future: WorkerFuture[T]) -> WorkerFuture[T]:
+    def submit(self, work: Callable[[], T], future: WorkerFuture[T] | None = None) -> WorkerFuture[T]:
         """Have a worker do the work, in this thread's context, for the future."""
+        future = WorkerFuture() if future is None else future
         task = future, partial(contextvars.copy_context().run, work)
         me = threading.current_thread()
         with self._changed:  # Critical section: queue it, and decide who takes it

@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..errors import ConfigurationError
+from ._pydantic import Foreign, is_pydantic
 from ._shapes import (
     BOOLEAN,
     INTEGER,
@@ -99,9 +100,18 @@ def _kept(hint: Any, at: str) -> Shape:
 
 def spoken(hint: Any) -> str:
     """Name a type as it is written."""
-    if isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
-        return hint.__name__
-    return str(hint).replace("typing.", "").replace("collections.abc.", "")
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is None or hint is type(None):
+        return "None"
+    if origin is typing.Annotated:
+        return spoken(args[0])
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(map(spoken, args))
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(map(repr, args))}]"
+    name = str(getattr(origin or hint, "__name__", None) or hint)
+    inner = ", ".join("..." if arg is Ellipsis else spoken(arg) for arg in args)
+    return f"{name}[{inner}]" if args else name
 
 
 class _Reader:
@@ -132,6 +142,8 @@ class _Reader:
             inner = self.read(args[0], at)
             return inner if text is None else Described(inner, text)
         if origin in (typing.Union, types.UnionType):
+            if all(arg is type(None) or is_pydantic(arg) for arg in args):
+                return Foreign(hint)  # it tells its models apart by itself
             return self._union([self.read(arg, at) for arg in args], at)
         if origin is typing.Literal:
             return _literal(args, at)
@@ -162,6 +174,8 @@ class _Reader:
 
     def _named(self, hint: Any, at: str) -> Shape:
         """Read a class or another name for a type."""
+        if is_pydantic(hint):
+            return Foreign(hint)
         if isinstance(hint, typing.NewType):
             return self.read(hint.__supertype__, at)
         if type(hint).__name__ == "TypeAliasType":

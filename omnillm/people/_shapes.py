@@ -19,6 +19,7 @@ from ..types._model import copy_json, escape
 Schema = dict[str, Any]
 
 NULL, BOOLEAN, INTEGER, NUMBER, STRING, ARRAY, OBJECT = "null", "boolean", "integer", "number", "string", "array", "object"
+DEFS = "#/$defs/"
 SPOKEN = {
     NULL: "null",
     BOOLEAN: "true or false",
@@ -79,6 +80,7 @@ class Defs:
 
     def __init__(self) -> None:
         self._names: dict[Shape, str] = {}
+        self._adopted: dict[int, Schema] = {}
         self.schemas: dict[str, Schema] = {}
 
     def reference(self, shape: Shape, title: str, body: Callable[[Defs], Schema]) -> Schema:
@@ -88,7 +90,20 @@ class Defs:
             name = self._names[shape] = self.free(title)
             self.schemas[name] = {}  # taken, and in its place, before what is within it
             self.schemas[name] = body(self)
-        return {"$ref": f"#/$defs/{name}"}
+        return {"$ref": DEFS + name}
+
+    def adopt(self, schema: Schema) -> Schema:
+        """Give a schema that has definitions of its own without them: they are among these, renamed where a name is taken."""
+        found = self._adopted.get(id(schema))
+        if found is None:
+            names: dict[str, str] = {}
+            for name in schema.get("$defs", {}):
+                names[name] = self.free(name)
+                self.schemas[names[name]] = {}
+            for name, inner in schema.get("$defs", {}).items():
+                self.schemas[names[name]] = _renamed(inner, names)
+            found = self._adopted[id(schema)] = _renamed({key: part for key, part in schema.items() if key != "$defs"}, names)
+        return found
 
     def free(self, title: str) -> str:
         """Give a name that is not taken yet."""
@@ -98,6 +113,18 @@ class Defs:
             n += 1
             name = f"{plain}_{n}"
         return name
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Give a schema with its references to the definitions by their new names."""
+    if isinstance(value, list):
+        return [_renamed(inner, names) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    reference = value.get("$ref")
+    if isinstance(reference, str) and (name := reference.removeprefix(DEFS)) in names:
+        return {**value, "$ref": DEFS + names[name]}
+    return {key: _renamed(inner, names) for key, inner in value.items()}
 
 
 def described(schema: Schema, text: str | None) -> Schema:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ._hints import shape_of
-from ._shapes import Defs, Member, Record, Schema, object_schema
+from ._shapes import DEFS, Defs, Member, Schema, object_schema
 
 _NO_WORDS: Mapping[str, str] = {}
 
@@ -17,10 +17,10 @@ def schema_of(hint: Any) -> Schema:
     Every property is required and no other is allowed: a default is what a value read without the field has, ``T | None``
     what the model may leave open. Classes within are defined once, under ``$defs``.
     """
-    shape, defs = shape_of(hint), Defs()
-    schema = shape.schema(defs)
-    if isinstance(shape, Record):
-        name = schema["$ref"].rpartition("/")[2]
+    defs = Defs()
+    schema = shape_of(hint).schema(defs)
+    if schema.keys() == {"$ref"}:  # the root stands where it is, and among the definitions where it holds itself
+        name = schema["$ref"].removeprefix(DEFS)
         schema = defs.schemas[name]
         if not _refers(defs.schemas, name):
             del defs.schemas[name]
@@ -40,5 +40,5 @@ def fields_schema(
 def _refers(value: Any, name: str) -> bool:
     """Tell whether there is a reference to the definition."""
     if isinstance(value, dict):
-        return value.get("$ref") == f"#/$defs/{name}" or any(_refers(inner, name) for inner in value.values())
+        return value.get("$ref") == DEFS + name or any(_refers(inner, name) for inner in value.values())
     return isinstance(value, list) and any(_refers(inner, name) for inner in value)

@@ -2,14 +2,14 @@
 
 Rules: ``const``, ``default``, the first of ``enum`` and ``examples`` come first; an object has its required properties only, an
 array its ``minItems``; a string is ``"text"``, a number the one nearest to zero that the bounds allow; of alternatives, the first
-that is not null. A schema that demands itself without an end ends in ``null``.
+that is not null and does not lead back to what is being made. A schema that demands itself without an end ends in ``null``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_DEPTH = 24
 
@@ -29,16 +29,28 @@ _FORMATS = {
 }
 
 
+class _Place(NamedTuple):
+    """Where an instance is made: in which document, how deep, and within which definitions."""
+
+    root: Any
+    depth: int = 0
+    within: frozenset[str] = frozenset()
+
+    def deeper(self) -> _Place:
+        return self._replace(depth=self.depth + 1)
+
+
 def least_instance(schema: Any) -> Any:
     """Give the least value that fits the schema; what is no schema fits ``null``."""
-    return _instance(schema, schema, 0)
+    return _instance(schema, _Place(schema))
 
 
-def _instance(schema: Any, root: Any, depth: int) -> Any:
-    if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
+def _instance(schema: Any, at: _Place) -> Any:
+    if not isinstance(schema, Mapping) or at.depth > MAX_DEPTH:
         return None
     if "$ref" in schema:
-        return _instance(_resolved(schema["$ref"], root), root, depth + 1)
+        reference = schema["$ref"]
+        return _instance(_resolved(reference, at.root), at.deeper()._replace(within=at.within | {str(reference)}))
     for name in ("const", "default"):
         if name in schema:
             return schema[name]
@@ -47,20 +59,23 @@ def _instance(schema: Any, root: Any, depth: int) -> Any:
             return schema[name][0]
     for name in ("anyOf", "oneOf"):
         if isinstance(schema.get(name), list) and schema[name]:
-            return _instance(_first(schema[name]), root, depth + 1)
+            return _instance(_first(schema[name], at), at.deeper())
     if isinstance(schema.get("allOf"), list):
-        return _instance(_merged(schema, root), root, depth + 1)
+        return _instance(_merged(schema, at.root), at.deeper())
     kind = _kind(schema)
     if kind == "object":
-        return _object(schema, root, depth)
+        return _object(schema, at)
     if kind == "array":
-        return _array(schema, root, depth)
+        return _array(schema, at)
     make = _SCALARS.get(kind)
     return None if make is None else make(schema)
 
 
-def _first(options: list[Any]) -> Any:
-    return next((option for option in options if not (isinstance(option, Mapping) and option.get("type") == "null")), options[0])
+def _first(options: list[Any], at: _Place) -> Any:
+    ends = [option for option in options if not (isinstance(option, Mapping) and option.get("$ref") in at.within)]
+    return next(
+        (option for option in ends if not (isinstance(option, Mapping) and option.get("type") == "null")), (ends or options)[0]
+    )
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
@@ -99,20 +114,20 @@ def _merged(schema: Mapping[str, Any], root: Any) -> dict[str, Any]:
     return merged
 
 
-def _object(schema: Mapping[str, Any], root: Any, depth: int) -> dict[str, Any]:
+def _object(schema: Mapping[str, Any], at: _Place) -> dict[str, Any]:
     properties = schema.get("properties")
     properties = properties if isinstance(properties, Mapping) else {}
     required = schema.get("required")
     names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
-    return {name: _instance(properties.get(name), root, depth + 1) for name in names}
+    return {name: _instance(properties.get(name), at.deeper()) for name in names}
 
 
-def _array(schema: Mapping[str, Any], root: Any, depth: int) -> list[Any]:
+def _array(schema: Mapping[str, Any], at: _Place) -> list[Any]:
     first = schema.get("prefixItems")
     items = list(first) if isinstance(first, list) else []
     least = schema.get("minItems")
     items += [schema.get("items")] * (min(_whole(least), 100) - len(items))
-    return [_instance(item, root, depth + 1) for item in items]
+    return [_instance(item, at.deeper()) for item in items]
 
 
 def _string(schema: Mapping[str, Any]) -> str:

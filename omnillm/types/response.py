@@ -109,9 +109,10 @@ class LlmResponse(Model):
 
     @property
     def parsed(self) -> Any:
-        """Give the structured output where one was parsed, else ``None``: after a ``StructuredOutputConfig`` read the text.
+        """Give the answer as the type that ``call(…, into=T)`` or ``stream(…, into=T)`` asked for.
 
-        ``json.loads(response.text)`` does that.
+        It is ``None`` where none was asked for, and where the model called tools instead. An answer that does not fit is no
+        response: it is a ``ProtocolError`` that carries it.
         """
         return self.meta.parsed
 

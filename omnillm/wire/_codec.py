@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol, Self
 
 from ..errors import ProviderError
+from ..types.capabilities import StructuredOutputConfig
 from ..types.enums import EndpointKind, WireFormat
 from ..types.events import LlmStreamEvent
 from ..types.request import LlmRequest
@@ -78,6 +79,10 @@ def _as_it_is(body: Payload) -> Payload:
     return body
 
 
+def _any_schema(config: StructuredOutputConfig) -> StructuredOutputConfig:
+    return config
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
     """Gather what one generation format can do.
@@ -85,7 +90,8 @@ class Codec:
     ``parse_request`` and ``parse_response`` take the JSON object and raise ``ProtocolError`` only. The ``emit_*`` of requests and
     responses account for every canonical field in their ``Emission``. ``embedded_error`` finds an error object in a body that
     came with a status of success. ``ask_for_usage`` gives the body that makes a stream report its usage, ``prepare_body`` the one
-    that is sent: without what the URL says.
+    that is sent: without what the URL says. ``fit_format`` gives a schema that the library made in the part of JSON Schema that
+    the API takes; a schema that a caller gave as structured output goes out as it is.
     """
 
     wire_format: WireFormat
@@ -104,3 +110,4 @@ class Codec:
     path: Callable[[LlmRequest, bool], str]
     headers: dict[str, str]
     prepare_body: Callable[[Payload], Payload] = _as_it_is
+    fit_format: Callable[[StructuredOutputConfig], StructuredOutputConfig] = _any_schema

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...types.request import LlmRequest
 from .._codec import Codec, Payload
+from .._formats import for_anthropic
 from ._own import WIRE
 from ._stream_encoder import MessageStreamEncoder
 from ._stream_single import emit_event, parse_event
@@ -39,4 +40,5 @@ CODEC = Codec(
     ask_for_usage=_unchanged,
     path=_path,
     headers={"anthropic-version": "2023-06-01"},
+    fit_format=for_anthropic,
 )

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from ...types.request import LlmRequest
 from .._codec import Codec, Payload
+from .._formats import for_anthropic
 from ._own import WIRE
 from ._stream_encoder import ConverseStreamEncoder
 from ._stream_single import emit_event, parse_event
@@ -47,4 +48,5 @@ CODEC = Codec(
     prepare_body=_without_model,
     path=_path,
     headers={},
+    fit_format=for_anthropic,
 )

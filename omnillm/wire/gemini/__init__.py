@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._codec import Codec, Payload
+from .._formats import for_gemini
 from ._encoder import ChunkEncoder, emit_event
 from ._own import WIRE
 from .error import embedded_error, emit_error, parse_error
@@ -33,4 +34,5 @@ CODEC = Codec(
     prepare_body=prepare_body,
     path=path,
     headers={},
+    fit_format=for_gemini,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...types.enums import WireFormat
 from .._codec import Codec
+from .._formats import for_strict_openai
 from ._encoder import Encoder, emit_event
 from .error import embedded_error, emit_error, parse_error
 from .request import ask_for_usage, emit_request, parse_request, path
@@ -26,4 +27,5 @@ CODEC = Codec(
     ask_for_usage=ask_for_usage,
     path=path,
     headers={},
+    fit_format=for_strict_openai,
 )
