@@ -164,7 +164,8 @@ class Gateway:
         return run(self, request, tools, max_turns=max_turns, parallel=parallel, **options).response
 
     def _laid_over(self, request: LlmRequest | str, overlay: Mapping[str, Any]) -> LlmRequest:
-        return laid_over(request_of(request, self._core.config.default_model), overlay)
+        request = request_of(request, self._core.config.default_model)
+        return laid_over(request, overlay) if overlay else request
 
     # --- many at once -----------------------------------------------------------------------------------------------------------
 

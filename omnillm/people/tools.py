@@ -32,7 +32,7 @@ _MISSING = inspect.Parameter.empty
 class Tool(Generic[P, R_co]):
     """Be a function that a model may call; made by ``@tool``, and called as the function is.
 
-    ``definition`` is what the model is told, a strict JSON Schema of the parameters; ``run`` takes the arguments as it writes them.
+    ``definition`` is what the model is told: a strict JSON Schema. ``run`` takes the arguments as it writes them.
     """
 
     def __init__(
