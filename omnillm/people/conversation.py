@@ -121,8 +121,8 @@ class Conversation:
         def prepare() -> tuple[tuple[RequestItem, ...], Loop]:
             said = self._said(what)
             request, chosen = self._request(said, overlay), self._tools if tools is None else tools
-            limits = {"max_turns": max_turns, "parallel": parallel, "timeout": timeout, "cancel": cancel}
-            return said, Loop(self._gateway, request, chosen, **limits)
+            bounds = {"timeout": timeout, "cancel": cancel}
+            return said, Loop(self._gateway, request, chosen, max_turns=max_turns, parallel=parallel, **bounds)
 
         return ConversationStream(self, prepare, {"cancel": cancel, "tenant": tenant, "into": into})
 
@@ -153,7 +153,7 @@ class Conversation:
         while (holder := self._turn.setdefault(pid, owner)) is not owner:
             if not (isinstance(holder, weakref.ref) and holder() is None):
                 raise ConfigurationError(
-                    "a conversation takes one turn at a time: wait for the one that is not over, close its stream, or fork() before"
+                    "a conversation takes one turn at a time: wait for the other to be over, close its stream, or fork() before it"
                 )
             if self._turn.get(pid) is holder:  # a stream that was lost
                 self._turn.pop(pid, None)

@@ -80,7 +80,7 @@ class Loop:
         max_turns: int,
         parallel: bool,
         timeout: Any,
-        cancel: CancellationToken | None,
+        cancel: Any,
     ) -> None:
         check_count(max_turns, "max_turns")
         if not isinstance(cancel, CancellationToken | None):
@@ -92,7 +92,7 @@ class Loop:
         self._core = gateway._core
         self._max_turns = max_turns
         self._parallel = parallel
-        self._cancel = cancel
+        self._cancel: CancellationToken | None = cancel
         self._started = self._core.clock.monotonic()
         self._timeout = None if timeout is None else seconds_of(timeout, "timeout")
         self._deadline = Deadline(self._started + (math.inf if self._timeout is None else self._timeout), self._core.clock)
