@@ -153,7 +153,7 @@ class Conversation:
         while (holder := self._turn.setdefault(pid, owner)) is not owner:
             if not (isinstance(holder, weakref.ref) and holder() is None):
                 raise ConfigurationError(
-                    "a conversation takes one turn at a time: wait for the other to be over, close its stream, or fork() before it"
+                    "a conversation takes one turn at a time: wait for the other to end, close its stream, or fork() before it"
                 )
             if self._turn.get(pid) is holder:  # a stream that was lost
                 self._turn.pop(pid, None)

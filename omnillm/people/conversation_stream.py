@@ -98,22 +98,24 @@ class ConversationStream:
 
     def _completed(self, event: Completed, stream: GatewayStream) -> None:
         """Take the end of one call: there is another, once the tools' results were given, or this was the last."""
+        unread: Exception | None = None
         try:
             next(stream)
         except StopIteration:
             pass
-        except Exception as error:  # noqa: BLE001  # an answer that is not what ``into`` asked for: raised behind the last event
-            self._failure = error
-        if self._failure is None and self._loop.goes_on(event.response):
+        except Exception as error:  # noqa: BLE001  # an answer that is not what ``into`` asked for, perhaps words beside tool calls
+            unread = error
+        if self._loop.goes_on(event.response):
             if self._over:
                 raise ClosedError("the stream was closed while its tools ran", sent="yes")
             self._stream = None
             self._ahead.extend(ToolResultAdded(result) for result in self._loop.results)
             return
-        if self._failure is None:
+        if unread is None:
             outcome = self._loop.outcome()
             self._conversation._append(self._said, outcome)
             self._response, event = outcome.response, Completed(outcome.response)
+        self._failure = unread
         self._ahead.append(event)
         self._end()
 

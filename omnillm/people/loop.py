@@ -60,8 +60,16 @@ def run(
     loop = Loop(gateway, request, tools, max_turns=max_turns, parallel=parallel, timeout=timeout, cancel=cancel)
     try:
         while True:
-            response = gateway.call(loop.request, timeout=loop.remaining(), cancel=cancel, **options)
+            unread: ProtocolError | None = None
+            try:
+                response = gateway.call(loop.request, timeout=loop.remaining(), cancel=cancel, **options)
+            except ProtocolError as error:  # an answer that is not what ``into`` asked for, perhaps words beside tool calls
+                if error.response is None:
+                    raise
+                response, unread = error.response, error
             if not loop.goes_on(response):
+                if unread is not None:
+                    raise unread
                 return loop.outcome()
     except GatewayError as error:
         loop.account(error)
@@ -149,7 +157,7 @@ class Loop:
 
     def account(self, error: GatewayError) -> None:
         """Write into the error that ends the loop what was tried in the turns before."""
-        if self._responses and not error.attempts and not isinstance(error, AdmissionError):
+        if self._responses and not isinstance(error, AdmissionError):  # that one says so of its own call
             error.sent = "yes"
         error.attempts = (*self._attempts(), *error.attempts)
 

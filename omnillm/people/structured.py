@@ -71,7 +71,7 @@ class Target:
         answer that was cut, one that is no JSON, and one that does not fit.
         """
         text = response.text
-        if response.tool_calls:  # what is said beside them is not the answer yet
+        if response.tool_calls and not text.strip():
             return None
         error = self._unread(response, text)
         if error is None:
