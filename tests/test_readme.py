@@ -29,7 +29,7 @@ def test_every_python_block_runs_as_written(code, monkeypatch, capsys):
     with LocalProvider() as provider:
         scope = {"__name__": "readme", "provider": provider}
         try:
-            exec(compile(code, "block", "exec"), scope)
+            exec(compile(code, "block", "exec", dont_inherit=True), scope)
         finally:
             if "gateway" in scope:
                 scope["gateway"].close()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..gateway.overlay import Settings
     from .conversation_stream import ConversationStream
 
-Said = str | RequestItem | MessagePart | Iterable[RequestItem] | Iterable[MessagePart | str]
+Said = str | RequestItem | MessagePart | Iterable[RequestItem | MessagePart | str]  # items, or the parts of one message
 
 VERSION = 1
 

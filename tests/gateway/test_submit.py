@@ -339,7 +339,7 @@ def test_ctrl_c_while_waiting() -> None:
         for _ in range(100):
             if not gateway._core.store.snapshot().held_requests:
                 break
-            time.sleep(0.01)
+            threading.Event().wait(0.01)
         else:
             raise AssertionError("something is held still")
         gateway.close()
