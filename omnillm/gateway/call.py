@@ -178,10 +178,7 @@ class Call:
             capped = dataclasses.replace(request.generation, max_output_tokens=core.config.pool.default_output_tokens)
             request = dataclasses.replace(request, generation=capped)
         if self.target is not None:
-            fitted = self.target.fitted(route.codec.fit_format)
-            request = dataclasses.replace(
-                request, capabilities=dataclasses.replace(request.capabilities, structured_output=fitted)
-            )
+            request = self.target.asked_in(request, route.codec.fit_format)
         stream = True if self.streaming else (None if request.stream is None else False)
         payload, losses = emit_request_with_losses(
             route.codec.wire_format, request, stream=stream, text_content=route.endpoint.text_content

@@ -116,7 +116,7 @@ _ALIASES = {
     "request_timeout": "timeout",
     "deadline": "timeout",
     "cancellation": "cancel",
-    "user": "metadata",
+    "user": "vendor_extensions",
 }
 _MODES = {"auto": ToolChoice.auto(), "none": ToolChoice.none(), "required": ToolChoice.required()}
 

@@ -28,7 +28,10 @@ _CAP_NAMES = """
     max_tokens max_completion_tokens max_output_tokens maxOutputTokens maxTokens max_tokens_to_sample max_new_tokens max_gen_len
     maxTokenCount max_length
 """
-_CONTENT_NAMES = "messages contents input system instructions systemInstruction system_instruction tools toolConfig metadata"
+_CONTENT_NAMES = """
+    messages contents input system instructions systemInstruction system_instruction tools toolConfig metadata
+    schema responseSchema responseJsonSchema response_schema response_json_schema
+"""
 _HARMLESS_NAMES = """
     allowedFunctionNames annotations anthropic_version cache_control citations description detail disable_parallel_tool_use
     eager_input_streaming filename format frequencyPenalty frequency_penalty generationConfig generation_config id include index

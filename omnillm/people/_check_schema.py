@@ -163,7 +163,7 @@ def _check_type(schema: dict[str, Any], value: Any, at: str) -> None:
 def _check_choice(schema: dict[str, Any], value: Any, at: str) -> None:
     choices = [schema["const"]] if "const" in schema else schema.get("enum")
     if isinstance(choices, list) and not any(_equal(value, choice) for choice in choices):
-        error = unexpected(f"one of {choices!r:.200}" if len(choices) > 1 else repr(*choices), value)
+        error = unexpected(repr(choices[0]) if len(choices) == 1 else f"one of {choices!r:.200}", value)
         error.pointer = at
         raise error
 
@@ -181,7 +181,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 def _require(names: Any, value: dict[str, Any], at: str) -> None:
     for name in names if isinstance(names, list) else ():
-        if name not in value:
+        if isinstance(name, str) and name not in value:
             raise MissingFieldError(f"the schema requires {name!r}", pointer=f"{at}/{escape(name)}")
 
 

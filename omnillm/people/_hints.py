@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import inspect
 import re
+import sys
 import types
 import typing
 import uuid
@@ -36,10 +37,9 @@ from ._shapes import (
     Scalar,
     Shape,
     Table,
-    Tagged,
     Text,
 )
-from ._unions import find_tag, union_of
+from ._unions import Tagged, find_tag, union_of
 
 _DAY, _OFFSET = r"\d{4}-\d\d-\d\d", r"(?:[Zz]|[+-]\d\d:\d\d)?"
 _HOUR = r"\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?" + _OFFSET
@@ -143,7 +143,7 @@ class _Reader:
             return inner if text is None else Described(inner, text)
         if origin in (typing.Union, types.UnionType):
             if all(arg is type(None) or is_pydantic(arg) for arg in args):
-                return Foreign(hint)  # it tells its models apart by itself
+                return Foreign(hint, at)  # it tells its models apart by itself
             return self._union([self.read(arg, at) for arg in args], at)
         if origin is typing.Literal:
             return _literal(args, at)
@@ -175,7 +175,7 @@ class _Reader:
     def _named(self, hint: Any, at: str) -> Shape:
         """Read a class or another name for a type."""
         if is_pydantic(hint):
-            return Foreign(hint)
+            return Foreign(hint, at)
         if isinstance(hint, typing.NewType):
             return self.read(hint.__supertype__, at)
         if type(hint).__name__ == "TypeAliasType":
@@ -203,7 +203,7 @@ class _Reader:
         doc = cls.__dict__.get("__doc__")
         if doc is not None and doc.startswith(f"{cls.__name__}("):
             doc = None  # dataclass's own, which repeats the signature
-        record = Record(cls.__name__, _cleaned(doc), lambda given: cls(**given), cls.__hash__ is not None)
+        record = Record(cls, _cleaned(doc), lambda given: cls(**given), cls.__hash__ is not None)
         self._records[cls] = record
         hints = hints_of(cls)
         for field in dataclasses.fields(cls):
@@ -215,7 +215,7 @@ class _Reader:
         return record
 
     def _typed_dict(self, cls: Any) -> Record:
-        record = Record(cls.__name__, _cleaned(cls.__dict__.get("__doc__")), dict, hashable=False)
+        record = Record(cls, _cleaned(cls.__dict__.get("__doc__")), dict, hashable=False)
         self._records[cls] = record
         for name, hint in hints_of(cls).items():
             said = _requirement(hint)
@@ -228,17 +228,29 @@ def hints_of(owner: Any) -> Mapping[str, Any]:
     """Resolve the annotations of a class or a function; raises ``ConfigurationError`` where a name is not known."""
     own = {owner.__name__: owner} if isinstance(owner, type) else {}
     try:
-        return typing.get_type_hints(owner, localns=own, include_extras=True)
+        return typing.get_type_hints(owner, localns={**_around(owner), **own}, include_extras=True)
     except NameError as error:
         raise ConfigurationError(
-            f"{owner.__qualname__}: the annotation {error.name!r} cannot be resolved: it must be known where {owner.__qualname__}"
-            " is defined, at the top of its module",
+            f"{owner.__qualname__}: the annotation {error.name!r} cannot be resolved: define it at the top of the module",
             field=owner.__name__,
         ) from None
     except Exception as error:  # noqa: BLE001  # an annotation written as text is any expression
         raise ConfigurationError(
             f"{owner.__qualname__}: an annotation cannot be resolved: {error}", field=owner.__name__
         ) from None
+
+
+def _around(owner: Any) -> dict[str, Any]:
+    """Give what is known in the functions around a class or function, as long as they run: annotations as text may name it."""
+    *parents, _ = owner.__qualname__.split(".<locals>.")
+    around = {".<locals>.".join(parents[: n + 1]) for n in range(len(parents))}
+    found: dict[str, Any] = {}
+    frame = sys._getframe() if around else None
+    while frame is not None:
+        if frame.f_code.co_qualname in around and frame.f_globals.get("__name__") == owner.__module__:
+            found = {**frame.f_locals, **found}
+        frame = frame.f_back
+    return found
 
 
 def _requirement(hint: Any) -> bool | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _json
-from ..errors import InvalidShapeError, MissingFieldError, ProtocolError
+from ..errors import ConfigurationError, InvalidShapeError, MissingFieldError, ProtocolError
 from ..types._model import escape
 from ._shapes import DEFS, OBJECT, SPOKEN, Defs, Schema
 from ._strict import strict_form
@@ -25,12 +25,15 @@ class Foreign:
 
     hashable = True  # if it is not, the set says so
 
-    def __init__(self, hint: Any) -> None:
+    def __init__(self, hint: Any, at: str) -> None:
         import pydantic
 
-        self._adapter = hint if isinstance(hint, pydantic.TypeAdapter) else pydantic.TypeAdapter(hint)
         self._refusal = pydantic.ValidationError
-        self._schema = strict_form(self._adapter.json_schema())
+        try:
+            self._adapter = hint if isinstance(hint, pydantic.TypeAdapter) else pydantic.TypeAdapter(hint)
+            self._schema = strict_form(self._adapter.json_schema())
+        except pydantic.errors.PydanticUserError as error:
+            raise ConfigurationError(f"{at}: pydantic makes no JSON Schema of it: {error.message}", field=at) from None
         self.kinds = _kinds(self._schema)
         self.what = " or ".join(SPOKEN[kind] for kind in SPOKEN if kind in self.kinds)
 

@@ -37,10 +37,15 @@ def kind_of(value: Any) -> str:
     return _KINDS.get(type(value), type(value).__name__)
 
 
+def said(value: Any) -> str:
+    """Write a value for people, true, false and null as JSON has them."""
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else "null" if value is None else f"{value!r:.80}"
+
+
 def unexpected(what: str, value: Any) -> InvalidShapeError:
     """Give the error for a value that is something else."""
     kind = kind_of(value)
-    given = f"{value!r:.80}" if kind in (BOOLEAN, INTEGER, NUMBER, STRING) else SPOKEN.get(kind, kind)
+    given = SPOKEN[kind] if kind in (ARRAY, OBJECT) else said(value)
     return InvalidShapeError(f"expected {what}, got {given}")
 
 
@@ -79,17 +84,17 @@ class Defs:
     """Collect the named objects of one schema, each once; what is defined may refer to itself."""
 
     def __init__(self) -> None:
-        self._names: dict[Shape, str] = {}
+        self._names: dict[type, str] = {}
         self._adopted: dict[int, Schema] = {}
         self.schemas: dict[str, Schema] = {}
 
-    def reference(self, shape: Shape, title: str, body: Callable[[Defs], Schema]) -> Schema:
-        """Give the reference to a named object, which is written on its first use."""
-        name = self._names.get(shape)
+    def reference(self, record: Record) -> Schema:
+        """Give the reference to the object of a class, which is written on its first use."""
+        name = self._names.get(record.cls)
         if name is None:
-            name = self._names[shape] = self.free(title)
+            name = self._names[record.cls] = self.free(record.title)
             self.schemas[name] = {}  # taken, and in its place, before what is within it
-            self.schemas[name] = body(self)
+            self.schemas[name] = record.body(self)
         return {"$ref": DEFS + name}
 
     def adopt(self, schema: Schema) -> Schema:
@@ -225,11 +230,11 @@ class Choice:
     hashable = True
 
     def __init__(self, values: Iterable[tuple[Any, Any]], *, is_literal: bool) -> None:
-        self.values = {(kind_of(said), said): meant for said, meant in values}
+        self.values = {(kind_of(value), value): meant for value, meant in values}
         self.is_literal = is_literal
         self.kinds = frozenset(kind for kind, _ in self.values)
-        names = [said if kind == NULL else repr(said) for kind, said in self.values]
-        self.what = f"one of {', '.join(map(str, names))}" if len(names) > 1 else str(*names)
+        names = [said(value) for _, value in self.values]
+        self.what = f"one of {', '.join(names)}" if len(names) > 1 else names[0]
 
     def holds(self, value: Any) -> bool:
         """Tell whether the value is one of them."""
@@ -237,9 +242,9 @@ class Choice:
 
     def schema(self, defs: Defs) -> Schema:  # noqa: ARG002
         by_kind: dict[str, list[Any]] = {}
-        for kind, said in self.values:
-            by_kind.setdefault(kind, []).append(said)
-        options = [{"type": kind} if kind == NULL else {"type": kind, "enum": said} for kind, said in by_kind.items()]
+        for kind, value in self.values:
+            by_kind.setdefault(kind, []).append(value)
+        options = [{"type": kind} if kind == NULL else {"type": kind, "enum": given} for kind, given in by_kind.items()]
         return options[0] if len(options) == 1 else {"anyOf": options}
 
     def decode(self, value: Any) -> Any:
@@ -380,7 +385,7 @@ class Member:
 class Record:
     """An object of named fields: a dataclass or a ``TypedDict``; its members come after it, for it may hold itself."""
 
-    title: str
+    cls: type
     text: str | None
     make: Callable[[dict[str, Any]], Any]
     hashable: bool
@@ -388,8 +393,13 @@ class Record:
     kinds: frozenset[str] = frozenset((OBJECT,))
     what: str = SPOKEN[OBJECT]
 
+    @property
+    def title(self) -> str:
+        """Name the class."""
+        return self.cls.__name__
+
     def schema(self, defs: Defs) -> Schema:
-        return defs.reference(self, self.title, self.body)
+        return defs.reference(self)
 
     def body(self, defs: Defs) -> Schema:
         """Write the object itself."""
@@ -422,75 +432,3 @@ def object_schema(members: Mapping[str, Member], required: Iterable[str], defs: 
         "required": list(required),
         "additionalProperties": False,
     }
-
-
-# --- unions -------------------------------------------------------------------------------------------------------------------
-
-
-class Tagged:
-    """One of several records, told apart by the value of one field; which field is found when all of them are read."""
-
-    kinds = frozenset((OBJECT,))
-    what = SPOKEN[OBJECT]
-
-    def __init__(self, options: Iterable[Record]) -> None:
-        self.options = tuple(dict.fromkeys(options))
-        self.tag = ""
-        self.records: Mapping[tuple[str, Any], Record] = {}
-
-    @property
-    def hashable(self) -> bool:
-        return all(record.hashable for record in self.options)
-
-    def schema(self, defs: Defs) -> Schema:
-        return {"anyOf": [record.schema(defs) for record in self.options]}
-
-    def decode(self, value: Any) -> Any:
-        if type(value) is not dict:
-            raise unexpected(self.what, value)
-        if self.tag not in value:
-            raise MissingFieldError(f"{self.tag!r} must say which it is", pointer=f"/{escape(self.tag)}")
-        said = value[self.tag]
-        record = None if type(said) in (list, dict) else self.records.get((kind_of(said), said))
-        if record is None:
-            error = unexpected(f"one of {', '.join(repr(name) for _, name in self.records)}", said)
-            error.pointer = f"/{escape(self.tag)}"
-            raise error
-        return record.decode(value)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Union:
-    """One of several shapes, told apart by the JSON type of the value, or by being one of a literal's."""
-
-    options: tuple[Shape, ...]
-    choices: tuple[Choice, ...]
-    by_kind: Mapping[str, Shape]
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        return frozenset().union(*(option.kinds for option in self.options))
-
-    @property
-    def what(self) -> str:
-        return " or ".join(dict.fromkeys(option.what for option in self.options))
-
-    @property
-    def hashable(self) -> bool:
-        return all(option.hashable for option in self.options)
-
-    def schema(self, defs: Defs) -> Schema:
-        options: list[Schema] = []
-        for option in self.options:
-            schema = option.schema(defs)
-            options += schema["anyOf"] if set(schema) == {"anyOf"} else [schema]
-        return {"anyOf": options}
-
-    def decode(self, value: Any) -> Any:
-        for choice in self.choices:
-            if choice.holds(value):
-                return choice.decode(value)
-        option = self.by_kind.get(kind_of(value))
-        if option is None:
-            raise unexpected(self.what, value)
-        return option.decode(value)

@@ -2,11 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ConfigurationError
-from ._shapes import INTEGER, Anything, Choice, Described, Number, Record, Shape, Tagged, Union
+from ..errors import ConfigurationError, MissingFieldError
+from ..types._model import escape
+from ._shapes import (
+    INTEGER,
+    OBJECT,
+    SPOKEN,
+    Anything,
+    Choice,
+    Defs,
+    Described,
+    Number,
+    Record,
+    Schema,
+    Shape,
+    kind_of,
+    said,
+    unexpected,
+)
+
+
+class Tagged:
+    """One of several records, told apart by the value of one field; which field is found when all of them are read."""
+
+    kinds = frozenset((OBJECT,))
+    what = SPOKEN[OBJECT]
+
+    def __init__(self, options: Iterable[Record]) -> None:
+        self.options = tuple(dict.fromkeys(options))
+        self.tag = ""
+        self.records: Mapping[tuple[str, Any], Record] = {}
+
+    @property
+    def hashable(self) -> bool:
+        return all(record.hashable for record in self.options)
+
+    def schema(self, defs: Defs) -> Schema:
+        return {"anyOf": [record.schema(defs) for record in self.options]}
+
+    def decode(self, value: Any) -> Any:
+        if type(value) is not dict:
+            raise unexpected(self.what, value)
+        if self.tag not in value:
+            raise MissingFieldError(f"{self.tag!r} must say which it is", pointer=f"/{escape(self.tag)}")
+        tag = value[self.tag]
+        record = None if type(tag) in (list, dict) else self.records.get((kind_of(tag), tag))
+        if record is None:
+            error = unexpected(f"one of {', '.join(said(name) for _, name in self.records)}", tag)
+            error.pointer = f"/{escape(self.tag)}"
+            raise error
+        return record.decode(value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Union:
+    """One of several shapes, told apart by the JSON type of the value, or by being one of a literal's."""
+
+    options: tuple[Shape, ...]
+    choices: tuple[Choice, ...]
+    by_kind: Mapping[str, Shape]
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset().union(*(option.kinds for option in self.options))
+
+    @property
+    def what(self) -> str:
+        return " or ".join(dict.fromkeys(option.what for option in self.options))
+
+    @property
+    def hashable(self) -> bool:
+        return all(option.hashable for option in self.options)
+
+    def schema(self, defs: Defs) -> Schema:
+        options: list[Schema] = []
+        for option in self.options:
+            schema = option.schema(defs)
+            options += schema["anyOf"] if set(schema) == {"anyOf"} else [schema]
+        return {"anyOf": options}
+
+    def decode(self, value: Any) -> Any:
+        for choice in self.choices:
+            if choice.holds(value):
+                return choice.decode(value)
+        option = self.by_kind.get(kind_of(value))
+        if option is None:
+            raise unexpected(self.what, value)
+        return option.decode(value)
 
 
 def union_of(options: Sequence[Shape], at: str) -> Shape:

@@ -50,19 +50,18 @@ class Target:
         self.config = StructuredOutputConfig(whole, plain, strict=is_strict(whole))
         self._fitted: dict[Fit, StructuredOutputConfig] = {}
 
-    def fitted(self, fit: Fit) -> StructuredOutputConfig:
-        """Give what one protocol is asked with, made once."""
-        found = self._fitted.get(fit)
-        if found is None:
-            found = self._fitted[fit] = fit(self.config)
-        return found
-
     def asked_of(self, request: LlmRequest) -> LlmRequest:
         """Give the request that asks for the target; raises ``ConfigurationError`` where it asks for another already."""
         if request.capabilities.structured_output is not None:
             raise ConfigurationError("into: the request has a structured_output already: give one of the two", field="into")
-        capabilities = dataclasses.replace(request.capabilities, structured_output=self.config)
-        return dataclasses.replace(request, capabilities=capabilities)
+        return _with_format(request, self.config)
+
+    def asked_in(self, request: LlmRequest, fit: Fit) -> LlmRequest:
+        """Give the request with the format that ``fit`` makes for one protocol, once."""
+        found = self._fitted.get(fit)
+        if found is None:
+            found = self._fitted[fit] = fit(self.config)
+        return request if found is self.config else _with_format(request, found)
 
     def read(self, response: LlmResponse) -> Any:
         """Give the value that the answer is, or ``None`` where it calls tools instead.
@@ -113,6 +112,10 @@ class Target:
         if response.finish_reason is FinishReason.LENGTH:
             return InvalidJsonError("the answer was cut at its output limit: raise max_output_tokens")
         return None if text.strip() else InvalidJsonError("the answer is empty")
+
+
+def _with_format(request: LlmRequest, config: StructuredOutputConfig) -> LlmRequest:
+    return dataclasses.replace(request, capabilities=dataclasses.replace(request.capabilities, structured_output=config))
 
 
 def target_of(into: Any) -> Target:

@@ -25,11 +25,15 @@ _NUMBERS = frozenset({"multipleOf", "minimum", "maximum", "exclusiveMinimum", "e
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What an API takes: ``keywords`` beside the structure, ``formats`` of strings, and the greatest ``minItems``."""
+    """What an API takes: ``keywords`` beside the structure, ``formats`` of strings, and the greatest ``minItems``.
+
+    Where it ``closes`` objects, one with properties must say that it has no others.
+    """
 
     keywords: frozenset[str]
     formats: frozenset[str]
     most_items: float
+    closes: bool = False
 
     def takes(self, name: str, value: Any) -> bool:
         """Tell whether the API takes a keyword with that value."""
@@ -42,8 +46,9 @@ class Dialect:
 
 # OpenAI, "Structured model outputs", supported properties (2025-11).
 OPENAI = Dialect(_NUMBERS | {"pattern", "minItems", "maxItems"}, _FORMATS, float("inf"))
-# Anthropic, "Structured outputs", JSON Schema limitations (2025-11): no bounds, no lengths, minItems of 0 or 1 alone.
-ANTHROPIC = Dialect(frozenset({"minItems"}), _FORMATS | {"uri"}, 1)
+# Anthropic, "Structured outputs", JSON Schema limitations (2025-11): no bounds, no lengths, minItems of 0 or 1 alone,
+# and "additionalProperties must be set to false for objects".
+ANTHROPIC = Dialect(frozenset({"minItems"}), _FORMATS | {"uri"}, 1, closes=True)
 
 # Google, "GenerationConfig.responseJsonSchema", supported properties (2025-11).
 GEMINI = Dialect(frozenset({"prefixItems", "minItems", "maxItems", "minimum", "maximum", "oneOf"}), _FORMATS, float("inf"))
@@ -75,6 +80,8 @@ def _fit(schema: Any, dialect: Dialect) -> Any:
 def _plain(schema: Mapping[str, Any], dialect: Dialect) -> Schema:
     """Say with ``enum``, ``anyOf`` and ``items`` what ``const``, ``oneOf`` and ``prefixItems`` say more exactly."""
     out = dict(schema)
+    if dialect.closes and "properties" in out:
+        out.setdefault("additionalProperties", False)
     if "const" in out:
         out["enum"] = [out.pop("const")]
     if "oneOf" in out and "anyOf" not in out:

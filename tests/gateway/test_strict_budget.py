@@ -105,6 +105,15 @@ def test_one_answer_is_no_several(provider: LocalProvider, build: Any) -> None:
     assert build(provider, budget=strict()).call(LlmRequest("m", "hi", vendor_extensions={"n": 1})).text == "echo: hi"
 
 
+@pytest.mark.parametrize("protocol", ProviderProtocol)
+def test_a_schema_may_have_fields_of_any_name(provider: LocalProvider, build: Any, protocol: ProviderProtocol) -> None:
+    """What an answer is asked to hold is no setting, though it be called as one is."""
+    properties = {name: {"type": "integer"} for name in ("n", "max_tokens", "service_tier")}
+    schema = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    gateway = build(provider.endpoint(protocol), budget=strict())
+    assert gateway.call("hi", into=schema).parsed == {"n": 0, "max_tokens": 0, "service_tier": 0}
+
+
 def test_two_budgets_one_strict(provider: LocalProvider, build: Any) -> None:
     """One strict budget makes every estimate strict."""
     gateway = build(provider, budget=strict(), budget_limit_usd=40.0)

@@ -47,6 +47,23 @@ CASES: list[tuple[str, Any, Any]] = [
     ("no type but items", {"items": {"type": "integer"}, "minItems": 1}, [0]),
     ("optional", {"anyOf": [{"type": "null"}, {"type": "integer"}]}, 0),
     ("one of", {"oneOf": [{"type": "boolean"}, {"type": "integer"}]}, False),
+    ("ends", {**NODE, "$defs": {"Node": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}}}, None),
+    (
+        "recursive",
+        {
+            "type": "object",
+            "properties": {"kids": {"anyOf": [{"$ref": "#/$defs/Tree"}, {"type": "integer"}]}},
+            "required": ["kids"],
+            "$defs": {
+                "Tree": {
+                    "type": "object",
+                    "properties": {"kids": {"anyOf": [{"$ref": "#/$defs/Tree"}, {"type": "integer"}]}},
+                    "required": ["kids"],
+                }
+            },
+        },
+        {"kids": {"kids": 0}},
+    ),
     ("type list", {"type": ["null", "string"]}, "text"),
     ("capitals", {"type": "STRING"}, "text"),
     (

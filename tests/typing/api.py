@@ -80,6 +80,30 @@ def stream(gateway: o.Gateway) -> str:
     return "".join([*said, *gateway.stream("hi").text()])
 
 
+def laid_over(gateway: o.Gateway, schema: dict[str, object]) -> o.LlmResponse:
+    """What is laid over a request is checked by name and type, and completed by editors."""
+    tool = o.ToolDefinition("weather", schema)
+    more: o.Overlay = {"max_output_tokens": 5, "reasoning": "low"}
+    gateway.call("hi", into=list[int], model="m", instructions=None, temperature=0, tools=[tool], tool_choice="required")
+    gateway.stream("hi", into=schema, tools=tool, reasoning=o.ReasoningCapability(effort="high"), stop_sequences=["END"])
+    gateway.call("hi", timeout=5, **more)
+    gateway.call("hi", max_tokens=5)  # type: ignore[call-arg]
+    gateway.call("hi", stream=True)  # type: ignore[call-arg]
+    gateway.call("hi", temperature="0")  # type: ignore[arg-type]
+    gateway.call("hi", tool_choice="any")  # type: ignore[arg-type]
+    gateway.stream("hi", tools=["weather"])  # type: ignore[list-item]
+    wrong: o.Overlay = {"max_tokens": 5}  # type: ignore[typeddict-unknown-key]
+    return gateway.call("hi", **wrong)
+
+
+def mismatch(gateway: o.Gateway) -> str:
+    """An answer that does not fit is an error of the codecs' kind, with the place and the response."""
+    try:
+        return str(gateway.call("hi", into=int).parsed)
+    except o.ProtocolError as error:
+        return assert_type(error.pointer, str)
+
+
 def describe(event: o.LlmStreamEvent) -> str:
     """A match over events narrows each to its class."""
     match event:
