@@ -59,7 +59,9 @@ class WorkerFuture(Future[T]):
         self.add_done_callback(lambda _: token.unsubscribe(handle))
 
     def end(self) -> None:
-        """End the call by its token, at once where it has not begun."""
+        """End the call by its token, at once where it has not begun; in another process it is not ours to end."""
+        if self._is_foreign():
+            return
         self.token.cancel()
         self.fail(CallCancelledError("the call was cancelled by its token"))
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InvalidShapeError, MissingFieldError
 from ..types._given import wrong_type
+from ..types._model import escape
 from ..types.capabilities import ToolDefinition
 from ._docstring import parameters_of, summary_of
-from ._hints import hints_of, shape_of
-from ._shapes import Member, Record
+from ._hints import hints_of
+from ._shapes import OBJECT, SPOKEN, placed, unexpected
 from ._strict import is_strict
+from .decode import decoder_of
 from .schema import fields_schema
 
 P = ParamSpec("P")
@@ -42,7 +43,6 @@ class Tool(Generic[P, R_co]):
         name: str | None = None,
         description: str | None = None,
         strict: bool | None = None,
-        known: Mapping[str, Any] | None = None,
     ) -> None:
         if not (inspect.isfunction(function) or inspect.ismethod(function)):
             raise wrong_type("tool", "a function with annotations", function)
@@ -52,13 +52,12 @@ class Tool(Generic[P, R_co]):
         self._function: Callable[P, R_co] = function
         self.name = _checked_name(function.__name__ if name is None else name)
         parameters = _parameters(function)
-        hints = _resolved(function, known or {})
+        hints = hints_of(function)
         texts = {p: text for p, text in parameters_of(function.__doc__).items() if p in parameters}
         defaults = {p: parameter.default for p, parameter in parameters.items() if parameter.default is not _MISSING}
-        shapes = {p: shape_of(hints[p], at=p) for p in parameters}
-        self._record = Record(self.name, None, dict, hashable=False)
-        self._record.members.update({p: Member(shape, required=p not in defaults) for p, shape in shapes.items()})
         schema = fields_schema({p: hints[p] for p in parameters}, descriptions=texts, defaults=defaults)
+        self._decoders = {p: decoder_of(hints[p]) for p in parameters}
+        self._optional = frozenset(defaults)
         _note_defaults(schema["properties"], defaults)
         self.definition = ToolDefinition(
             self.name,
@@ -76,7 +75,17 @@ class Tool(Generic[P, R_co]):
 
         Raises ``MissingFieldError`` or ``InvalidShapeError`` with the pointer of the place.
         """
-        given: dict[str, Any] = self._record.decode(arguments)
+        if type(arguments) is not dict:
+            raise unexpected(SPOKEN[OBJECT], arguments)
+        for name in arguments:
+            if name not in self._decoders:
+                raise InvalidShapeError(f"{self.name} has no parameter {name!r:.80}", pointer=f"/{escape(name)}")
+        given: dict[str, Any] = {}
+        for name, decode in self._decoders.items():
+            if name in arguments:
+                given[name] = placed(name, decode, arguments[name])
+            elif name not in self._optional:
+                raise MissingFieldError(f"{self.name} needs {name!r}", pointer=f"/{name}")
         return given
 
     def run(self, arguments: Any) -> R_co:
@@ -108,8 +117,7 @@ def tool(function: Any = None, /, *, name: str | None = None, description: str |
     if the schema allows it, which one with defaults does not. Raises ``ConfigurationError`` naming a parameter that has no form
     in JSON.
     """
-    known = sys._getframe(1).f_locals  # annotations as text may name what stands beside the function
-    make = functools.partial(Tool, name=name, description=description, strict=strict, known=known)
+    make = functools.partial(Tool, name=name, description=description, strict=strict)
     return make if function is None else make(function)
 
 
@@ -135,17 +143,6 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]
         if what is not None:
             raise ConfigurationError(f"{name}: {what} (of {function.__qualname__})", field=name)
     return parameters
-
-
-def _resolved(function: Any, known: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        return hints_of(function)
-    except ConfigurationError:
-        try:
-            return typing.get_type_hints(function, localns=dict(known), include_extras=True)
-        except Exception:  # noqa: BLE001, S110  # an annotation as text is any expression: what was said first is plainer
-            pass
-        raise
 
 
 def _note_defaults(properties: dict[str, Any], defaults: Mapping[str, Any]) -> None:

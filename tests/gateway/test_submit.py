@@ -355,11 +355,16 @@ def test_a_child_has_fresh_workers() -> None:
         gateway = build(provider, 2)
         over = gateway.submit("warm up")
         over.result()
-        provider.script(delay(0.3))
+        provider.script(delay(0.3, times=2))
         future = gateway.submit("of the parent")
-        assert provider.wait_requests(2)
+        answers = gateway.map(iter(["of the parent's map", "and on"]), concurrency=1)
+        reader = threading.Thread(target=lambda: said.append(next(answers).text))
+        said = []
+        reader.start()
+        assert provider.wait_requests(3)
 
         def child():
+            future.end()
             assert over.result().text == "echo: warm up"
             for ask in (future.result, future.exception):
                 try:
@@ -375,6 +380,9 @@ def test_a_child_has_fresh_workers() -> None:
 
         in_child(child)
         assert future.result(5).text == "echo: of the parent"
+        reader.join(5)
+        assert said == ["echo: of the parent's map"]
+        assert next(answers).text == "echo: and on"
         assert gateway.pool_status()[0].tpm_inflight == 0
         gateway.close()
         provider.close()

@@ -71,7 +71,7 @@ def test_strict_where_the_schema_allows_it() -> None:
     def open_(names: dict[str, int]) -> None: ...
     def nothing() -> None: ...
 
-    assert [Tool(f, known=globals()).definition.strict for f in (closed, default, open_, nothing)] == [True, False, False, True]
+    assert [Tool(f).definition.strict for f in (closed, default, open_, nothing)] == [True, False, False, True]
     assert not tool(strict=False)(closed).definition.strict
 
 
