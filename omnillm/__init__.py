@@ -140,6 +140,9 @@ if TYPE_CHECKING:
     from .gateway.gateway import Gateway
     from .gateway.overlay import Overlay
     from .gateway.stream import GatewayStream
+    from .people.conversation import Conversation
+    from .people.conversation_stream import ConversationStream
+    from .people.tools import Tool, tool
     from .policy.budget import BudgetTracker
     from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
@@ -175,6 +178,8 @@ _LAZY = {
     "Budget": ".policy.limits",
     "BudgetTracker": ".policy.budget",
     "CallEnded": ".types.hooks",
+    "Conversation": ".people.conversation",
+    "ConversationStream": ".people.conversation_stream",
     "Cost": ".policy.pricing",
     "FallbackTaken": ".types.hooks",
     "Gateway": ".gateway.gateway",
@@ -206,10 +211,12 @@ _LAZY = {
     "StateStore": ".state",
     "TextBody": ".types.transport",
     "Timeouts": ".transport.http",
+    "Tool": ".people.tools",
     "TransportConfig": ".config",
     "TransportRequest": ".types.transport",
     "TransportResponse": ".types.transport",
     "cost": ".policy.pricing",
+    "tool": ".people.tools",
 }
 
 
@@ -254,6 +261,8 @@ __all__ = [
     "ConnectError",
     "ConnectionLostError",
     "ContentPartAdded",
+    "Conversation",
+    "ConversationStream",
     "ConversionReport",
     "Cost",
     "DeadlineExceededError",
@@ -354,6 +363,7 @@ __all__ = [
     "Timeouts",
     "TlsError",
     "TokenUsage",
+    "Tool",
     "ToolCallDelta",
     "ToolCallPart",
     "ToolChoice",
@@ -388,6 +398,7 @@ __all__ = [
     "parse_response",
     "parse_stream_event",
     "parse_transport_response",
+    "tool",
     "transcode_api_request",
     "transcode_api_response",
     "transcode_error",

@@ -14,6 +14,15 @@ SAID = {
     "streaming.py": ["count from one to five", "stop", "first words:", "in flight: 0"],
     "structured_output.py": ["Rome in a day on 01 May", "Walk(kind='walk', km=3.5)", "mismatch:", "/stops/0/km", "paid $", "[]"],
     "fallback.py": ["openai: gpt-4.1-mini 503", "claude: claude-haiku-4-5 200 ok"],
+    "tools.py": ["['place']", '"degrees":22', "2750000", "2 calls, $", "KeyError: 'Atlantis'", "at /place/city"],
+    "conversation.py": ["clock gave: 12:30 in UTC", "echo: Count to three", "8 items here, 10 in the copy", "What is my name?"],
+    "batch_map.py": [
+        "question 0 … echo: question 49",
+        "BadRequestError - ",
+        "LlmResponse - echo: b",
+        "cancelled: ",
+        "in flight: 0",
+    ],
     "transcoding.py": ['"input_schema"', "/generation/seed", '"tool_calls"'],
 }
 

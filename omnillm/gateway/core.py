@@ -37,6 +37,7 @@ from ..wire._codec import Codec
 if TYPE_CHECKING:
     from ..transport.body import HttpResponse
     from .call import Call
+    from .workers import Workers
 
 PRICES_KEPT = 1024
 
@@ -113,6 +114,7 @@ class Core:
         # not go with it, unclosed. Appending is one step of C, which no interrupt cuts and which takes no lock.
         self.lost: deque[weakref.ref[object]] = deque()
         self.reading: dict[weakref.ref[object], Reading] = {}
+        self._workers: dict[str, Workers] = {}  # none, or one, made on first use: setdefault is atomic
         _CORES.add(self)
 
     def _route(self, config: RouteConfig) -> Route:
@@ -194,11 +196,22 @@ class Core:
             self.emit(AttemptEnded(record))
         call.ended(self, "closed")
 
+    @property
+    def workers(self) -> Workers:
+        """Give the threads of this gateway; none runs before it has something to do."""
+        from .workers import Workers
+
+        found = self._workers.get("them") or self._workers.setdefault("them", Workers(self.config.max_workers))
+        if self.closed:
+            found.close()  # perhaps made while the gateway was being closed
+        return found
+
     def after_fork(self) -> None:
         """Begin anew in a forked child, its store apart, which others may share."""
         self.allowance = RetryAllowance()
         self.lost = deque()
         self.reading = {}
+        self._workers = {}
         self.rng.seed()
         for route in self.routes:
             route.pool.after_fork()
@@ -213,6 +226,8 @@ class Core:
         self.closed = True
         for route in self.routes:
             route.pool.close()
+        for workers in list(self._workers.values()):
+            workers.close()
         self.drain()
         self.transport.close()
         self.transport.abort()

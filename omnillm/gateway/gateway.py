@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Generator, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack, overload
 
 from .._cancel import CancellationToken
 from .._clock import SYSTEM_CLOCK, Clock, seconds_of
@@ -20,13 +22,17 @@ from ..types.response import LlmResponse
 from .attempt import Attempt
 from .call import Call
 from .core import Core
-from .overlay import Overlay, laid_over
+from .overlay import Overlay, Settings, laid_over
 from .request import checked_request, request_of
 from .route import Walk
 from .stream import GatewayStream
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from ..people.structured import Target
+    from ..people.tools import ToolLike
+    from .workers import WorkerFuture
 
 Seconds = float | timedelta
 
@@ -115,9 +121,7 @@ class Gateway:
         core.check()
         seconds = None if timeout is None else seconds_of(timeout, "timeout")
         if cancel is not None:
-            if not isinstance(cancel, CancellationToken):
-                raise ConfigurationError(f"cancel: expected a CancellationToken, got {type(cancel).__name__}", field="cancel")
-            cancel.raise_if_cancelled()
+            checked_token(cancel).raise_if_cancelled()
         if tenant is not None and not isinstance(tenant, str):
             raise ConfigurationError(f"tenant: expected a string, got {type(tenant).__name__}", field="tenant")
         target: Target | None = None
@@ -130,6 +134,131 @@ class Gateway:
             request = target.asked_of(request_of(request, core.config.default_model))
         checked = checked_request(request, core.config.default_model)
         return Call(core, checked, streaming=streaming, timeout=seconds, cancel=cancel, tenant=tenant, target=target)
+
+    def run_tools(
+        self,
+        request: LlmRequest | str,
+        tools: Iterable[ToolLike] | ToolLike,
+        *,
+        max_turns: int = 8,
+        parallel: bool = True,
+        timeout: Seconds | None = None,
+        cancel: CancellationToken | None = None,
+        tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Settings],
+    ) -> LlmResponse:
+        """Call the model, run the tools that it calls and give it their results, until it answers; give that answer.
+
+        ``tools`` are functions marked ``@tool``, plain typed functions, or definitions without a function: the response that
+        calls one of those is given back as it is, and so is the one of turn ``max_turns``: look at its ``tool_calls``. What a
+        tool raises is told to the model. Tools of one turn run at once, on worker threads, or one after the other on this thread
+        where ``parallel`` is false. ``timeout`` is one deadline over the whole loop; a tool that is in its way is left to finish
+        by itself. A ``tool_choice`` that demands a tool holds for the first turn. ``meta`` adds all turns up; ``usage`` is of
+        the last one.
+        """
+        from ..people.loop import run
+
+        request = self._laid_over(request, overlay)
+        options = {"timeout": timeout, "cancel": cancel, "tenant": tenant, "into": into}
+        return run(self, request, tools, max_turns=max_turns, parallel=parallel, **options).response
+
+    def _laid_over(self, request: LlmRequest | str, overlay: Mapping[str, Any]) -> LlmRequest:
+        request = request_of(request, self._core.config.default_model)
+        return laid_over(request, overlay) if overlay else request
+
+    # --- many at once -----------------------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        request: LlmRequest | str,
+        *,
+        timeout: Seconds | None = None,
+        cancel: CancellationToken | None = None,
+        tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
+    ) -> Future[LlmResponse]:
+        """Make the call on a worker thread, in this thread's context; ``future.cancel()`` ends it even where it runs.
+
+        At most ``max_workers`` run at once, the others wait; ``timeout`` counts from when a worker takes the call. The threads
+        are daemons: interpreter exit does not wait for them. The rest is as for ``call``.
+        """
+        tokens = () if cancel is None else (checked_token(cancel),)
+        _check_overlay(overlay)
+        return self._submitted(request, *tokens, timeout=timeout, tenant=tenant, into=into, **overlay)
+
+    def _submitted(self, request: LlmRequest | str, *tokens: CancellationToken, **options: Any) -> WorkerFuture[LlmResponse]:
+        from .workers import WorkerFuture
+
+        self._core.check()
+        future: WorkerFuture[LlmResponse] = WorkerFuture()
+        for token in tokens:
+            future.obey(token)
+        return self._core.workers.submit(partial(self.call, request, cancel=future.token, **options), future)
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[LlmRequest | str],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: Literal[False] = False,
+        progress: bool = False,
+        timeout: Seconds | None = None,
+        cancel: CancellationToken | None = None,
+        tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
+    ) -> Generator[LlmResponse, None, None]: ...
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[LlmRequest | str],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: bool,
+        progress: bool = False,
+        timeout: Seconds | None = None,
+        cancel: CancellationToken | None = None,
+        tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
+    ) -> Generator[LlmResponse | Exception, None, None]: ...
+
+    def map(
+        self,
+        requests: Iterable[LlmRequest | str],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: bool = False,
+        progress: bool = False,
+        timeout: Seconds | None = None,
+        cancel: CancellationToken | None = None,
+        tenant: str | None = None,
+        into: Any = None,
+        **overlay: Unpack[Overlay],
+    ) -> Generator[LlmResponse | Exception, None, None]:
+        """Make many calls on worker threads and give their answers in the order of the requests.
+
+        At most ``concurrency`` requests (``max_workers`` where unset) are taken and not yet given back, beginning with the first
+        ``next()``. An exception is raised at its place and the rest is cancelled, or given in its place where
+        ``return_exceptions``. Leaving the iterator, by ``close()`` or for good, cancels what runs. ``progress`` shows tqdm's bar.
+        The rest is as for ``call``, of each.
+        """
+        from .batch import mapped
+
+        self._core.check()
+        tokens = () if cancel is None else (checked_token(cancel),)
+        _check_overlay(overlay)
+        return mapped(
+            lambda request, end: self._submitted(request, end, *tokens, timeout=timeout, tenant=tenant, into=into, **overlay),
+            requests,
+            concurrency=self._core.config.max_workers if concurrency is None else concurrency,
+            return_exceptions=return_exceptions,
+            progress=progress,
+        )
 
     # --- figures ----------------------------------------------------------------------------------------------------------------
 
@@ -180,3 +309,16 @@ class Gateway:
         core = self._core
         keys = sum(len(route.secrets) for route in core.routes)
         return f"<Gateway {', '.join(route.name for route in core.routes)} with {keys} keys{' closed' if core.closed else ''}>"
+
+
+def checked_token(cancel: object) -> CancellationToken:
+    """Give the token; raises ``ConfigurationError`` where it is none."""
+    if not isinstance(cancel, CancellationToken):
+        raise ConfigurationError(f"cancel: expected a CancellationToken, got {type(cancel).__name__}", field="cancel")
+    return cancel
+
+
+def _check_overlay(overlay: Overlay) -> None:
+    """Refuse, before a thread is asked, what no call would take."""
+    if overlay:
+        laid_over(LlmRequest(""), overlay)

@@ -36,8 +36,8 @@ class HasDefinition(Protocol):
         """Give the definition."""
 
 
-class Overlay(TypedDict, total=False):
-    """Name what may be laid over a request by ``call`` and ``stream``: ``gateway.call(request, temperature=0)``."""
+class Settings(TypedDict, total=False):
+    """Name what may be laid over a request wherever its tools are given apart: ``gateway.run_tools(request, tools, …)``."""
 
     model: str
     instructions: str | None
@@ -55,7 +55,6 @@ class Overlay(TypedDict, total=False):
     frequency_penalty: float | None
     seed: int | None
 
-    tools: Iterable[ToolDefinition | HasDefinition] | ToolDefinition | HasDefinition
     tool_choice: ToolChoice | Literal["auto", "none", "required"] | None
     parallel_tool_calls: bool | None
     structured_output: StructuredOutputConfig | None
@@ -65,6 +64,12 @@ class Overlay(TypedDict, total=False):
     cache: CacheSettings | None
     prompt_cache: PromptCachePolicy | None
     builtin_tools: Iterable[BuiltinTool] | BuiltinTool
+
+
+class Overlay(Settings, total=False):
+    """Name what may be laid over a request by ``call`` and ``stream``: ``gateway.call(request, temperature=0)``."""
+
+    tools: Iterable[ToolDefinition | HasDefinition] | ToolDefinition | HasDefinition
 
 
 REQUEST, GENERATION, CAPABILITIES = "request", "generation", "capabilities"

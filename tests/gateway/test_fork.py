@@ -5,15 +5,12 @@ from __future__ import annotations
 import copy
 import os
 import pickle
-import subprocess
 import sys
-import textwrap
-from pathlib import Path
 from typing import Any
 
 import pytest
+from own_process import run
 
-import omnillm
 from omnillm.config import GatewayConfig, KeyConfig, RouteConfig
 from omnillm.errors import ConfigurationError
 from omnillm.gateway.gateway import Gateway
@@ -21,53 +18,6 @@ from omnillm.testing import LocalProvider
 from omnillm.types.enums import ProviderProtocol
 
 CHAT = ProviderProtocol.OPENAI_CHAT_COMPLETIONS
-ROOT = str(Path(omnillm.__file__).parent.parent)
-
-PRELUDE = """
-import faulthandler, os, sys, threading
-faulthandler.dump_traceback_later(20, exit=True)
-from omnillm.config import KeyConfig
-from omnillm.errors import ClosedError
-from omnillm.gateway.builder import GatewayBuilder
-from omnillm.testing import LocalProvider, break_stream, delay
-from omnillm.types.enums import ProviderProtocol
-
-def build(provider, keys=1):
-    builder = GatewayBuilder(provider.endpoint(ProviderProtocol.OPENAI_CHAT_COMPLETIONS)).default_model("gpt-4.1-mini")
-    return builder.add_keys([KeyConfig(f"sk-{n}", f"k{n}") for n in range(keys)]).budget_limit_usd(1.0).build()
-
-def in_child(step):
-    pid = os.fork()
-    if not pid:
-        code = 1
-        try:
-            step()
-            code = 0
-        except BaseException:
-            import traceback
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    assert status == 0, f"the child ended with {status}"
-"""
-
-
-def run(code: str) -> None:
-    """Run code in a process of its own, which has a limit of time."""
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + textwrap.dedent(code)],
-        env={**os.environ, "PYTHONPATH": ROOT},
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-
-
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
 

@@ -119,6 +119,55 @@ def describe(event: o.LlmStreamEvent) -> str:
             return ""
 
 
+@o.tool
+def weather(city: str, days: int = 1) -> str:
+    """Tell the weather."""
+    return f"sunny in {city} for {days} days"
+
+
+@o.tool(name="population", strict=False)
+def people_of(city: str) -> int:
+    """Count the people."""
+    return len(city)
+
+
+def tools(gateway: o.Gateway) -> o.LlmResponse:
+    """A tool keeps its function's types; the loop takes tools, functions and definitions."""
+    assert_type(weather("Rome", days=2), str)
+    assert_type(people_of.run({"city": "Rome"}), int)
+    weather(7)  # type: ignore[arg-type]  # it is checked as the function is
+    remote = o.ToolDefinition("remote", {"type": "object"})
+    return gateway.run_tools("hi", [weather, people_of, len, remote], max_turns=3, parallel=False, timeout=5, temperature=0)
+
+
+def many(gateway: o.Gateway, requests: list[o.LlmRequest]) -> int:
+    """Futures and iterators give responses, and exceptions where they were asked for."""
+    future = gateway.submit("hi", timeout=5, into=dict, temperature=0.5)
+    assert_type(future.result(), o.LlmResponse)
+    for answer in gateway.map(requests, concurrency=4, progress=True, model="m"):
+        assert_type(answer, o.LlmResponse)
+    answers = gateway.map((f"question {n}" for n in range(3)), return_exceptions=True)
+    for either in answers:
+        assert_type(either, o.LlmResponse | Exception)
+    answers.close()
+    return int(future.cancel())
+
+
+def talk(gateway: o.Gateway) -> o.Conversation:
+    """A conversation takes what a call takes, and many forms of what is said."""
+    talk = o.Conversation(gateway, instructions="Be kind.", model="m", tools=[weather], max_output_tokens=100)
+    assert_type(talk.say("hi", timeout=5, temperature=0.5), o.LlmResponse)
+    talk.say(["Look: ", o.ImageUrlPart("https://host/a.png")])
+    talk.say([o.ToolResultPart("c", "sunny"), o.Message.user("and?")], tools=())
+    with talk.stream("hi", into=dict) as stream:
+        for event in stream:
+            assert_type(event, o.LlmStreamEvent)
+        assert_type(stream.response, o.LlmResponse)
+    assert_type(talk.items, tuple[o.RequestItem, ...])
+    assert_type(talk.cost_usd, float | None)
+    return o.Conversation.from_json(talk.fork().to_json(), gateway, tools=[weather])
+
+
 def translate(body: dict[str, object], raw: bytes) -> list[str]:
     """Codecs give back the type they were given; reports say of what they are."""
     chat, claude = o.ProviderProtocol.OPENAI_CHAT_COMPLETIONS, o.ProviderProtocol.CLAUDE_MESSAGES
