@@ -137,6 +137,7 @@ from .wire import (
 if TYPE_CHECKING:
     from .config import GatewayConfig, KeyConfig, RouteConfig, TransportConfig
     from .gateway.builder import GatewayBuilder
+    from .gateway.connect import connect
     from .gateway.gateway import Gateway
     from .gateway.stream import GatewayStream
     from .policy.budget import BudgetTracker
@@ -145,6 +146,7 @@ if TYPE_CHECKING:
     from .policy.retry import RetryPolicy
     from .providers.auth import AuthScheme
     from .providers.endpoint import ProviderEndpoint
+    from .replay import ReplayFixture, sanitize_json_value, sanitize_transport_request, sanitize_transport_response
     from .state import KeyLease, KeyStatus, StateStore
     from .transport.http import Timeouts
     from .types.hooks import AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HookEvent, RetryScheduled
@@ -196,6 +198,7 @@ _LAZY = {
     "PriceTable": ".policy.pricing",
     "PromptLayoutBuilder": ".types.prompt_layout",
     "ProviderEndpoint": ".providers.endpoint",
+    "ReplayFixture": ".replay",
     "RequestBody": ".types.transport",
     "ResponseBody": ".types.transport",
     "RetryPolicy": ".policy.retry",
@@ -207,7 +210,11 @@ _LAZY = {
     "TransportConfig": ".config",
     "TransportRequest": ".types.transport",
     "TransportResponse": ".types.transport",
+    "connect": ".gateway.connect",
     "cost": ".policy.pricing",
+    "sanitize_json_value": ".replay",
+    "sanitize_transport_request": ".replay",
+    "sanitize_transport_response": ".replay",
 }
 
 
@@ -322,6 +329,7 @@ __all__ = [
     "ReasoningPart",
     "RefusalDelta",
     "RefusalPart",
+    "ReplayFixture",
     "RequestBody",
     "RequestItem",
     "ResponseBody",
@@ -369,6 +377,7 @@ __all__ = [
     "VendorEvent",
     "VendorPart",
     "WireFormat",
+    "connect",
     "cost",
     "emit_api_request",
     "emit_api_response",
@@ -385,6 +394,9 @@ __all__ = [
     "parse_response",
     "parse_stream_event",
     "parse_transport_response",
+    "sanitize_json_value",
+    "sanitize_transport_request",
+    "sanitize_transport_response",
     "transcode_api_request",
     "transcode_api_response",
     "transcode_error",

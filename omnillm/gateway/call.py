@@ -173,12 +173,17 @@ class Call:
             capped = dataclasses.replace(request.generation, max_output_tokens=core.config.pool.default_output_tokens)
             request = dataclasses.replace(request, generation=capped)
         stream = True if self.streaming else (None if request.stream is None else False)
+        endpoint = route.endpoint
         payload, losses = emit_request_with_losses(
-            route.codec.wire_format, request, stream=stream, text_content=route.endpoint.text_content
+            route.codec.wire_format,
+            request,
+            stream=stream,
+            text_content=endpoint.text_content,
+            output_cap=endpoint.output_cap,
         )
         if losses:
             self._account(core, losses)
-        if self.streaming:
+        if self.streaming and endpoint.asks_for_usage:
             payload = route.codec.ask_for_usage(payload)
         payload = route.codec.prepare_body(payload)
         if core.strict:
