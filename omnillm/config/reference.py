@@ -61,8 +61,8 @@ auth = { scheme = "header", name = "x-api-key" }
 A file with one gateway may have it at its top, without `[gateways.NAME]`. Where there are several and none is asked for by name,
 `default` is meant. `omnillm config check FILE` says whether a file is right, and what its gateways are.
 
-- `${VARIABLE}` stands for a key, in the field `key` and nowhere else: the variable is read when the configuration is. A file may not
-  hold a key itself; a mapping may.
+- `${VARIABLE}` stands for a key, in the field `key` and nowhere else: the variable is read when the configuration is. A file
+  may not hold a key itself; a mapping may.
 - A wrong value is a `ConfigurationError` that names the file, the table and the field:
   `omnillm.toml: gateways.default.keys[0].rpm_limit: expected an integer of at least 1, got 'x'`. So is an unknown field, with the
   nearest right one.
@@ -77,8 +77,8 @@ _VARIABLES = """\
 _PROVIDERS = """\
 ## Providers by name
 
-`connect("NAME/MODEL")`, and `model = "NAME/MODEL"`: the model is all that stands after the first slash. A variable for the base URL is
-read by `connect` and `from_env` alone. A server of one's own needs no key: it is shown the text `no-key`.
+`connect("NAME/MODEL")`, and `model = "NAME/MODEL"`: the model is all that stands after the first slash. A variable for the
+base URL is read by `connect` and `from_env` alone. A server of one's own needs no key: it is shown the text `no-key`.
 """
 
 
@@ -96,13 +96,19 @@ def _section(name: str, table: Table) -> str:
 
 
 def _providers(rows: Iterable[Preset]) -> str:
-    said = [(f"`{row.name}`", _reached(row), _variables(row), _ways(row)) for row in rows if row.endpoint or row.make]
-    others = "".join(f"- `{row.name}` is not reached by name yet: `{row.instead}`\n" for row in rows if row.instead)
-    return f"{_table(('name', 'base URL', 'its variables', 'notes'), said)}\n{others}"
+    said = [
+        (f"`{row.name}`", _spoken(row), _reached(row), _variables(row), _ways(row)) for row in rows if row.endpoint or row.make
+    ]
+    others = "".join(f"- `{row.name}` is not reached by name yet. Instead: {row.instead}\n" for row in rows if row.instead)
+    return f"{_table(('name', 'protocol', 'base URL', 'its variables', 'notes'), said)}\n{others}"
 
 
 def _reached(row: Preset) -> str:
     return f"`{row.endpoint.base_url}`" if row.endpoint is not None else "of its options"
+
+
+def _spoken(row: Preset) -> str:
+    return f"`{row.endpoint.protocol.value}`" if row.endpoint is not None else "its own"
 
 
 def _variables(row: Preset) -> str:
@@ -112,8 +118,6 @@ def _variables(row: Preset) -> str:
 
 def _ways(row: Preset) -> str:
     quirks = [row.notes] if row.notes else []
-    if row.endpoint is not None:
-        quirks.append(f"speaks `{row.endpoint.protocol.value}`")
     if not row.needs_key:
         quirks.append("needs no key")
     if row.endpoint is not None and row.endpoint.output_cap != "max_completion_tokens":

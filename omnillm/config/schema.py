@@ -256,7 +256,10 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("OMNILLM_CONFIG", "A file. With it, none of those below counts but `OMNILLM_GATEWAY`; setting one is refused."),
+    Variable(
+        "OMNILLM_CONFIG",
+        "A file. Beside it only `OMNILLM_GATEWAY` and `OMNILLM_API_KEY`, to which the file may refer, may be set.",
+    ),
     Variable("OMNILLM_GATEWAY", "Which of the file's gateways."),
     Variable("OMNILLM_MODEL", "`provider/model`.", "model"),
     Variable("OMNILLM_API_KEY", "The key. Unset, it is the provider's own variable that counts.", "keys"),
