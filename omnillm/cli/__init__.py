@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ._parser import build_parser
 
-OK, FAILED, LOSSY, INTERRUPTED, PIPE_CLOSED = 0, 1, 3, 130, 141
+FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,13 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except Exception as error:  # noqa: BLE001  # the boundary to a person
-        _complain(error, as_json=options.json)
-        return FAILED
+        return _complain(error, as_json=options.json)
     return code
 
 
-def _complain(error: Exception, *, as_json: bool) -> None:
+def _complain(error: Exception, *, as_json: bool) -> int:
     from ..errors import OmniLLMError
+    from ._streams import UsageError
 
     name = type(error).__name__
     said = " ".join(str(error).split())
@@ -43,3 +43,4 @@ def _complain(error: Exception, *, as_json: bool) -> None:
     else:
         line = f"omnillm: {said}" if isinstance(error, OmniLLMError) and said else f"omnillm: {name}: {said}"
     print(line, file=sys.stderr)
+    return MISUSED if isinstance(error, UsageError) else FAILED

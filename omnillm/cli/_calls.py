@@ -7,12 +7,11 @@ import dataclasses
 import json
 from typing import Any
 
-from ..errors import ConfigurationError
 from ..gateway.connect import connect
 from ..gateway.gateway import Gateway
 from ..types.request import GenerationConfig, LlmRequest
 from ..types.response import LlmResponse
-from ._streams import read_text
+from ._streams import UsageError, read_text
 
 OWN_MODEL = "-"
 
@@ -45,10 +44,10 @@ def _gateway(options: argparse.Namespace) -> tuple[Gateway, str]:
     asked = "" if options.model == OWN_MODEL else options.model
     if options.config is not None:
         if options.base_url is not None:
-            raise ConfigurationError("--base-url: the file says where its gateways lead", field="base_url")
+            raise UsageError("--base-url: the file says where its gateways lead", field="base_url")
         return Gateway.from_config(options.config, name=options.gateway), asked
     if options.gateway is not None:
-        raise ConfigurationError("--gateway: names a gateway of --config, which is not given", field="gateway")
+        raise UsageError("--gateway: names a gateway of --config, which is not given", field="gateway")
     if options.model == OWN_MODEL:
         return Gateway.from_env(), ""
     return (connect(asked, base_url=options.base_url) if options.base_url is not None else connect(asked)), ""
@@ -57,7 +56,7 @@ def _gateway(options: argparse.Namespace) -> tuple[Gateway, str]:
 def _request(options: argparse.Namespace, model: str) -> LlmRequest:
     prompt = read_text() if options.prompt == "-" else options.prompt
     if not prompt.strip():
-        raise ConfigurationError("prompt: expected a text, got none", field="prompt")
+        raise UsageError("prompt: expected a text, got none", field="prompt")
     generation = GenerationConfig(max_output_tokens=options.max_output_tokens, temperature=options.temperature)
     return LlmRequest(model, prompt, instructions=options.instructions, generation=generation)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..types.enums import WireFormat
 
 _EXIT_CODES = "exit codes: 0 done, 1 an error, 2 wrong usage, 3 lossy with --strict, 130 interrupted, 141 the reader left"
 
@@ -68,12 +72,27 @@ def _call(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def _transcode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     about = "rewrite a request (stdin) of one wire format in another (stdout); what is lost is named on stderr"
     command = _command(commands, "transcode", "._translate:transcode", about)
-    command.add_argument("--from", dest="source", metavar="FORMAT", required=True, help="as chat_completions, anthropic_messages")
-    command.add_argument("--to", dest="target", metavar="FORMAT", required=True)
+    where: dict[str, Any] = {"metavar": "FORMAT", "required": True, "type": _wire_format}
+    command.add_argument("--from", dest="source", help="as chat_completions, anthropic_messages", **where)
+    command.add_argument("--to", dest="target", **where)
     kind = command.add_mutually_exclusive_group()
     kind.add_argument("--response", action="store_true", help="rewrite a response")
     kind.add_argument("--stream", action="store_true", help="rewrite a streamed response, event by event")
     command.add_argument("--strict", action="store_true", help="exit with 3 where something is lost")
+
+
+def _wire_format(name: str) -> WireFormat:
+    """Find a format by its own name or by one of its protocol's."""
+    from ..errors import ConfigurationError
+    from ..types.enums import EndpointProtocol, WireFormat
+
+    formats = {wire.value: wire for wire in WireFormat}
+    if name in formats:
+        return formats[name]
+    try:
+        return EndpointProtocol.parse(name).wire_protocol.wire_format
+    except ConfigurationError:
+        raise argparse.ArgumentTypeError(f"unknown format {name!r:.80}: expected one of {', '.join(formats)}") from None
 
 
 def _sanitize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -10,6 +10,10 @@ from ..errors import ConfigurationError
 CHUNK = 64 << 10
 
 
+class UsageError(ConfigurationError):
+    """Raised when options do not go together."""
+
+
 def read_bytes() -> bytes:
     """Give all of stdin."""
     return sys.stdin.buffer.read()
@@ -17,12 +21,10 @@ def read_bytes() -> bytes:
 
 def read_text() -> str:
     """Give all of stdin as text; raises ``ConfigurationError`` where it is not UTF-8."""
-    data = read_bytes()
     try:
-        return data.decode("utf-8")
+        return read_bytes().decode("utf-8")
     except UnicodeDecodeError:
-        problem = "stdin: expected UTF-8"
-    raise ConfigurationError(problem, field="stdin")
+        raise ConfigurationError("stdin: expected UTF-8", field="stdin") from None
 
 
 def read_chunks() -> Iterator[bytes]:

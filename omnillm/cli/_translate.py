@@ -10,9 +10,8 @@ from typing import Any
 from .. import _json
 from .._secret import Secret
 from ..config import EnvironmentVariable
-from ..errors import ConfigurationError
 from ..replay import ReplayFixture, sanitize_json_value
-from ..types.enums import EndpointProtocol, WireFormat
+from ..types.enums import WireFormat
 from ..types.report import ConversionReport
 from ..wire import SseDecoder, SseFrame, StreamTranscoder, encode_sse, transcode_api_request, transcode_api_response
 from ._streams import read_bytes, read_chunks
@@ -22,7 +21,7 @@ LOSSY = 3
 
 def transcode(options: argparse.Namespace) -> int:
     """Rewrite stdin; 3 where ``--strict`` and something was lost."""
-    source, target = _format(options.source, "--from"), _format(options.target, "--to")
+    source, target = options.source, options.target
     if options.stream:
         return _stream(source, target, as_json=options.json)
     rewrite = transcode_api_response if options.response else transcode_api_request
@@ -55,28 +54,21 @@ def _write(frames: list[SseFrame], *, as_json: bool) -> None:
         sys.stdout.flush()
 
 
-def _format(name: str, option: str) -> WireFormat:
-    """Find a format by its own name or by one of its protocol's; raises ``ConfigurationError`` listing them."""
-    try:
-        return WireFormat(name)
-    except ValueError:
-        pass
-    try:
-        return EndpointProtocol.parse(name).wire_protocol.wire_format
-    except ConfigurationError:
-        known = ", ".join(wire.value for wire in WireFormat)
-    raise ConfigurationError(f"{option}: unknown format {name!r:.80}: expected one of {known}", field=option)
-
-
 def sanitize(options: argparse.Namespace) -> int:
-    """Write stdin without secrets: a fixture by its parts, any other JSON value as it is."""
+    """Write stdin without secrets: a fixture, or a recording of them, by its parts; any other JSON value as it is."""
     secrets = [Secret.by_reference(EnvironmentVariable(name)) for name in options.secret_env]
     value = _json.loads(read_bytes())
-    if isinstance(value, dict) and set(value) == {"wire_format", "request", "response"}:
-        _print(ReplayFixture.from_dict(value).sanitized(secrets=secrets).to_dict())
+    if isinstance(value, dict) and set(value) == {"version", "exchanges"} and isinstance(value["exchanges"], list):
+        _print({**value, "exchanges": [_sanitized(exchange, secrets) for exchange in value["exchanges"]]})
     else:
-        _print(sanitize_json_value(value, secrets=secrets))
+        _print(_sanitized(value, secrets))
     return 0
+
+
+def _sanitized(value: Any, secrets: list[Secret]) -> Any:
+    if isinstance(value, dict) and set(value) == {"wire_format", "request", "response"}:
+        return ReplayFixture.from_dict(value).sanitized(secrets=secrets).to_dict()
+    return sanitize_json_value(value, secrets=secrets)
 
 
 def _print(value: Any) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._secret import Secret
 from ..errors import ConfigurationError, MissingKeyError
 from ..policy.limits import Budget, ModelLimits, PoolConfig, pico_usd
 from ..policy.pricing import PriceTable
@@ -21,7 +22,7 @@ from ..transport.http import Timeouts
 from .own import own_key
 from .place import Place
 from .schema import TABLES, Field
-from .values import DEFAULT_RPM, DEFAULT_TPM, GatewayConfig, KeyConfig, RouteConfig, TransportConfig
+from .values import DEFAULT_RPM, DEFAULT_TPM, EnvironmentVariable, GatewayConfig, KeyConfig, RouteConfig, TransportConfig
 
 Read = dict[str, Any]
 
@@ -89,8 +90,9 @@ class _Key:
     read: Read
 
     def make(self, limits: Read) -> KeyConfig:
+        key = _secret(self.at.field("key"), self.read["key"])
         with self.at.naming(*TABLES["key"].names):
-            return _key(self.at, {**limits, **self.read})
+            return KeyConfig(**{**limits, **self.read, "key": key})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +103,19 @@ class _Fallback:
     read: Read
 
 
-def _key(at: Place, read: Read) -> KeyConfig:
-    key, label, more = read["key"], read.get("label"), {name: read[name] for name in (*_LIMITS, "models") if name in read}
-    if not isinstance(key, str):
-        return KeyConfig(key, label, **more)
-    reference = _REFERENCE.fullmatch(key)
+def _secret(at: Place, given: Any) -> Any:
+    """Give the key that a text refers to, or in a mapping is; what is no text is for ``KeyConfig`` to judge."""
+    if not isinstance(given, str):
+        return given
+    reference = _REFERENCE.fullmatch(given)
     if reference is not None:
-        return KeyConfig.from_env(reference[1], label, **more)
-    if "${" in key:
-        raise ConfigurationError("key: expected ${VARIABLE} and nothing beside it", field="key")
+        with at.naming():
+            return Secret.by_reference(EnvironmentVariable(reference[1]))
+    if "${" in given:
+        raise at.wrong("expected ${VARIABLE} and nothing beside it")
     if at.source.file is not None:
-        what = "a key that stands in a file is leaked one day: write ${VARIABLE}, and keep it in that variable"
-        raise ConfigurationError(f"key: {what}", field="key")
-    return KeyConfig(key, label, **more)
+        raise at.wrong("a key that stands in a file is leaked one day: write ${VARIABLE}, and keep it in that variable")
+    return given
 
 
 def _of(kind: Callable[..., Any], table: str) -> Callable[[Place, Read], Any]:
