@@ -10,5 +10,6 @@ def nearest(name: object, known: Iterable[str]) -> str:
     import difflib  # on the way to an error alone
 
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1)
+    text = str(name)
+    close = difflib.get_close_matches(text, names, n=1) or [known for known in names if len(text) > 2 and text in known]
     return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(names)}"

@@ -271,7 +271,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": SITE, "provider": "openai"}, "provider: expected either this or endpoint, not both"),
     ({"endpoint": {**SITE, "auth": "digest"}},
      "endpoint.auth.scheme: expected 'bearer', 'header' or 'query'"),
-    ({"endpoint": {**SITE, "auth": {"scheme": "header"}}}, "endpoint.auth.name"),
+    ({"endpoint": {**SITE, "auth": {"scheme": "header"}}}, "endpoint.auth.name: None is not the name of a header"),
     ({"endpoint": {**SITE, "output_cap": "n"}},
      "endpoint.output_cap: expected 'max_completion_tokens' or 'max_tokens'"),
     ({"endpoint": {**SITE, "asks_for_usage": 1}}, "endpoint.asks_for_usage: expected True or False"),

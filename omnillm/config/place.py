@@ -72,14 +72,19 @@ class Place:
         return value
 
     @contextmanager
-    def naming(self, *fields: str) -> Iterator[None]:
-        """Say of an error from within where it stands: at the field that it names, where that is one of these."""
+    def naming(self, *fields: str, own: str | None = None) -> Iterator[None]:
+        """Say of an error from within where it stands: at the field that it names, where that is one of these.
+
+        ``own`` is what the value itself calls what stands here.
+        """
         try:
             yield
         except ConfigurationError as error:
             said, name = error.message, error.field
             at = self
-            if name in fields:
+            if name is not None and name == own:
+                said = said.removeprefix(f"{name}: ")
+            elif name in fields:
                 at, said = self.field(name), said.removeprefix(f"{name}: ")
             placed = at.wrong(said)
             if isinstance(error, MissingKeyError):

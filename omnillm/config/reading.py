@@ -205,7 +205,7 @@ def _auth(at: Place, read: Read) -> AuthScheme:
     with at.field("scheme").naming():
         if read["scheme"] not in ("bearer", "header", "query"):
             raise ConfigurationError("expected 'bearer', 'header' or 'query'")
-    with at.field("name").naming("auth"):
+    with at.field("name").naming(own="auth"):
         return AuthScheme(read["scheme"], read.get("name"))
 
 
