@@ -38,7 +38,7 @@ _KEY = re.compile(
 )
 _BEARER = re.compile(r"(?<![A-Za-z0-9])(Bearer|Basic)( +)(?!<redacted:)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
 _USER = re.compile(r"(://)(?!<redacted:)[^\s/@\"'<>]{1,512}@")
-_SAID = re.compile(r"(?<![A-Za-z0-9_.%-])([A-Za-z][A-Za-z0-9_.%-]{0,127})(\\?[\"']?)[ \t]{0,8}([:=])[ \t]{0,8}")
+_SAID = re.compile(r"(?<![A-Za-z0-9_.%-])[.%-]*+([A-Za-z0-9_][A-Za-z0-9_.%-]{0,127})(\\?[\"']?)[ \t]{0,8}([:=])[ \t]{0,8}")
 _VALUE = re.compile(r"(\\\")[^\"\\\r\n]*|(\")[^\"\r\n]*|(')[^'\r\n]*|(?:(?:Bearer|Basic|Token)[ ]+)?[^\s\"'&]+", re.IGNORECASE)
 _RANDOM_CHARS = 20
 _DIGIT = re.compile("[0-9]")
