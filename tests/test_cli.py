@@ -333,7 +333,7 @@ def test_a_file_with_one_gateway_is_checked(run: Run, tmp_path: Path) -> None:
     done = run("config", "check", str(file))
     assert done.out == "(the file): any model at open_ai_chat_completions@localhost:11434; keys key-1; budget none\n"
     file.write_text("[gateways]\n")
-    assert run("config", "check", str(file)).code == 1
+    assert run("config", "check", str(file)).err == f"omnillm: {file}: gateways: is empty\n"
 
 
 def test_the_reference_is_printed(run: Run) -> None:

@@ -33,9 +33,11 @@ def stream(options: argparse.Namespace) -> int:
             for event in events:
                 print(event.to_json(), flush=True)
         else:
-            for text in events.text():
-                print(text, end="", flush=True)
-            print()
+            try:
+                for text in events.text():
+                    print(text, end="", flush=True)
+            finally:
+                print()  # what breaks off ends its line, too
     return 0
 
 

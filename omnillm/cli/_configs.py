@@ -26,12 +26,14 @@ def check(options: argparse.Namespace) -> int:
             told.append({"gateway": shown, "ok": True, **_described(read())})
         except OmniLLMError as error:
             told.append({"gateway": shown, "ok": False, "error": str(error)})
+    if not told:
+        raise at.field("gateways").wrong("is empty")
     if options.json:
         print(json.dumps(told, ensure_ascii=False, indent=2))
     else:
         for line in told:
             _show(line)
-    return 0 if told and all(line["ok"] for line in told) else 1
+    return 0 if all(line["ok"] for line in told) else 1
 
 
 def _described(config: GatewayConfig) -> dict[str, Any]:

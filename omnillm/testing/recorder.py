@@ -9,30 +9,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
 
 from requests.structures import CaseInsensitiveDict
 
-from .. import _json
 from .._cancel import CancellationToken
 from .._secret import Secret
-from ..errors import ConfigurationError, OmniLLMError, ProtocolError
+from ..errors import ConfigurationError, OmniLLMError
 from ..gateway.core import Core
 from ..gateway.gateway import Gateway
 from ..replay import ReplayFixture, sanitize_transport_request
 from ..replay.scrubbing import Scrubber
 from ..transport.body import HttpResponse
 from ..transport.http import HttpRequest, HttpTransport
-from ..types.enums import HttpMethod, WireFormat
-from ..types.request import LlmRequest
-from ..types.transport import BinaryBody, JsonBody, RequestBody, TextBody, TransportRequest, TransportResponse
-from ..wire import SseDecoder, StreamParser
+from ..types.transport import TransportRequest, TransportResponse
+from ._tape import as_body, as_sent, bytes_of, difference, read_tape, write_tape
 
-VERSION = 1
 MatchOn = Literal["method", "path", "body"]
 _PARTS: tuple[MatchOn, ...] = ("method", "path", "body")
 _FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding", "connection"})  # of bytes that are not kept
-_STREAM = "text/event-stream"
 
 
 class UnrecordedRequestError(OmniLLMError, AssertionError):
@@ -64,7 +58,7 @@ def record(path: str | os.PathLike[str], gateway: Gateway, *, secrets: Iterable[
         yield tape
     known = (*core.secrets, *secrets)
     tape.exchanges = tuple(exchange.fixture(core).sanitized(secrets=known) for exchange in recorder.exchanges)
-    _write(Path(path), tape.exchanges, Scrubber(known))
+    write_tape(Path(path), tape.exchanges, Scrubber(known))
 
 
 @contextmanager
@@ -78,7 +72,7 @@ def replay(path: str | os.PathLike[str], gateway: Gateway, *, match_on: Iterable
     if not parts or not set(parts) <= set(_PARTS):
         raise ConfigurationError(f"match_on: expected some of {', '.join(_PARTS)}", field="match_on")
     core = _core_of(gateway)
-    tape = Tape(exchanges := _read(Path(path)), exchanges)
+    tape = Tape(exchanges := read_tape(Path(path)), exchanges)
     with _in_place_of(core, _Player(core, tape, parts)):
         yield tape
     if tape.missed:
@@ -112,10 +106,10 @@ class _Exchange:
     body: bytearray = field(default_factory=bytearray)
 
     def fixture(self, core: Core) -> ReplayFixture:
-        wire_format, request = _as_sent(self.request, core)
+        wire_format, request = as_sent(self.request, core)
         kept = {name.lower(): value for name, value in self.headers.items() if name.lower() not in _FRAMING}
         content_type = kept.get("content-type")
-        return ReplayFixture(wire_format, request, TransportResponse(self.status, kept, content_type, _as_body(bytes(self.body))))
+        return ReplayFixture(wire_format, request, TransportResponse(self.status, kept, content_type, as_body(bytes(self.body))))
 
 
 class _Recorder:
@@ -185,7 +179,7 @@ class _Player:
     def send(self, request: HttpRequest, *, cancel: CancellationToken | None = None, **_: Any) -> HttpResponse:
         if cancel is not None:
             cancel.raise_if_cancelled()
-        asked = sanitize_transport_request(_as_sent(request, self._core)[1], secrets=self._core.secrets)
+        asked = sanitize_transport_request(as_sent(request, self._core)[1], secrets=self._core.secrets)
         # Critical section: find an exchange and take it, so that it answers once.
         with self._lock:
             unused = self._tape.unused
@@ -213,7 +207,7 @@ class _Player:
         if not alike:
             paths = sorted({fixture.request.path for fixture in self._tape.unused})
             return f"{said}: there {'is' if paths else 'are none left'} {', '.join(paths)}".rstrip()
-        return f"{said} with this body: the next one differs at {_difference(_value(alike[0].body), _value(asked.body)) or '/'}"
+        return f"{said} with this body: the next one differs at {difference(alike[0].body, asked.body)}"
 
 
 class _Played:
@@ -225,7 +219,7 @@ class _Played:
         self.status = response.status
         self.headers = CaseInsensitiveDict(response.headers)
         self.deadline: Any = None
-        self._body = _bytes_of(response.body)
+        self._body = bytes_of(response.body)
 
     def read(self, *_limit: int) -> bytes:
         body, self._body = self._body, b""
@@ -238,125 +232,6 @@ class _Played:
         """Have nothing to close."""
 
     finish = abort = close
-
-
-# --- exchanges as values ------------------------------------------------------------------------------------------------------
-
-
-def _as_sent(request: HttpRequest, core: Core) -> tuple[WireFormat, TransportRequest]:
-    """Give the request as its wire format has it: below the base of the endpoint it goes to."""
-    wire_format, path = _found(request.url, core)
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    accept = headers.pop("accept", None)
-    body = None if request.body is None else _as_body(request.body)
-    return wire_format, TransportRequest(HttpMethod(request.method), path, headers, accept, body)
-
-
-def _found(url: str, core: Core) -> tuple[WireFormat, str]:
-    """Find the route of a URL: the one with its base whose format has such paths; several formats may share a base."""
-    found: list[tuple[bool, WireFormat, str]] = []
-    for route in core.routes:
-        base = route.endpoint.base_url
-        whole = route.endpoint.protocol.is_compat
-        if url.startswith(base):
-            split = urlsplit(url)
-            path = (f"{split.path}?{split.query}" if split.query else split.path) if whole else url[len(base) :]
-            last = _last(path)
-            ends = {_last(route.codec.path(LlmRequest("m"), streamed)) for streamed in (False, True)}
-            found.append((last in ends, route.codec.wire_format, path))
-    if not found:
-        split = urlsplit(url)
-        return core.routes[0].codec.wire_format, f"{split.path}?{split.query}" if split.query else split.path
-    _, wire_format, path = max(found, key=lambda one: one[0])
-    return wire_format, path
-
-
-def _last(path: str) -> str:
-    return path.partition("?")[0].replace(":", "/").rpartition("/")[2]
-
-
-def _as_body(data: bytes) -> RequestBody:
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        return BinaryBody(data)
-    try:
-        return JsonBody(_json.loads(text))
-    except ProtocolError:
-        return TextBody(text)
-
-
-def _bytes_of(body: RequestBody | None) -> bytes:
-    if isinstance(body, JsonBody):
-        return _json.dump_bytes(body.value)
-    if isinstance(body, TextBody):
-        return body.text.encode("utf-8")
-    return body.data if isinstance(body, BinaryBody) else b""
-
-
-def _value(body: RequestBody | None) -> Any:
-    return body.value if isinstance(body, JsonBody) else body
-
-
-def _difference(recorded: Any, asked: Any) -> str | None:
-    """Give the JSON Pointer of the first difference, ``None`` where there is none."""
-    if recorded == asked:
-        return None
-    pairs: Iterable[tuple[object, Any, Any]] = ()
-    if isinstance(recorded, dict) and isinstance(asked, dict):
-        pairs = ((name, recorded.get(name, _MISSING), asked.get(name, _MISSING)) for name in {**recorded, **asked})
-    elif isinstance(recorded, list) and isinstance(asked, list) and len(recorded) == len(asked):
-        pairs = ((n, *both) for n, both in enumerate(zip(recorded, asked, strict=True)))
-    for name, one, other in pairs:
-        inner = _difference(one, other)
-        if inner is not None:
-            return f"/{name}{inner}"
-    return ""
-
-
-_MISSING: Any = object()
-
-
-# --- the file -----------------------------------------------------------------------------------------------------------------
-
-
-def _write(path: Path, exchanges: tuple[ReplayFixture, ...], scrubber: Scrubber) -> None:
-    text = _json.dumps({"version": VERSION, "exchanges": [fixture.to_dict() for fixture in exchanges]})
-    if scrubber.holds_key(text) or any(scrubber.holds_key(_told(fixture)) for fixture in exchanges):
-        raise ConfigurationError(f"{path}: not written: a key came back in an answer, in a form that cannot be taken out")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    beside.write_text(text + "\n", encoding="utf-8")
-    beside.replace(path)
-
-
-def _told(fixture: ReplayFixture) -> str:
-    """Give what a stream says in all: a key may have come in pieces."""
-    body = fixture.response.body
-    if not isinstance(body, TextBody) or not (fixture.response.content_type or "").startswith(_STREAM):
-        return ""
-    parser, decoder = StreamParser(fixture.wire_format.protocol), SseDecoder()
-    try:
-        events = [event for frame in decoder.feed(body.text.encode("utf-8")) for event in parser.feed(frame)]
-    except ProtocolError:
-        return ""
-    return "".join(str(getattr(event, "delta", "")) for event in events)
-
-
-def _read(path: Path) -> tuple[ReplayFixture, ...]:
-    problem: str
-    try:
-        value = _json.loads(path.read_bytes())
-        if not isinstance(value, dict) or value.get("version") != VERSION or not isinstance(value.get("exchanges"), list):
-            raise ConfigurationError(f"{path}: expected a recording of version {VERSION}", field="path")
-        return tuple(ReplayFixture.from_dict(exchange) for exchange in value["exchanges"])
-    except FileNotFoundError:
-        problem = "no such recording: make it with omnillm.testing.record"
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-    except ProtocolError as error:
-        problem = f"no recording: {error.message}{f' at {error.pointer}' if error.pointer else ''}"
-    raise ConfigurationError(f"{path}: {problem}", field="path")
 
 
 __all__ = ["Tape", "UnrecordedRequestError", "record", "replay"]
