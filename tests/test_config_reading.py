@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import operator
 import pickle
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -293,6 +295,72 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def test_what_is_wrong_is_named_by_its_place(change: dict[Any, Any], said: str) -> None:
     """The path leads to the field, and the value's own class says what it takes."""
     assert refusal({**LEAST, **change}).startswith(said)
+
+
+JUNK: list[Any] = [
+    5,
+    -1,
+    1.5,
+    True,
+    "",
+    "x",
+    "x/y",
+    b"x",
+    [],
+    [[]],
+    [5],
+    {},
+    {"x": {}},
+    {5: 5},
+    float("nan"),
+    object(),
+    {"model": []},
+]
+FIELDS = [(name, field) for name, table in TABLES.items() for field in table.names]
+HOLDERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "gateway": lambda inner: inner,
+    "key": lambda inner: {"keys": [{"key": "sk-1", **inner}]},
+    "limits": lambda inner: {"keys": [{"key": "sk-1", "models": {"m": {"tpm_limit": 1, "rpm_limit": 1, **inner}}}]},
+    "endpoint": lambda inner: {"endpoint": {**SITE, **inner}},
+    "auth": lambda inner: {"endpoint": {**SITE, "auth": {"scheme": "header", "name": "x-key", **inner}}},
+    "budget": lambda inner: {"budgets": [{"limit_usd": 1, **inner}]},
+    "fallback": lambda inner: {"fallbacks": [{"model": "openai/m", "keys": ["sk-2"], **inner}]},
+    "price": lambda inner: {"pricing": {"overrides": {"m": {"input": 1, "output": 1, **inner}}}},
+}
+
+
+@pytest.mark.parametrize(("table", "field"), FIELDS)
+def test_no_value_breaks_the_reader(table: str, field: str) -> None:
+    """Whatever stands in whatever field, it is taken, or refused by our error."""
+    for junk in JUNK:
+        inner = {field: junk}
+        value = {**LEAST, **HOLDERS.get(table, lambda inner: {table: inner})(inner)}
+        with contextlib.suppress(ConfigurationError):
+            GatewayConfig.from_mapping(value)
+
+
+def test_nothing_is_what_is_not_said() -> None:
+    """A mapping of JSON or of settings may have ``None`` where it says nothing."""
+    said_nothing = {name: None for name in TABLES["gateway"].names if name not in LEAST}
+    assert GatewayConfig.from_mapping({**said_nothing, **LEAST}) == GatewayConfig.from_mapping(LEAST)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {**LEAST, "model": "sk-canary-1"},
+        {**LEAST, "provider": "sk-canary-1"},
+        {**LEAST, "sk-canary-1": 5},
+        {**LEAST, "rpm_limit": "sk-canary-1"},
+        {"gateways": {"sk-canary-1": 5}},
+        {"sk-canary-1": 5, "gateways": {"a": LEAST}},
+    ],
+)
+def test_a_key_in_the_wrong_place_is_not_quoted(value: Any) -> None:
+    """Errors quote what they were given, but for what looks like a key."""
+    with pytest.raises(ConfigurationError) as caught:
+        GatewayConfig.from_mapping(value)
+    assert "canary" not in f"{caught.value} {caught.value.field}"
 
 
 @pytest.mark.parametrize("value", [None, 5, "text", ["x"]])

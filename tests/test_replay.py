@@ -161,6 +161,7 @@ VALUES: list[tuple[Any, Any]] = [
     ({"properties": {"password": {"type": "string"}}}, {"properties": {"password": {"type": "string"}}}),
     ({"logprobs": [{"token": "Hi", "logprob": -0.1}]}, {"logprobs": [{"token": "Hi", "logprob": -0.1}]}),
     ({"arguments": '{"api_key": "x", "city": "Rome"}'}, {"arguments": '{"api_key":"<redacted:api_key>","city":"Rome"}'}),
+    ({"arguments": '{"api_key": "x", "api_key": null}'}, {"arguments": '{"api_key":null}'}),
     ({"arguments": '{ "city" : "Rome" }'}, {"arguments": '{ "city" : "Rome" }'}),
     ({"arguments": '{"api_key": "abc'}, {"arguments": '{"api_key": "<redacted:api_key>'}),
     ({"delta": '{\\"api_key\\": \\"abc\\"'}, {"delta": '{\\"api_key\\": \\"<redacted:api_key>\\"'}),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._names import nearest
+from .._secret import mask
 from ..errors import ConfigurationError, MissingKeyError
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -46,7 +47,7 @@ class Place:
     def wrong(self, what: str) -> ConfigurationError:
         """Give the error that says what is wrong here."""
         where = self.source.spell(self.path)
-        return ConfigurationError(f"{where}: {what}" if where else what, field=self.path or None)
+        return ConfigurationError(mask(f"{where}: {what}" if where else what), field=mask(self.path) or None)
 
     def unknown(self, name: object, known: Iterable[str]) -> ConfigurationError:
         """Give the error for a field that is none, with the nearest that is."""

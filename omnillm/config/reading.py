@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .._secret import Secret
@@ -48,6 +49,8 @@ def _table(name: str, value: object, at: Place) -> Any:
     for given, inner in at.table(value).items():
         if given not in fields:
             raise at.unknown(given, fields)
+        if inner is None:
+            continue  # a mapping may say that nothing is said; TOML cannot
         read[given] = _field(fields[given], inner, at.field(given))
     for field in table.fields:
         if field.is_required and field.name not in read:
@@ -237,14 +240,14 @@ def each_gateway(value: object, at: Place) -> Iterator[tuple[str | None, Callabl
     """Give the gateways of a configuration: their names, ``None`` for the only one at the top, and what reads each."""
     tables = at.table(value)
     if "gateways" not in tables:
-        yield None, lambda: read_gateway(tables, at)
+        yield None, partial(read_gateway, tables, at)
         return
     beside = sorted(set(tables) - {"gateways"})
     if beside:
         raise at.field(beside[0]).wrong("nothing stands beside gateways: it goes into one of them")
     inner = at.field("gateways")
     for name, table in inner.table(tables["gateways"]).items():
-        yield name, lambda name=name, table=table: read_gateway(table, inner.field(name))  # type: ignore[misc]  # bound now
+        yield name, partial(read_gateway, table, inner.field(name))
 
 
 def read_config(value: object, at: Place, name: str | None = None) -> GatewayConfig:

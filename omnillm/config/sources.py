@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from ..providers.presets import split_model
 from .own import own_base
 from .place import Place, Source
-from .reading import each_gateway, read_config
+from .reading import read_config
 from .schema import VARIABLES
 from .values import GatewayConfig
 
@@ -30,12 +30,6 @@ def from_file(path: str | os.PathLike[str], name: str | None = None) -> GatewayC
     """Read a TOML file."""
     value, at = load(path)
     return read_config(value, at, name)
-
-
-def every_gateway(path: str | os.PathLike[str]) -> dict[str | None, GatewayConfig]:
-    """Read all the gateways of a TOML file, by their names; ``None`` is the one at its top."""
-    value, at = load(path)
-    return {name: read() for name, read in each_gateway(value, at)}
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Place]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._secret import Secret, fault_of
+from .._secret import KEY_PREFIXES, Secret, fault_of
 from ..errors import ConfigurationError, NoAvailableKeyError
 from ..hooks import Hook
 from ..policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig, check_count
@@ -21,7 +21,6 @@ from ..transport.http import Timeouts
 DEFAULT_TPM = 90_000
 DEFAULT_RPM = 500
 MAX_LABEL_CHARS = 128
-KEY_PREFIXES = ("sk-", "AIza", "xai-", "gsk_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .._names import nearest
+from .._secret import mask
 from ..errors import ConfigurationError
 from ..types.enums import ProviderKind
 from .endpoint import ProviderEndpoint
@@ -155,7 +156,7 @@ def preset(name: object) -> Preset:
         known = ", ".join(sorted(PRESETS))
         near = nearest(name, PRESETS)
         said = f"{near} There are {known}" if near.startswith("did") else near
-        raise ConfigurationError(f"provider: {name!r:.80} is unknown: {said}", field="provider")
+        raise ConfigurationError(mask(f"provider: {name!r:.80} is unknown: {said}"), field="provider")
     return found
 
 
@@ -164,5 +165,5 @@ def split_model(model: object) -> tuple[Preset, str]:
     name, slash, own = model.partition("/") if isinstance(model, str) else ("", "", "")
     if not (name and slash and own):
         what = f"{model!r:.80}" if isinstance(model, str) else type(model).__name__
-        raise ConfigurationError(f"model: expected 'provider/model', as 'openai/gpt-4.1-mini', got {what}", field="model")
+        raise ConfigurationError(mask(f"model: expected 'provider/model', as 'openai/gpt-4.1-mini', got {what}"), field="model")
     return preset(name), own

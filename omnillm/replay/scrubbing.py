@@ -114,7 +114,8 @@ class Scrubber:
             clean = self._value(value, "", secret=None)
         except (InvalidJsonError, RecursionError):
             return None
-        return text if clean == value and not self.holds_key(text) else _json.dumps(clean)
+        # the text may say more than the value: of two members of one name only the last is in it
+        return text if clean == value and self.plain(text) == text else _json.dumps(clean)
 
     # --- values ---------------------------------------------------------------------------------------------------------------
 

@@ -62,10 +62,16 @@ def record(path: str | os.PathLike[str], gateway: Gateway, *, secrets: Iterable[
 
 
 @contextmanager
-def replay(path: str | os.PathLike[str], gateway: Gateway, *, match_on: Iterable[MatchOn] = _PARTS) -> Iterator[Tape]:
+def replay(
+    path: str | os.PathLike[str],
+    gateway: Gateway,
+    *,
+    match_on: Iterable[MatchOn] = _PARTS,
+    secrets: Iterable[Secret | str] = (),
+) -> Iterator[Tape]:
     """Answer the gateway's requests in the block from a recording: each exchange once, without a network.
 
-    A request is answered by the first unused exchange that is like it in all of ``match_on``: secrets apart, as it was recorded.
+    A request is answered by the first unused exchange that is like it in all of ``match_on``, keys and ``secrets`` apart.
     One that was not recorded raises ``UnrecordedRequestError``, at the end of the block too, where it was swallowed.
     """
     parts = tuple(match_on)
@@ -73,7 +79,7 @@ def replay(path: str | os.PathLike[str], gateway: Gateway, *, match_on: Iterable
         raise ConfigurationError(f"match_on: expected some of {', '.join(_PARTS)}", field="match_on")
     core = _core_of(gateway)
     tape = Tape(exchanges := read_tape(Path(path)), exchanges)
-    with _in_place_of(core, _Player(core, tape, parts)):
+    with _in_place_of(core, _Player(core, tape, parts, (*core.secrets, *secrets))):
         yield tape
     if tape.missed:
         raise tape.missed[0]
@@ -170,8 +176,9 @@ class _Noted:
 class _Player:
     """Be the transport below a gateway, and answer from a tape."""
 
-    def __init__(self, core: Core, tape: Tape, parts: tuple[MatchOn, ...]) -> None:
+    def __init__(self, core: Core, tape: Tape, parts: tuple[MatchOn, ...], secrets: tuple[Secret | str, ...]) -> None:
         self._core = core
+        self._secrets = secrets
         self._tape = tape
         self._parts = parts
         self._lock = threading.Lock()
@@ -179,7 +186,7 @@ class _Player:
     def send(self, request: HttpRequest, *, cancel: CancellationToken | None = None, **_: Any) -> HttpResponse:
         if cancel is not None:
             cancel.raise_if_cancelled()
-        asked = sanitize_transport_request(as_sent(request, self._core)[1], secrets=self._core.secrets)
+        asked = sanitize_transport_request(as_sent(request, self._core)[1], secrets=self._secrets)
         # Critical section: find an exchange and take it, so that it answers once.
         with self._lock:
             unused = self._tape.unused
