@@ -283,15 +283,19 @@ class Emission:
     """One emission in progress: the wire it writes, its options, and its account of what it could not write.
 
     ``stream`` is what the caller wants the body to say (``None``: what the request says); ``text_content`` is how the endpoint
-    wants a lone text (``"string"`` or ``"array"``).
+    wants a lone text (``"string"`` or ``"array"``); ``output_cap`` is the name under which it knows the cap of the output, where
+    that is not the format's own.
     """
 
-    __slots__ = ("losses", "stream", "text_content", "wire")
+    __slots__ = ("losses", "output_cap", "stream", "text_content", "wire")
 
-    def __init__(self, wire: WireFormat, *, stream: bool | None = None, text_content: str = "string") -> None:
+    def __init__(
+        self, wire: WireFormat, *, stream: bool | None = None, text_content: str = "string", output_cap: str | None = None
+    ) -> None:
         self.wire = wire
         self.stream = stream
         self.text_content = text_content
+        self.output_cap = output_cap
         self.losses: list[Loss] = []
 
     def lose(self, pointer: str, reason: str) -> None:

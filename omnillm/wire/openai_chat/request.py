@@ -2,7 +2,8 @@
 
 Contract: ``parse_request`` reads any JSON object or raises ``ProtocolError``; ``emit_request`` writes every canonical field or
 records its loss. Rules: instructions become the first system message; ``max_output_tokens`` is ``max_completion_tokens`` unless
-the request came with the older name; what the canonical request does not name rides in its extensions, explicit nulls included.
+the request came with the older name, or the endpoint knows no other; what the canonical request does not name rides in its
+extensions, explicit nulls included.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def emit_request(request: LlmRequest, emission: Emission) -> Payload:
 def _write_generation(generation: GenerationConfig, out: Payload, emission: Emission) -> None:
     spelled = spelling(generation.vendor_extensions, WIRE)
     if generation.max_output_tokens is not None:
-        old = spelled.get("max_output_tokens") == "max_tokens"
+        old = "max_tokens" in (spelled.get("max_output_tokens"), emission.output_cap)
         out["max_tokens" if old else "max_completion_tokens"] = generation.max_output_tokens
     for name in _SAMPLING:
         value = getattr(generation, name)
