@@ -33,12 +33,13 @@ _NAMES = {REFUSAL: "refusal", ARGUMENTS: "arguments", INPUT: "input"}  # of the 
 class _Text:
     """A text of an item while it grows."""
 
-    __slots__ = ("annotations", "field", "is_open", "number", "pieces")
+    __slots__ = ("annotations", "field", "is_open", "length", "number", "pieces")
 
     def __init__(self, field: str, number: int) -> None:
         self.field = field
         self.number = number
         self.pieces: list[str] = []
+        self.length = 0
         self.annotations: list[Item] = []
         self.is_open = True
 
@@ -86,6 +87,7 @@ class WrittenItem:
             text = self._open_text(field, out)
         if piece:
             text.pieces.append(piece)
+            text.length += len(piece)
             more: Item = {"logprobs": []} if field == TEXT else {}
             out.append((_EVENTS[field] + ".delta", {**self._where(text), "delta": piece, **more}))
 
@@ -96,10 +98,17 @@ class WrittenItem:
         text.annotations.append(annotation)
         out.append(("response.output_text.annotation.added", {**self._where(text), **more}))
 
-    def open_text(self) -> str | None:
-        """Give what the open output text says so far; ``None`` where none is open."""
+    def open_length(self) -> int | None:
+        """Give the length of the open output text; ``None`` where none is open."""
         text = self._texts[-1] if self._texts else None
-        return "".join(text.pieces) if text is not None and text.is_open and text.field == TEXT else None
+        return text.length if text is not None and text.is_open and text.field == TEXT else None
+
+    def reopen(self) -> None:
+        """Take up an item that was closed; its last text goes on."""
+        if self.is_closed:
+            self.is_closed = False
+            for text in self._texts[-1:]:
+                text.is_open = True
 
     def _where(self, text: _Text) -> Item:
         return {"item_id": self.id, "output_index": self.index, **text.where()}
