@@ -10,7 +10,7 @@ canonical value holds (an old name, an explicit default) is kept under ``SPELLIN
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -31,6 +31,7 @@ _CHAT_AND_RESPONSES = frozenset(
     {
         "metadata",
         "moderation",
+        "prompt_cache_breakpoint",
         "prompt_cache_key",
         "prompt_cache_options",
         "prompt_cache_retention",
@@ -45,6 +46,19 @@ _CHAT_AND_RESPONSES = frozenset(
 _SHARED: dict[tuple[str, str], frozenset[str]] = {
     (WireFormat.OPENAI_CHAT_COMPLETIONS.value, WireFormat.OPENAI_RESPONSES.value): _CHAT_AND_RESPONSES,
     (WireFormat.OPENAI_RESPONSES.value, WireFormat.OPENAI_CHAT_COMPLETIONS.value): _CHAT_AND_RESPONSES,
+}
+
+
+def _is_asked(moderation: Any) -> bool:
+    """Tell a request's moderation from an answer's, which each format reports in a form of its own."""
+    return isinstance(moderation, Mapping) and "model" in moderation
+
+
+# What a target does not take of a shared name, by its wire and the name.
+_FITS: dict[tuple[str, str], Callable[[Any], bool]] = {
+    (WireFormat.OPENAI_CHAT_COMPLETIONS.value, "moderation"): _is_asked,
+    (WireFormat.OPENAI_RESPONSES.value, "moderation"): _is_asked,
+    (WireFormat.OPENAI_CHAT_COMPLETIONS.value, "service_tier"): lambda tier: tier != "ultrafast",
 }
 
 # How Gemini, in either of its spellings, calls a canonical field: a loss is found by the name that the sender gave the field.
@@ -323,11 +337,13 @@ class Emission:
     def _cross(self, out: dict[str, Any], source: str, foreign: Mapping[str, Any], pointer: str) -> None:
         shared = _SHARED.get((source, self.wire.value), frozenset())
         for key, value in foreign.items():
-            if key in shared:
+            fits = _FITS.get((self.wire.value, key))
+            if key in shared and (fits is None or fits(value)):
                 out.setdefault(key, value)
             elif key != SPELLING and not is_hollow(value):
                 at = f"{pointer}/vendor_extensions/{source}/{escape(key)}"
-                self.lose(at, f"{key} is known to {source} only; {self.wire.value} has no such field")
+                what = "field" if key not in shared else f"value: {names_in([{key: value}])}"
+                self.lose(at, f"{key} is known to {source} only; {self.wire.value} has no such {what}")
 
 
 __all__ = [

@@ -343,7 +343,12 @@ def message(item_id: str, text: str, *annotations: Json) -> Json:
 def test_items_of_an_own_stream_may_take_turns() -> None:
     """A text that goes on after another item began is not begun again, and a citation goes where it belongs."""
     cited = {"type": "url_citation", "url": "https://x.test", "title": "X", "start_index": 0, "end_index": 1}
-    final = {"id": "resp_1", "status": "completed", "model": "m", "output": [message("msg_1", "ab", cited), message("msg_2", "x")]}
+    final = {
+        "id": "resp_1",
+        "status": "completed",
+        "model": "m",
+        "output": [message("msg_1", "ab", cited), message("msg_2", "x")],
+    }
     stream: list[Json] = [
         {"type": "response.created", "response": {"id": "resp_1", "model": "m", "status": "in_progress"}},
         {"type": "response.output_item.added", "output_index": 0, "item": message("msg_1", "")},
