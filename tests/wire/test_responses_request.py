@@ -74,6 +74,7 @@ ITEMS: list[tuple[str, Json]] = [
     ("easy_assistant_input_text", {"role": "assistant", "content": [text("x", "input_text")]}),
     ("easy_assistant_output_text", {"role": "assistant", "content": [text("x", "output_text")]}),
     ("easy_assistant_phase", {"role": "assistant", "content": "Let me see.", "phase": "commentary"}),
+    ("easy_text_with_an_id", {"type": "message", "id": "msg_1", "role": "assistant", "content": "x"}),
     ("easy_null_phase", {"role": "assistant", "content": "x", "phase": None}),
     ("system", {"role": "system", "content": "Be brief."}),
     ("developer", {"role": "developer", "content": [text("Be brief."), text("Be kind.")]}),

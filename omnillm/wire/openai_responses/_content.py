@@ -49,6 +49,8 @@ def read_parts(values: list[Any], pointer: str, text_type: str) -> tuple[Message
 
 def read_part(value: Any, pointer: str, text_type: str) -> MessagePart:
     """Read one part."""
+    if type(value) is dict and is_plain_text(value, text_type):
+        return TextPart(value["text"])
     fields = Fields(value, pointer)
     kind = fields.peek("type")
     if kind == text_type or kind in (INPUT, OUTPUT, "text"):

@@ -3,8 +3,9 @@
 Contract: ``parse_request`` reads any JSON object or raises ``ProtocolError``; ``emit_request`` writes every canonical field
 or records its loss. What the canonical request does not name (``store``, ``include``, ``previous_response_id``,
 ``conversation``, …) rides in its extensions, explicit nulls included.
-Rules: an input that came as a string goes out as one while it is one text of the user's; a ``prompt`` or the response before may
-stand in for the input, and a ``prompt`` for the model too. Sampling settings that only compatible servers take are written where the wire itself had them.
+Rules: an input that came as a string goes out as one while it is one text of the user's; a ``prompt`` or the response before it
+may stand in for the input, and a ``prompt`` for the model too.
+Sampling settings that only compatible servers take are written where the wire itself had them.
 """
 
 from __future__ import annotations
