@@ -102,14 +102,14 @@ def _kind(value: Any) -> str:
 
 def kept(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
     """Give what was kept of a wire in a value's ``vendor_extensions``; empty where there is nothing."""
-    found = extensions.get(wire.value) if extensions else None
-    return found if isinstance(found, Mapping) else _NOTHING
+    found = extensions.get(wire._value_) if extensions else None
+    return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
 
 
 def spelling(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
     """Give how a wire spelled what the value holds; empty where it did so in its usual way."""
-    found = kept(extensions, wire).get(SPELLING)
-    return found if isinstance(found, Mapping) else _NOTHING
+    found = kept(extensions, wire).get(SPELLING) if extensions else None
+    return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
 
 
 def is_hollow(value: Any) -> bool:
@@ -155,6 +155,10 @@ class Fields:
 
     def __contains__(self, name: str) -> bool:
         return name in self._rest
+
+    def lacks(self, names: frozenset[str]) -> bool:
+        """Tell whether none of these fields is there."""
+        return names.isdisjoint(self._rest)
 
     def at(self, name: object) -> str:
         """Give the pointer of a field."""

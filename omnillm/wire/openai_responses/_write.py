@@ -92,8 +92,9 @@ class ItemWriter:
         self._flush(message, blocks, out)
         if not message.parts and message.role is not MessageRole.TOOL:
             out.append(self._written(message, []))
-        first = next((item for item in out if "role" in item), {})
-        self._emission.lay(first, message.vendor_extensions, pointer)
+        if message.vendor_extensions:
+            first = next((item for item in out if "role" in item), {})
+            self._emission.lay(first, message.vendor_extensions, pointer)
         return out
 
     def _is_item(self, part: MessagePart) -> bool:

@@ -62,15 +62,16 @@ def _read_input(fields: Fields) -> tuple[Any, ...]:
 
 def _read_generation(fields: Fields) -> GenerationConfig:
     own = Fields({})
-    found = {name: fields.integer(name) if name == "seed" else fields.number(name) for name in _COMPATIBLE}
-    for name, value in found.items():
-        if value is not None:
+    found: dict[str, Any] = {}
+    for name in _COMPATIBLE:
+        if fields.peek(name) is not None:
+            found[name] = fields.integer(name) if name == "seed" else fields.number(name)
             own.spell(name, name)
     return GenerationConfig(
         fields.integer("max_output_tokens"),
         fields.number("temperature"),
         fields.number("top_p"),
-        **found,  # type: ignore[arg-type]  # seed is the integer among them
+        **found,
         vendor_extensions=own.extensions(WIRE),
     )
 
