@@ -11,6 +11,7 @@ here.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -134,15 +135,19 @@ class Encoder:
 
     def _close(self, final: list[Item]) -> list[Item]:
         """End every item; give the output, in which each item that was streamed stands where it was streamed."""
-        left = list(final)
+        places: dict[tuple[str, str], deque[int]] = {}
+        for place, last in enumerate(final):
+            places.setdefault(_key(type_of(last), last.get("call_id")), deque()).append(place)
+        left = dict(enumerate(final))
         output = []
         for item in self._items:
-            whole = _take(left, item)
+            found = places.get(_key(item.kind, item.call_id))
+            whole = left.pop(found.popleft()) if found else None
             if whole is not None and not (self._ours and "id" in whole):
                 whole = {**whole, "id": item.id}
             output.append(item.close(self._out, whole))
-        for whole in left:
-            payload = whole if self._ours and "id" in whole else {**whole, "id": self._next_id(type_of(whole))}
+        for last in left.values():
+            payload = last if self._ours and "id" in last else {**last, "id": self._next_id(type_of(last))}
             output.append(self._add(payload).close(self._out, payload))
         return final if self._ours and all("id" in whole for whole in final) else output
 
@@ -253,12 +258,9 @@ class Encoder:
         """Write nothing: the result is an item of the completed response."""
 
 
-def _take(left: list[Item], item: WrittenItem) -> Item | None:
-    """Take the final form of an item out of those that are left."""
-    for i, whole in enumerate(left):
-        if whole.get("type") == item.kind and (item.kind not in CALLS or whole.get("call_id") == item.call_id):
-            return left.pop(i)
-    return None
+def _key(kind: str, call_id: object) -> tuple[str, str]:
+    """Give what an item that was streamed has in common with its final form."""
+    return kind, str(call_id) if kind in CALLS else ""
 
 
 _HANDLERS: dict[type, Callable[[Encoder, Any], None]] = {

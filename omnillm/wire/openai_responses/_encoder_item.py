@@ -58,7 +58,7 @@ class _Text:
 class WrittenItem:
     """Write one item; ``start`` is the item as it is announced."""
 
-    __slots__ = ("_start", "_texts", "field", "index", "is_closed", "kind", "state")
+    __slots__ = ("_numbers", "_start", "_texts", "field", "index", "is_closed", "kind", "state")
 
     def __init__(self, start: Item, index: int, out: Frames) -> None:
         self.kind = type_of(start)
@@ -68,6 +68,7 @@ class WrittenItem:
         self.state: str | None = None  # encrypted reasoning
         self._start = start
         self._texts: list[_Text] = []
+        self._numbers: dict[str, int] = {}  # of the texts in each of the item's arrays
         out.append(("response.output_item.added", {"output_index": index, "item": start}))
 
     @property
@@ -115,8 +116,9 @@ class WrittenItem:
 
     def _open_text(self, field: str, out: Frames) -> _Text:
         self.close_text(out)
-        number = sum((known.field == SUMMARY) is (field == SUMMARY) for known in self._texts)
-        text = _Text(field, number)
+        array = "summary" if field == SUMMARY else "content"
+        text = _Text(field, self._numbers.get(array, 0))
+        self._numbers[array] = text.number + 1
         self._texts.append(text)
         if field in _TYPES:
             kind = "response.reasoning_summary_part.added" if field == SUMMARY else "response.content_part.added"
@@ -164,19 +166,16 @@ class WrittenItem:
 
     def payload(self) -> Item:
         """Give the item that was written so far, as a finished one."""
-        out = dict(self._start)
-        if "status" in out:
-            out["status"] = "completed"
+        out: Item = {"status": "completed"} if "status" in self._start else {}
         for text in self._texts:
             whole = "".join(text.pieces)
             if text.field in (ARGUMENTS, INPUT):
                 out[text.field] = whole
                 continue
-            name = "summary" if text.field == SUMMARY else "content"
-            out[name] = [*(out.get(name) or []), text.part(whole)]
+            out.setdefault("summary" if text.field == SUMMARY else "content", []).append(text.part(whole))
         if self.state is not None:
             out["encrypted_content"] = self.state
-        return out
+        return {**self._start, **out}
 
 
 def _texts_of(item: Item) -> Iterator[tuple[str, str]]:
