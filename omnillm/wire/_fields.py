@@ -10,7 +10,7 @@ canonical value holds (an old name, an explicit default) is kept under ``SPELLIN
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -31,6 +31,7 @@ _CHAT_AND_RESPONSES = frozenset(
     {
         "metadata",
         "moderation",
+        "prompt_cache_breakpoint",
         "prompt_cache_key",
         "prompt_cache_options",
         "prompt_cache_retention",
@@ -45,6 +46,19 @@ _CHAT_AND_RESPONSES = frozenset(
 _SHARED: dict[tuple[str, str], frozenset[str]] = {
     (WireFormat.OPENAI_CHAT_COMPLETIONS.value, WireFormat.OPENAI_RESPONSES.value): _CHAT_AND_RESPONSES,
     (WireFormat.OPENAI_RESPONSES.value, WireFormat.OPENAI_CHAT_COMPLETIONS.value): _CHAT_AND_RESPONSES,
+}
+
+
+def _is_asked(moderation: Any) -> bool:
+    """Tell a request's moderation from an answer's, which each format reports in a form of its own."""
+    return isinstance(moderation, Mapping) and "model" in moderation
+
+
+# What a target does not take of a shared name, by its wire and the name.
+_FITS: dict[tuple[str, str], Callable[[Any], bool]] = {
+    (WireFormat.OPENAI_CHAT_COMPLETIONS.value, "moderation"): _is_asked,
+    (WireFormat.OPENAI_RESPONSES.value, "moderation"): _is_asked,
+    (WireFormat.OPENAI_CHAT_COMPLETIONS.value, "service_tier"): lambda tier: tier != "ultrafast",
 }
 
 # How Gemini, in either of its spellings, calls a canonical field: a loss is found by the name that the sender gave the field.
@@ -88,14 +102,14 @@ def _kind(value: Any) -> str:
 
 def kept(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
     """Give what was kept of a wire in a value's ``vendor_extensions``; empty where there is nothing."""
-    found = extensions.get(wire.value) if extensions else None
-    return found if isinstance(found, Mapping) else _NOTHING
+    found = extensions.get(wire._value_) if extensions else None
+    return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
 
 
 def spelling(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
     """Give how a wire spelled what the value holds; empty where it did so in its usual way."""
-    found = kept(extensions, wire).get(SPELLING)
-    return found if isinstance(found, Mapping) else _NOTHING
+    found = kept(extensions, wire).get(SPELLING) if extensions else None
+    return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
 
 
 def is_hollow(value: Any) -> bool:
@@ -141,6 +155,10 @@ class Fields:
 
     def __contains__(self, name: str) -> bool:
         return name in self._rest
+
+    def lacks(self, names: frozenset[str]) -> bool:
+        """Tell whether none of these fields is there."""
+        return names.isdisjoint(self._rest)
 
     def at(self, name: object) -> str:
         """Give the pointer of a field."""
@@ -327,11 +345,13 @@ class Emission:
     def _cross(self, out: dict[str, Any], source: str, foreign: Mapping[str, Any], pointer: str) -> None:
         shared = _SHARED.get((source, self.wire.value), frozenset())
         for key, value in foreign.items():
-            if key in shared:
+            fits = _FITS.get((self.wire.value, key))
+            if key in shared and (fits is None or fits(value)):
                 out.setdefault(key, value)
             elif key != SPELLING and not is_hollow(value):
                 at = f"{pointer}/vendor_extensions/{source}/{escape(key)}"
-                self.lose(at, f"{key} is known to {source} only; {self.wire.value} has no such field")
+                what = "field" if key not in shared else f"value: {names_in([{key: value}])}"
+                self.lose(at, f"{key} is known to {source} only; {self.wire.value} has no such {what}")
 
 
 __all__ = [

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ... import _json
+from ...types.enums import WireFormat
 from ...types.parts import (
     AudioPart,
     FilePart,
@@ -23,11 +24,14 @@ from ...types.parts import (
     TextPart,
     VendorPart,
 )
+from .. import _fields
 from .._fields import Emission, Fields, names_in
 from ._annotations import is_annotation, read_annotation, write_annotations
 from ._own import PROTOCOL, WIRE, Item, fill, kept, spelled
 
 INPUT, OUTPUT = "input_text", "output_text"
+
+_CHAT, _BREAKPOINT = WireFormat.OPENAI_CHAT_COMPLETIONS, "prompt_cache_breakpoint"
 
 _MEDIA_OF_FORMAT = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 _FORMAT_OF_MEDIA = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
@@ -45,6 +49,8 @@ def read_parts(values: list[Any], pointer: str, text_type: str) -> tuple[Message
 
 def read_part(value: Any, pointer: str, text_type: str) -> MessagePart:
     """Read one part."""
+    if type(value) is dict and is_plain_text(value, text_type):
+        return TextPart(value["text"])
     fields = Fields(value, pointer)
     kind = fields.peek("type")
     if kind == text_type or kind in (INPUT, OUTPUT, "text"):
@@ -145,7 +151,13 @@ def write_part(part: MessagePart, emission: Emission, pointer: str, text_type: s
         drop(part, emission, pointer)
         return None
     block = write(part, emission, pointer, text_type)
-    return block if isinstance(part, VendorPart) or block is None else emission.lay(block, part.vendor_extensions, pointer)
+    if block is None or isinstance(part, VendorPart) or not part.vendor_extensions:
+        return block
+    emission.lay(block, part.vendor_extensions, pointer)
+    if text_type == OUTPUT and _BREAKPOINT in _fields.kept(part.vendor_extensions, _CHAT):
+        del block[_BREAKPOINT]
+        emission.lose(f"{pointer}/vendor_extensions/{_CHAT.value}/{_BREAKPOINT}", "an output of Responses ends no cached prefix")
+    return block
 
 
 def drop(part: MessagePart, emission: Emission, pointer: str) -> None:
