@@ -10,6 +10,7 @@ canonical value holds (an old name, an explicit default) is kept under ``SPELLIN
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -52,8 +53,11 @@ _CALLED = {
     "budget_tokens": "thinkingBudget, thinking_budget",
     "data": "inlineData, inline_data",
     "effort": "thinkingLevel, thinking_level",
+    "fileData": "file_data",
     "filename": "displayName, display_name",
     "frequency_penalty": "frequencyPenalty",
+    "functionResponse": "function_response",
+    "inlineData": "inline_data",
     "media_type": "mimeType, mime_type",
     "modalities": "responseModalities, response_modalities",
     "policy": "safetySettings, safety_settings",
@@ -61,6 +65,7 @@ _CALLED = {
     "safety": "safetySettings, safety_settings",
     "schema": "responseMimeType, response_mime_type",
     "summary": "includeThoughts, include_thoughts",
+    "toolConfig": "tool_config",
     "top_k": "topK",
     "url": "fileData, file_data",
 }
@@ -116,12 +121,22 @@ def names_in(value: Any) -> str:
         for item in level:
             if isinstance(item, Mapping):
                 for name, inner in item.items():
-                    names[inner[:80] if name in _TOLD and isinstance(inner, str) else str(name)] = None
-                below.extend(item.values())
+                    if name != SPELLING:
+                        names[inner[:80] if name in _TOLD and isinstance(inner, str) else str(name)] = None
+                        below.append(inner)
             elif isinstance(item, list | tuple):
                 below.extend(item)
         level = below
     return ", ".join(names)
+
+
+def held_in(part: Any) -> str:
+    """Tell what a part that is lost whole held: its fields, as Gemini calls them too, and what parsing kept of its wire's."""
+    names = [field.name for field in dataclasses.fields(part) if field.name != "vendor_extensions"]
+    held = [name for name in names if not is_hollow(getattr(part, name))]
+    called = [_CALLED[name] for name in held if name in _CALLED]
+    kept_names = names_in([value for name, value in part.vendor_extensions.items() if name in WIRE_NAMES])
+    return ", ".join(filter(None, [*held, *called, kept_names]))
 
 
 class Fields:
@@ -299,6 +314,10 @@ class Emission:
         called = _CALLED.get(pointer.rpartition("/")[2])
         self.losses.append(Loss(pointer, reason if called is None else f"{reason} ({called})"))
 
+    def drop(self, part: Any, pointer: str, reason: str) -> None:
+        """Record that a whole part was left out, naming what it held."""
+        self.lose(pointer, f"{reason}; with it goes its {held_in(part)}")
+
     def lay(self, out: dict[str, Any], extensions: Mapping[str, Any], pointer: str) -> dict[str, Any]:
         """Lay a value's extensions over what was written of it; ``pointer`` is the value's.
 
@@ -327,7 +346,9 @@ class Emission:
                 out.setdefault(key, value)
             elif key != SPELLING and not is_hollow(value):
                 at = f"{pointer}/vendor_extensions/{source}/{escape(key)}"
-                self.lose(at, f"{key} is known to {source} only; {self.wire.value} has no such field")
+                within = names_in(value)
+                reason = f"{key} is known to {source} only; {self.wire.value} has no such field"
+                self.lose(at, f"{reason}, nor its {within}" if within else reason)
 
 
 __all__ = [
@@ -336,6 +357,7 @@ __all__ = [
     "Emission",
     "Fields",
     "escape",
+    "held_in",
     "is_hollow",
     "kept",
     "names_in",
