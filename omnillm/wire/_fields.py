@@ -64,6 +64,7 @@ _CALLED = {
     "presence_penalty": "presencePenalty",
     "safety": "safetySettings, safety_settings",
     "schema": "responseMimeType, response_mime_type",
+    "signature": "thoughtSignature, thought_signature",
     "summary": "includeThoughts, include_thoughts",
     "toolConfig": "tool_config",
     "top_k": "topK",

@@ -23,6 +23,8 @@ PARTS: list[tuple[str, dict[str, Any], set[str]]] = [
     ),
     ("user", {"inlineData": {"mimeType": "image/png", "data": "AAAA", "displayName": "n"}}, {"displayName"}),
     ("model", {"text": "Hm.", "thought": True, "audioMetadata": {"startOffset": "1s"}}, {"audioMetadata", "startOffset"}),
+    ("model", {"text": "Hm.", "thought": True, "thoughtSignature": "c2ln"}, {"thoughtSignature"}),
+    ("model", {"text": "Hm.", "thought": True, "thought_signature": "c2ln"}, {"thought_signature"}),
     ("user", {"functionResponse": {"name": "f", "response": {}, "scheduling": "SILENT"}}, {"functionResponse", "scheduling"}),
     ("user", {"function_response": {"name": "f", "response": {}, "scheduling": "SILENT"}}, {"function_response", "scheduling"}),
 ]

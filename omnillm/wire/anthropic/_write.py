@@ -177,11 +177,11 @@ class BlockWriter:
         if not (part.text or part.summary or part.signature or part.encrypted_content):
             self._lay({}, part, pointer)  # what is left of it is another wire's
         else:
-            self._emission.lose(
+            self._emission.drop(
+                part,
                 pointer,
                 "only reasoning that Anthropic signed is taken back: the text, summary, signature and encrypted_content of any"
-                " other, its thinking, reasoning_content, reasoning_details and redactedContent are not sent,"
-                f" nor its {names_in(part.vendor_extensions)}",
+                " other, its thinking, reasoning_content, reasoning_details and redactedContent are not sent",
             )
         return None
 
