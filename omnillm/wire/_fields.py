@@ -10,6 +10,7 @@ canonical value holds (an old name, an explicit default) is kept under ``SPELLIN
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -66,15 +67,20 @@ _CALLED = {
     "budget_tokens": "thinkingBudget, thinking_budget",
     "data": "inlineData, inline_data",
     "effort": "thinkingLevel, thinking_level",
+    "fileData": "file_data",
     "filename": "displayName, display_name",
     "frequency_penalty": "frequencyPenalty",
+    "functionResponse": "function_response",
+    "inlineData": "inline_data",
     "media_type": "mimeType, mime_type",
     "modalities": "responseModalities, response_modalities",
     "policy": "safetySettings, safety_settings",
     "presence_penalty": "presencePenalty",
     "safety": "safetySettings, safety_settings",
     "schema": "responseMimeType, response_mime_type",
+    "signature": "thoughtSignature, thought_signature",
     "summary": "includeThoughts, include_thoughts",
+    "toolConfig": "tool_config",
     "top_k": "topK",
     "url": "fileData, file_data",
 }
@@ -130,12 +136,22 @@ def names_in(value: Any) -> str:
         for item in level:
             if isinstance(item, Mapping):
                 for name, inner in item.items():
-                    names[inner[:80] if name in _TOLD and isinstance(inner, str) else str(name)] = None
-                below.extend(item.values())
+                    if name != SPELLING:
+                        names[inner[:80] if name in _TOLD and isinstance(inner, str) else str(name)] = None
+                        below.append(inner)
             elif isinstance(item, list | tuple):
                 below.extend(item)
         level = below
     return ", ".join(names)
+
+
+def held_in(part: Any) -> str:
+    """Tell what a part that is lost whole held: its fields, as Gemini calls them too, and what parsing kept of its wire's."""
+    names = [field.name for field in dataclasses.fields(part) if field.name != "vendor_extensions"]
+    held = [name for name in names if not is_hollow(getattr(part, name))]
+    called = [_CALLED[name] for name in held if name in _CALLED]
+    kept_names = names_in([value for name, value in part.vendor_extensions.items() if name in WIRE_NAMES])
+    return ", ".join(filter(None, [*held, *called, kept_names]))
 
 
 class Fields:
@@ -321,6 +337,10 @@ class Emission:
         called = _CALLED.get(pointer.rpartition("/")[2])
         self.losses.append(Loss(pointer, reason if called is None else f"{reason} ({called})"))
 
+    def drop(self, part: Any, pointer: str, reason: str) -> None:
+        """Record that a whole part was left out, naming what it held."""
+        self.lose(pointer, f"{reason}; with it goes its {held_in(part)}")
+
     def lay(self, out: dict[str, Any], extensions: Mapping[str, Any], pointer: str) -> dict[str, Any]:
         """Lay a value's extensions over what was written of it; ``pointer`` is the value's.
 
@@ -350,8 +370,12 @@ class Emission:
                 out.setdefault(key, value)
             elif key != SPELLING and not is_hollow(value):
                 at = f"{pointer}/vendor_extensions/{source}/{escape(key)}"
-                what = "field" if key not in shared else f"value: {names_in([{key: value}])}"
-                self.lose(at, f"{key} is known to {source} only; {self.wire.value} has no such {what}")
+                reason = f"{key} is known to {source} only; {self.wire.value} has no such"
+                if key in shared:
+                    self.lose(at, f"{reason} value: {names_in([{key: value}])}")
+                else:
+                    within = names_in(value)
+                    self.lose(at, f"{reason} field, nor its {within}" if within else f"{reason} field")
 
 
 __all__ = [
@@ -360,6 +384,7 @@ __all__ = [
     "Emission",
     "Fields",
     "escape",
+    "held_in",
     "is_hollow",
     "kept",
     "names_in",

@@ -8,7 +8,6 @@ nobody knows of a nested object (``image_url``, ``input_audio``, ``file``) rides
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from ... import _json
@@ -28,7 +27,7 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
-from .._fields import Emission, Fields, is_hollow, kept, names_in, spelling
+from .._fields import Emission, Fields, kept, names_in, spelling
 
 CHAT = ProviderProtocol.OPENAI_CHAT_COMPLETIONS
 WIRE = WireFormat.OPENAI_CHAT_COMPLETIONS
@@ -226,11 +225,8 @@ def drop(part: Any, emission: Emission, pointer: str) -> None:
     if isinstance(part, VendorPart):
         emission.lose(f"{pointer}/payload", f"a block that only {part.protocol.value} knows, with its {names_in(part.payload)}")
         return
-    held = {field.name: getattr(part, field.name) for field in fields(part)}
-    names = [name for name, value in held.items() if not is_hollow(value) and name != "vendor_extensions"]
-    names.append(names_in(part.vendor_extensions))
     what, main = _MAIN[type(part)]
-    emission.lose(f"{pointer}/{main}", f"{what} has no place in this message, nor have its {', '.join(filter(None, names))}")
+    emission.drop(part, f"{pointer}/{main}", f"{what} has no place in this message")
 
 
 _MAIN: dict[type, tuple[str, str]] = {
@@ -284,6 +280,10 @@ def _write_audio(part: AudioPart, emission: Emission, pointer: str) -> Any:
 
 def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
     spelled = spelling(part.vendor_extensions, WIRE)
+    by_url = "Chat Completions takes no document by its URL (file_url)"
+    if part.url is not None and "url" not in spelled and part.file_id is None and part.data is None:
+        emission.drop(part, f"{pointer}/url", by_url)
+        return None
     file: dict[str, Any] = {}
     if part.file_id is not None:
         file["file_id"] = part.file_id
@@ -295,9 +295,7 @@ def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
     if part.url is not None and "url" in spelled:
         file.setdefault("file_data", part.url)
     elif part.url is not None:
-        emission.lose(f"{pointer}/url", "Chat Completions takes no document by its URL (file_url)")
-        if not file:
-            return None
+        emission.lose(f"{pointer}/url", by_url)
     if part.filename is not None:
         file["filename"] = part.filename
     elif part.data is not None:  # the API refuses data without a name

@@ -7,7 +7,6 @@ unknown type or shape is a ``VendorPart``. Rules: whose text it is says its type
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -167,9 +166,7 @@ def drop(part: MessagePart, emission: Emission, pointer: str) -> None:
         reason = f"a {kind or 'vendor'} part is known to {part.protocol.value} only, with its {names_in(part.payload)}"
         emission.lose(pointer, reason)
         return
-    names = [field.name for field in dataclasses.fields(part) if getattr(part, field.name)]
-    held = ", ".join([*names, names_in(part.vendor_extensions)])
-    emission.lose(pointer, f"{type(part).__name__} has no place in this message of Responses, nor has its {held}")
+    emission.drop(part, pointer, f"{type(part).__name__} has no place in this message of Responses")
 
 
 def is_plain_text(block: Item, text_type: str) -> bool:
@@ -259,7 +256,7 @@ def _write_audio(part: AudioPart, emission: Emission, pointer: str, text_type: s
     if part.transcript:
         emission.lose(f"{pointer}/data", "Responses takes no sound (audio); its transcript is sent")
         return {"type": text_type, "text": part.transcript}
-    emission.lose(f"{pointer}/data", "Responses takes no sound (audio, input_audio)")
+    emission.drop(part, f"{pointer}/data", "Responses takes no sound (audio, input_audio)")
     return None
 
 

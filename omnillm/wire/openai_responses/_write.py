@@ -21,7 +21,7 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
-from .._fields import Emission, names_in
+from .._fields import Emission
 from .._plain import plain_text
 from ._content import INPUT, OUTPUT, drop, is_plain_text, write_part
 from ._own import PROTOCOL, Item, kept, spelled
@@ -166,11 +166,11 @@ class ItemWriter:
     def _reasoning(self, part: ReasoningPart, pointer: str) -> list[Item]:
         if part.protocol in (None, PROTOCOL):
             return [self._own_reasoning(part, pointer)]
-        self._emission.lose(
+        self._emission.drop(
+            part,
             pointer,
             f"reasoning of {part.protocol} is of no use to Responses: its text, summary, signature and encrypted_content,"
-            f" its thinking, reasoning_content, redactedContent and reasoning_details are not sent,"
-            f" nor its {names_in(part.vendor_extensions)}",
+            " its thinking, reasoning_content, redactedContent and reasoning_details are not sent",
         )
         return []
 
