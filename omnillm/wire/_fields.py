@@ -10,6 +10,7 @@ canonical value holds (an old name, an explicit default) is kept under ``SPELLIN
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -122,6 +123,36 @@ def names_in(value: Any) -> str:
                 below.extend(item)
         level = below
     return ", ".join(names)
+
+
+# How the wires call what a part holds, for those who look for it by the name that they gave it.
+_SENT_AS = {
+    "annotations": "citations, citationsContent",
+    "arguments": "input",
+    "call_id": "toolUseId, tool_use_id",
+    "data": "source, bytes",
+    "encrypted_content": "data, redactedContent",
+    "media_type": "format",
+    "value": "json",
+}
+
+
+def held_by(part: Any) -> str:
+    """Tell what a part that is lost whole held: its fields, as the model and the wires call them, and the names inside them."""
+    names: list[str] = []
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if value is False or is_hollow(value):
+            continue
+        if field.name != "vendor_extensions":
+            names += [field.name, _SENT_AS.get(field.name, "")]
+        if field.name == "annotations":
+            value = [annotation.raw for annotation in value]
+        if field.name == "output" and isinstance(value, tuple):
+            names += map(held_by, value)
+        else:
+            names.append(value[:80] if field.name == "call_id" else names_in(value))
+    return ", ".join(filter(None, names))
 
 
 class Fields:
@@ -336,6 +367,7 @@ __all__ = [
     "Emission",
     "Fields",
     "escape",
+    "held_by",
     "is_hollow",
     "kept",
     "names_in",

@@ -27,7 +27,7 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
-from .._fields import Emission, names_in
+from .._fields import Emission, held_by, names_in
 from ._citations import write_citation
 from ._own import PROTOCOL, spelled
 from ._read import decode_text
@@ -64,7 +64,9 @@ class BlockWriter:
             if citations:
                 block["citations"] = citations
             if len(citations) < len(part.annotations):
-                self._emission.lose(f"{pointer}/annotations", "a citation of another provider has no form here")
+                names = names_in([annotation.raw for annotation in part.annotations])
+                reason = f"a citation (citationsContent) of another provider has no form here, with its citations, {names}"
+                self._emission.lose(f"{pointer}/annotations", reason)
         return self._lay(block, part, pointer)
 
     def _refusal(self, part: RefusalPart, pointer: str) -> Block | None:
@@ -127,9 +129,8 @@ class BlockWriter:
             return {"type": "base64", "media_type": media_type, "data": data}
         text = decode_text(data) if media_type.startswith("text/") else None
         if text is None:
-            self._emission.lose(
-                pointer, "a file is a PDF, a text or an image here; this file_data is none, whatever its filename"
-            )
+            reason = f"a file is a PDF, a text or an image here; this file_data is none, whatever its {held_by(part)}"
+            self._emission.lose(pointer, reason)
             return None
         if media_type != "text/plain":
             self._emission.lose(f"{pointer}/media_type", "every text is text/plain here")
@@ -225,13 +226,19 @@ class AnswerWriter(BlockWriter):
         return None
 
     def _image(self, source: Block, part: ImageUrlPart | ImageBase64Part, pointer: str) -> Block | None:
-        return super()._image(source, part, pointer) if self._ours else self._no_media(pointer)
+        return super()._image(source, part, pointer) if self._ours else self._no_media(part, pointer)
 
     def _file(self, part: FilePart, pointer: str) -> Block | None:
-        return super()._file(part, pointer) if self._ours else self._no_media(pointer)
+        return super()._file(part, pointer) if self._ours else self._no_media(part, pointer)
 
-    def _no_media(self, pointer: str) -> Block | None:
-        self._emission.lose(pointer, "an answer holds no image and no file here")
+    def _no_media(self, part: MessagePart, pointer: str) -> Block | None:
+        self._emission.lose(pointer, f"an answer holds no image and no file here: no {held_by(part)}")
+        return None
+
+    def _tool_result(self, part: ToolResultPart, pointer: str) -> Block | None:
+        if self._ours:
+            return super()._tool_result(part, pointer)
+        self._emission.lose(pointer, f"an answer holds the results of Anthropic's own tools alone: no {held_by(part)}")
         return None
 
     def _audio(self, _part: AudioPart, pointer: str) -> Block | None:

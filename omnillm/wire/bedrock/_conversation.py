@@ -17,7 +17,7 @@ from ...types.enums import MessageRole
 from ...types.message import Message, RequestItem
 from ...types.parts import JsonPart, MessagePart, TextPart, ToolResultPart, VendorPart
 from ...types.request import LlmRequest
-from .._fields import Emission, escape
+from .._fields import Emission, escape, held_by
 from .._plain import plain_text
 from ._own import PROTOCOL, WIRE, Block, kept, spelled
 from ._write import BlockWriter
@@ -120,7 +120,9 @@ class Conversation:
                 if block is not None:
                     blocks.append((j, block))
             else:
-                self._emission.lose(f"{pointer}/parts/{j}", f"the system is text here; a {part._tag} part is not sent")
+                self._emission.lose(
+                    f"{pointer}/parts/{j}", f"the system is text here; a {part._tag} part is not sent, nor its {held_by(part)}"
+                )
         marked = self._marked(index, blocks)
         if marked and self.messages:
             self._emission.lose(f"{pointer}/role", "a system message inside the conversation was moved before it")

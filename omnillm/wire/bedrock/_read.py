@@ -74,9 +74,14 @@ def read_block(block: Any, pointer: str, readers: dict[str, _Reader]) -> Message
     return VendorPart(PROTOCOL, block) if part is None else part
 
 
+def read_answer(blocks: list[Any], pointer: str) -> tuple[MessagePart, ...]:
+    """Read the blocks of an answer, in which no text is a guarded one's."""
+    return tuple(read_block(block, f"{pointer}/{i}", _ANSWER_READERS) for i, block in enumerate(blocks))
+
+
 def read_streamed(block: Any) -> MessagePart:
     """Read a block that a stream ended."""
-    return read_block(block, "", _READERS)
+    return read_block(block, "", _ANSWER_READERS)
 
 
 # --- text and reasoning -------------------------------------------------------------------------------------------------------
@@ -241,3 +246,4 @@ _READERS: dict[str, _Reader] = {
     "toolResult": _tool_result,
     "toolUse": _tool_use,
 }
+_ANSWER_READERS = {kind: reader for kind, reader in _READERS.items() if kind != "guardContent"}

@@ -27,7 +27,7 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
-from .._fields import Emission, names_in
+from .._fields import Emission, held_by, names_in
 from . import _media
 from ._citations import write_citation
 from ._own import PROTOCOL, Block, kept, spelled
@@ -62,7 +62,9 @@ class BlockWriter:
         form = spelled(extensions, "text")
         citations = [written for written in map(write_citation, part.annotations) if written is not None]
         if len(citations) < len(part.annotations):
-            self._emission.lose(f"{pointer}/annotations", "a citation of another provider has no form here")
+            names = names_in([annotation.raw for annotation in part.annotations])
+            reason = f"a citation of another provider has no form here, with its citations, {names}"
+            self._emission.lose(f"{pointer}/annotations", reason)
         if citations or form == "citationsContent":
             return {"citationsContent": self._lay(_cited(part, citations), part, pointer)}
         if form == "guardContent":
@@ -84,7 +86,7 @@ class BlockWriter:
 
     def _image_url(self, part: ImageUrlPart, pointer: str) -> Block | None:
         if not part.url.startswith(_S3):
-            self._emission.lose(pointer, "an image is its bytes or in S3 here; any other url is not fetched")
+            self._emission.lose(pointer, f"an image is its bytes or in S3 here; no other is fetched, with its {held_by(part)}")
             return None
         self._lose_detail(part, pointer)
         image = self._lay({"source": {"s3Location": {"uri": part.url}}}, part, pointer)
@@ -119,7 +121,7 @@ class BlockWriter:
         elif part.url is not None and part.url.startswith(_S3):
             source, lost = {"s3Location": {"uri": part.url}}, ["file_id"]
         else:
-            self._emission.lose(pointer, "a file is its bytes or in S3 here; its url and file_id say nothing")
+            self._emission.lose(pointer, f"a file is its bytes or in S3 here; these say nothing: {held_by(part)}")
         for name in lost:
             if getattr(part, name) is not None:
                 self._emission.lose(f"{pointer}/{name}", "a file has one source here")
@@ -197,7 +199,7 @@ class BlockWriter:
             return self._lay({"json": part.value}, part, pointer)
         if isinstance(part, _IN_A_RESULT):
             return self.write(part, pointer)
-        self._emission.lose(pointer, f"a result holds no {part._tag} here")
+        self._emission.lose(pointer, f"a result holds no {part._tag} here, with its {held_by(part)}")
         return None
 
     # --- what a provider alone can read ---------------------------------------------------------------------------------------
@@ -209,7 +211,7 @@ class BlockWriter:
         if not (part.text or part.summary or part.signature or part.encrypted_content):
             self._lay({}, part, pointer)  # what is left of it is another wire's
         else:
-            reason = "only reasoning that came from here is taken back: no other text, summary, signature or encrypted_content"
+            reason = f"only reasoning (thinking) that came from here is taken back: no other {held_by(part)}"
             self._emission.lose(pointer, reason)
         return None
 
