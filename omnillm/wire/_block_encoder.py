@@ -83,7 +83,7 @@ class BlockStreamEncoder(ABC):
     # --- what a format says of its frames -------------------------------------------------------------------------------------
 
     @abstractmethod
-    def start_frame(self, started: ResponseStarted) -> SseFrame:
+    def start_frame(self) -> SseFrame:
         """Make the frame that opens the message."""
 
     @abstractmethod
@@ -164,7 +164,7 @@ class BlockStreamEncoder(ABC):
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self._out.append(self.start_frame(self.started or ResponseStarted()))
+            self._out.append(self.start_frame())
 
     def _close(self) -> None:
         if self._open is not None:
@@ -273,9 +273,6 @@ class BlockStreamEncoder(ABC):
         self._begin()
         self._out.append(frame)
 
-    def _on_nothing(self, event: OutputItemAdded | ToolResultAdded) -> None:
-        """Write nothing: what an item holds comes in deltas, and a foreign tool's result has no block here."""
-
     def _on_completed(self, event: Completed) -> None:
         response = event.response
         if self.started is None:
@@ -325,13 +322,13 @@ class BlockStreamEncoder(ABC):
 
 _HANDLERS: dict[type, Callable[[BlockStreamEncoder, Any], None]] = {
     ResponseStarted: BlockStreamEncoder._on_started,
-    OutputItemAdded: BlockStreamEncoder._on_nothing,
+    OutputItemAdded: lambda _encoder, _event: None,  # what an item holds comes in deltas
     ContentPartAdded: BlockStreamEncoder._on_part,
     TextDelta: BlockStreamEncoder._on_text,
     RefusalDelta: BlockStreamEncoder._on_refusal,
     ReasoningDelta: BlockStreamEncoder._on_reasoning,
     ToolCallDelta: BlockStreamEncoder._on_tool_call,
-    ToolResultAdded: BlockStreamEncoder._on_nothing,
+    ToolResultAdded: lambda _encoder, _event: None,  # a foreign tool's result has no block here
     AnnotationAdded: BlockStreamEncoder._on_annotation,
     UsageUpdated: BlockStreamEncoder._on_usage,
     VendorEvent: BlockStreamEncoder._on_vendor,

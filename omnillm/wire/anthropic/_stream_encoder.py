@@ -99,9 +99,11 @@ class MessageStreamEncoder(BlockStreamEncoder):
         super().__init__()
         self._refusals: list[str] = []
 
-    def start_frame(self, started: ResponseStarted) -> SseFrame:
+    def start_frame(self) -> SseFrame:
         """Make the ``message_start`` frame."""
-        return start_frame(started, None if self.usage is None else write_usage(self.usage, Emission(WIRE)))
+        return start_frame(
+            self.started or ResponseStarted(), None if self.usage is None else write_usage(self.usage, Emission(WIRE))
+        )
 
     def opening_frames(self, index: int, kind: str, more: dict[str, Any]) -> list[SseFrame]:
         """Make the ``content_block_start`` frame of a text or of thinking."""

@@ -1,7 +1,7 @@
 """Events written as a ConverseStream.
 
-Rules: a text and reasoning have no ``contentBlockStart``. The final response brings ``messageStop`` and ``metadata``. A refusal is
-a text here.
+Rules: a text and reasoning have no ``contentBlockStart``. The final response brings ``messageStop`` and ``metadata``. A refusal
+is a text here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from ... import _json
 from ...errors import ProviderError
-from ...types.events import ResponseStarted, StreamFailed, ToolCallDelta, VendorEvent
+from ...types.events import StreamFailed, ToolCallDelta, VendorEvent
 from ...types.parts import Annotation, MessagePart
 from ...types.response import LlmResponse
 from .._block_encoder import BlockStreamEncoder
@@ -96,11 +96,11 @@ class ConverseStreamEncoder(BlockStreamEncoder):
     waits = False
     block_event = "contentBlock"
 
-    def start_frame(self, started: ResponseStarted) -> SseFrame:
+    def start_frame(self) -> SseFrame:
         """Make the ``messageStart`` frame."""
         return frame("messageStart", role="assistant")
 
-    def opening_frames(self, index: int, kind: str, more: dict[str, Any]) -> list[SseFrame]:
+    def opening_frames(self, _index: int, _kind: str, _more: dict[str, Any]) -> list[SseFrame]:
         """Make no frame: their first delta opens a text and reasoning."""
         return []
 
