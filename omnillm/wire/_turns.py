@@ -147,6 +147,8 @@ class Conversation(ABC):
             if blocks or self.keeps_empty(item):
                 turn = self._turn(item.role, blocks, joins=joins)
                 self._emission.lay(turn, item.vendor_extensions, pointer)
+            else:
+                self._emission.lay({}, item.vendor_extensions, pointer)  # what another wire said of it is lost with it
 
     def _add_loose(self, index: int, item: Any, pointer: str) -> None:
         block = self._writer.write(item, pointer)

@@ -284,10 +284,11 @@ def test_items_become_turns(items: list[Any], turns: list[tuple[str, Any]]) -> N
 
 @pytest.mark.parametrize("content", ["mine", 7, [7], [text("a")]])
 def test_what_the_caller_lays_over_a_turn_is_not_looked_into(content: Any) -> None:
-    """A turn takes more items, and its content stays what the caller said."""
+    """Its content stays what the caller said, and what would have joined it is a turn of its own."""
     first = replace(tool("a", "1"), vendor_extensions={"content": content})
     found, _ = write(HI, first, tool("b", "2"))
-    assert found["messages"][1:] == [{"role": "user", "content": "a" if content == [text("a")] else content}]
+    replaced = {"role": "user", "content": "a" if content == [text("a")] else content}
+    assert found["messages"][1:] == [replaced, {"role": "user", "content": [gave("b", "2")]}]
 
 
 def test_the_assistant_never_speaks_first() -> None:
@@ -384,3 +385,15 @@ def test_what_the_system_cannot_hold_is_lost_by_its_names(part: Any, names: tupl
     (loss,) = report.losses
     assert loss.pointer == "/input/0/parts/1"
     assert set(names) <= set(loss.reason.replace(",", "").split())
+
+
+def test_what_an_empty_text_or_turn_had_beside_it_is_named() -> None:
+    """The API takes neither: their citations and another wire's fields are losses all the same."""
+    cited = o.TextPart("", (o.Annotation("k", raw={"index": 1}),), vendor_extensions=ext("open_ai_responses", logprobs=[1]))
+    payload, losses = write(HI, o.Message("user", (cited,), vendor_extensions=ext("open_ai_responses", phase="x")))
+    assert payload["messages"] == [{"role": "user", "content": "Hello"}]
+    assert losses == [
+        "/input/1/parts/0/annotations",
+        "/input/1/parts/0/vendor_extensions/open_ai_responses/logprobs",
+        "/input/1/vendor_extensions/open_ai_responses/phase",
+    ]
