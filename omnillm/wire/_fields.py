@@ -132,6 +132,7 @@ _SENT_AS = {
     "call_id": "toolUseId, tool_use_id",
     "data": "source, bytes",
     "encrypted_content": "data, redactedContent",
+    "filename": "name, title, displayName, display_name",
     "media_type": "format",
     "value": "json",
 }

@@ -25,6 +25,7 @@ Block = dict[str, Any]
 Placed = list[tuple[int, Block]]  # the blocks of an item, each with its part's place
 
 _OPENING = "."  # what is said where an API wants a user's turn and the conversation has none; both refuse an empty one
+_ASSISTANT, _TOOL, _USER = MessageRole.ASSISTANT, MessageRole.TOOL, MessageRole.USER
 _SYSTEM_ROLES = (MessageRole.SYSTEM, MessageRole.DEVELOPER)
 
 
@@ -108,9 +109,15 @@ class Conversation(ABC):
 
     def write(self, request: LlmRequest, *, opened: bool) -> None:
         """Write a request's items; ``opened`` where this wire itself began the turns as they are, whatever the API says."""
-        place = "/input" if request.input else "/messages"
+        place, unmarked = "/input" if request.input else "/messages", self._mark is None
         for index, item in enumerate(request.normalized_input()):
-            self._add(index, item, f"{place}/{index}")
+            text = None
+            if unmarked and isinstance(item, Message) and item.role not in _SYSTEM_ROLES:
+                text = plain_text(item)
+            if text is not None and isinstance(item, Message):
+                self._turn(item.role, [self.text_block(text)], joins=self._joins(item))
+            else:
+                self._add(index, item, f"{place}/{index}")
         if not opened:
             self._give_the_user_the_first_turn()
 
@@ -136,26 +143,26 @@ class Conversation(ABC):
         return self._mark is not None and self._mark.item == index
 
     def _add_message(self, index: int, item: Message, pointer: str) -> None:
-        joins = item.role is MessageRole.TOOL or (item.role is MessageRole.ASSISTANT and self._after_loose)
-        text = plain_text(item) if self._mark is None else None
-        if text is not None:
-            self._turn(item.role, [self.text_block(text)], joins=joins)
-        elif self.add_whole(index, item):
+        if self.add_whole(index, item):
             self._open = None
+            return
+        blocks = self._blocks(item.parts, index, pointer)
+        if blocks or self.keeps_empty(item):
+            turn = self._turn(item.role, blocks, joins=self._joins(item))
+            self._emission.lay(turn, item.vendor_extensions, pointer)
         else:
-            blocks = self._blocks(item.parts, index, pointer)
-            if blocks or self.keeps_empty(item):
-                turn = self._turn(item.role, blocks, joins=joins)
-                self._emission.lay(turn, item.vendor_extensions, pointer)
-            else:
-                self._emission.lay({}, item.vendor_extensions, pointer)  # what another wire said of it is lost with it
+            self._emission.lay({}, item.vendor_extensions, pointer)  # what another wire said of it is lost with it
+
+    def _joins(self, item: Message) -> bool:
+        """Tell whether a message may be part of the last turn of its role."""
+        return item.role is _TOOL or (self._after_loose and item.role is _ASSISTANT)
 
     def _add_loose(self, index: int, item: Any, pointer: str) -> None:
         block = self._writer.write(item, pointer)
         if block is None:
             return
         users = isinstance(item, ToolResultPart) or self.is_users(item, block)
-        self._turn(MessageRole.TOOL if users else MessageRole.ASSISTANT, self._marked(index, [(0, block)]), joins=True)
+        self._turn(_TOOL if users else _ASSISTANT, self._marked(index, [(0, block)]), joins=True)
         self._after_loose = True
 
     def _turn(self, role: MessageRole, blocks: list[Block], *, joins: bool) -> dict[str, Any]:
@@ -171,6 +178,10 @@ class Conversation(ABC):
             self._blocks_of_turn = blocks
         self._open, self._after_loose = role, False
         return self.messages[-1]
+
+    def _grows(self) -> bool:
+        """Tell whether the last turn takes more blocks: the caller may have replaced its content."""
+        return bool(self.messages) and self.messages[-1].get("content") is self._blocks_of_turn
 
     def _add_system(self, index: int, item: Message, pointer: str) -> None:
         blocks: Placed = []

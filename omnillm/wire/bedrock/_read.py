@@ -28,22 +28,18 @@ from ...types.parts import (
     VendorPart,
 )
 from .._fields import Fields
-from .._plain import read_plain_block
 from ._citations import is_citation, read_citation
 from ._media import encode_text, format_of, is_document_name, media_type_of
 from ._own import PROTOCOL, WIRE
 
 _ROLES = {"user": MessageRole.USER, "assistant": MessageRole.ASSISTANT, "system": MessageRole.SYSTEM}
-_PLAIN_ROLES = {"user": MessageRole.USER, "assistant": MessageRole.ASSISTANT}
+PLAIN_ROLES = {"user": MessageRole.USER, "assistant": MessageRole.ASSISTANT}
 
 _Reader = Callable[[Any, str], MessagePart | None]
 
 
 def read_message(value: Any, pointer: str) -> Message:
     """Read one message."""
-    usual = read_plain_block(value, "content", _PLAIN_ROLES)
-    if usual is not None:
-        return usual
     fields = Fields(value, pointer)
     role = _ROLES.get(fields.required_text("role"))
     if role is None:
