@@ -16,9 +16,8 @@ from streamed_answers import STREAMED, Streamed
 import omnillm as o
 
 OTHER = o.ProviderProtocol.OPENAI_CHAT_COMPLETIONS
-every_format = pytest.mark.parametrize(
-    "wire", [o.WireFormat.ANTHROPIC_MESSAGES, o.WireFormat.GEMINI_GENERATE_CONTENT, o.WireFormat.BEDROCK_CONVERSE]
-)
+FILLED = (o.WireFormat.ANTHROPIC_MESSAGES, o.WireFormat.GEMINI_GENERATE_CONTENT, o.WireFormat.BEDROCK_CONVERSE)
+every_format = pytest.mark.parametrize("wire", [*FILLED, o.WireFormat.OPENAI_CHAT_COMPLETIONS, o.WireFormat.OPENAI_RESPONSES])
 
 
 def foreign(name: str) -> dict[str, Any]:
@@ -111,7 +110,7 @@ def put(value: Any, pointer: str, new: Any) -> Any:
     return value
 
 
-@every_format
+@pytest.mark.parametrize("wire", FILLED)
 @pytest.mark.parametrize("pointer", [pointer for pointer, _ in leaves(RICH.to_dict()) if not pointer.endswith("/type")])
 def test_no_field_is_lost_without_a_word(wire: o.WireFormat, pointer: str) -> None:
     """Change any leaf of a request: the payload changes, or a loss points to the field or to what holds it."""
@@ -125,7 +124,7 @@ def test_no_field_is_lost_without_a_word(wire: o.WireFormat, pointer: str) -> No
     assert report.value != before.value or named or report.losses != before.losses or pointer in UNSAID[wire]
 
 
-@every_format
+@pytest.mark.parametrize("wire", FILLED)
 def test_a_full_request_has_no_more_losses_than_there_are(wire: o.WireFormat) -> None:
     """Every loss is named once."""
     pointers = [loss.pointer for loss in o.emit_api_request(wire, RICH).losses]
