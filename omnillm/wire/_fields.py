@@ -145,13 +145,35 @@ def names_in(value: Any) -> str:
     return ", ".join(names)
 
 
-def held_in(part: Any) -> str:
-    """Tell what a part that is lost whole held: its fields, as Gemini calls them too, and what parsing kept of its wire's."""
-    names = [field.name for field in dataclasses.fields(part) if field.name != "vendor_extensions"]
-    held = [name for name in names if not is_hollow(getattr(part, name))]
-    called = [_CALLED[name] for name in held if name in _CALLED]
-    kept_names = names_in([value for name, value in part.vendor_extensions.items() if name in WIRE_NAMES])
-    return ", ".join(filter(None, [*held, *called, kept_names]))
+# How the wires call what a part holds, for those who look for it by the name that they gave it.
+_SENT_AS = {
+    "annotations": "citations, citationsContent",
+    "arguments": "input",
+    "call_id": "toolUseId, tool_use_id",
+    "data": "source, bytes",
+    "encrypted_content": "data, redactedContent",
+    "filename": "name, title",
+    "media_type": "format",
+    "value": "json",
+}
+
+
+def held_by(part: Any) -> str:
+    """Tell what a part that is lost whole held: its fields, as the model and the wires call them, and the names inside them."""
+    names: list[str] = []
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if value is False or is_hollow(value):
+            continue
+        if field.name != "vendor_extensions":
+            names += [field.name, _SENT_AS.get(field.name, ""), _CALLED.get(field.name, "")]
+        if field.name == "annotations":
+            value = [annotation.raw for annotation in value]
+        if field.name == "output" and isinstance(value, tuple):
+            names += map(held_by, value)
+        else:
+            names.append(value[:80] if field.name == "call_id" else names_in(value))
+    return ", ".join(filter(None, names))
 
 
 class Fields:
@@ -339,7 +361,7 @@ class Emission:
 
     def drop(self, part: Any, pointer: str, reason: str) -> None:
         """Record that a whole part was left out, naming what it held."""
-        self.lose(pointer, f"{reason}; with it goes its {held_in(part)}")
+        self.lose(pointer, f"{reason}; with it goes its {held_by(part)}")
 
     def lay(self, out: dict[str, Any], extensions: Mapping[str, Any], pointer: str) -> dict[str, Any]:
         """Lay a value's extensions over what was written of it; ``pointer`` is the value's.
@@ -384,7 +406,7 @@ __all__ = [
     "Emission",
     "Fields",
     "escape",
-    "held_in",
+    "held_by",
     "is_hollow",
     "kept",
     "names_in",

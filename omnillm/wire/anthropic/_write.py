@@ -56,17 +56,16 @@ class BlockWriter:
         return self._emission.lay(block, part.vendor_extensions, pointer)
 
     def _text(self, part: TextPart, pointer: str) -> Block | None:
-        if not part.text:
-            self._lay({}, part, pointer)
-            return None
+        citations = [written for written in map(write_citation, part.annotations) if written is not None]
+        if len(citations) < len(part.annotations) or (citations and not part.text):
+            names = names_in([annotation.raw for annotation in part.annotations])
+            reason = f"a citation (citationsContent) of another provider or of no text has no form here: no citations, {names}"
+            self._emission.lose(f"{pointer}/annotations", reason)
         block: Block = {"type": "text", "text": part.text}
-        if part.annotations:
-            citations = [written for written in map(write_citation, part.annotations) if written is not None]
-            if citations:
-                block["citations"] = citations
-            if len(citations) < len(part.annotations):
-                self._emission.lose(f"{pointer}/annotations", "a citation of another provider has no form here")
-        return self._lay(block, part, pointer)
+        if citations:
+            block["citations"] = citations
+        self._lay(block, part, pointer)
+        return block if part.text else None
 
     def _refusal(self, part: RefusalPart, pointer: str) -> Block | None:
         return self._lay({"type": "text", "text": part.text}, part, pointer) if part.text else None
@@ -231,6 +230,12 @@ class AnswerWriter(BlockWriter):
 
     def _no_media(self, part: MessagePart, pointer: str) -> Block | None:
         self._emission.drop(part, pointer, "an answer holds no image and no file here")
+        return None
+
+    def _tool_result(self, part: ToolResultPart, pointer: str) -> Block | None:
+        if self._ours:
+            return super()._tool_result(part, pointer)
+        self._emission.drop(part, pointer, "an answer holds the results of Anthropic's own tools alone")
         return None
 
     def _audio(self, part: AudioPart, pointer: str) -> Block | None:

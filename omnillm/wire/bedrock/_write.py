@@ -62,7 +62,9 @@ class BlockWriter:
         form = spelled(extensions, "text")
         citations = [written for written in map(write_citation, part.annotations) if written is not None]
         if len(citations) < len(part.annotations):
-            self._emission.lose(f"{pointer}/annotations", "a citation of another provider has no form here")
+            names = names_in([annotation.raw for annotation in part.annotations])
+            reason = f"a citation of another provider has no form here, with its citations, {names}"
+            self._emission.lose(f"{pointer}/annotations", reason)
         if citations or form == "citationsContent":
             return {"citationsContent": self._lay(_cited(part, citations), part, pointer)}
         if form == "guardContent":
