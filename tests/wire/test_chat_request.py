@@ -282,6 +282,26 @@ def test_every_message_is_written_as_it_was_read(messages: list[Json]) -> None:
     assert payload == before
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        user({"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}),
+        user({"type": "file", "file": {"file_data": "AAAA"}}),
+        assistant([{"type": "refusal", "refusal": "no"}]),
+        assistant([{"type": "refusal", "refusal": "no"}, text("a"), {"type": "refusal", "refusal": "still no"}]),
+        assistant([text("a")], refusal="no"),
+    ],
+    ids=json.dumps,
+)
+def test_a_message_is_rebuilt_from_its_parts_alone(message: Json) -> None:
+    """Without the wire's own message beside them, the parts still say where a refusal stood and that a file had no name."""
+    (item,) = items(message)
+    (again,) = written(dataclasses.replace(item, raw_message=None))
+    content = message["content"]
+    lone = content[0]["text"] if len(content) == 1 and content[0]["type"] == "text" else content
+    assert again == {**message, "content": lone}
+
+
 READ: list[tuple[Json, Any]] = [
     ({"role": "system", "content": "s"}, Message(MessageRole.SYSTEM, "s")),
     ({"role": "developer", "content": "d"}, Message(MessageRole.DEVELOPER, "d")),

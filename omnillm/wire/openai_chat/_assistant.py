@@ -28,7 +28,7 @@ from ._annotations import read_annotations, write_annotations
 from ._content import CHAT, TEXT_ROLE, WIRE, Placed, drop, fill, inner, read_content, text_or_empty, write_content
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")  # the first one that says something is the reasoning
-_CONTENT = TEXT_ROLE | {ReasoningPart}
+_CONTENT = TEXT_ROLE | {ReasoningPart, RefusalPart}
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def write_assistant(placed: Iterable[Placed], emission: Emission, *, reply: bool
     out: dict[str, Any] = {"role": "assistant"}
     content: list[Placed] = []
     for part, at in placed:
-        if isinstance(part, TextPart | JsonPart) or _is_thinking(part) or (isinstance(part, VendorPart) and not _is_call(part)):
+        if isinstance(part, TextPart | JsonPart) or _is_inside(part) or (isinstance(part, VendorPart) and not _is_call(part)):
             content.append((part, at))
         elif isinstance(part, ToolCallPart | VendorPart):
             _write_call(out, part, emission, at, reply=reply)
@@ -161,8 +161,11 @@ def write_assistant(placed: Iterable[Placed], emission: Emission, *, reply: bool
     return out
 
 
-def _is_thinking(part: object) -> bool:
-    return isinstance(part, ReasoningPart) and spelling(part.vendor_extensions, WIRE).get("text") == "thinking"
+def _is_inside(part: MessagePart) -> bool:
+    """Tell reasoning and refusals that stood in the content from those with fields of their own."""
+    if not isinstance(part, ReasoningPart | RefusalPart):
+        return False
+    return spelling(part.vendor_extensions, WIRE).get("text") in ("thinking", "content")
 
 
 def _is_call(part: VendorPart) -> bool:

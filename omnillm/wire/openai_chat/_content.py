@@ -101,6 +101,7 @@ def _read_text(fields: Fields) -> MessagePart:
 
 
 def _read_refusal(fields: Fields) -> MessagePart:
+    fields.spell("text", "content")  # not the message's own field
     return RefusalPart(fields.required_text("refusal"), vendor_extensions=fields.extensions(WIRE))
 
 
@@ -158,6 +159,8 @@ def _read_file(fields: Fields) -> MessagePart:
         else:
             data = given
             fields.spell("data", "bare")
+        if filename is None:
+            fields.spell("filename", None)
     extensions = _keep_nested(fields, "file", file)
     return FilePart(file_id, media_type, data, filename, url, vendor_extensions=extensions)
 
@@ -251,6 +254,10 @@ def _write_text(part: TextPart, emission: Emission, pointer: str) -> Any:
     return emission.lay({"type": "text", "text": part.text}, part.vendor_extensions, pointer)
 
 
+def _write_refusal(part: RefusalPart, emission: Emission, pointer: str) -> Any:
+    return emission.lay({"type": "refusal", "refusal": part.text}, part.vendor_extensions, pointer)
+
+
 def _write_json(part: JsonPart, emission: Emission, pointer: str) -> Any:
     return emission.lay({"type": "text", "text": _json.dumps(part.value)}, part.vendor_extensions, pointer)
 
@@ -300,7 +307,7 @@ def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
             return None
     if part.filename is not None:
         file["filename"] = part.filename
-    elif part.data is not None:  # the API refuses data without a name
+    elif part.data is not None and "filename" not in spelled:  # the API refuses data without a name
         file["filename"] = _NAME_BY_MEDIA.get(_media_type(part), "document")
     fill(file, inner(part.vendor_extensions, "file"))
     return emission.lay({"type": "file", "file": file}, part.vendor_extensions, pointer)
@@ -330,5 +337,6 @@ _WRITERS: dict[type, Callable[[Any, Emission, str], Any]] = {
     AudioPart: _write_audio,
     FilePart: _write_file,
     ReasoningPart: _write_thinking,
+    RefusalPart: _write_refusal,
     VendorPart: _write_vendor,
 }
