@@ -88,14 +88,14 @@ def _kind(value: Any) -> str:
 
 def kept(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
     """Give what was kept of a wire in a value's ``vendor_extensions``; empty where there is nothing."""
-    found = extensions.get(wire.value) if extensions else None
-    return found if isinstance(found, Mapping) else _NOTHING
+    found = extensions.get(wire._value_) if extensions else None
+    return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
 
 
 def spelling(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
     """Give how a wire spelled what the value holds; empty where it did so in its usual way."""
-    found = kept(extensions, wire).get(SPELLING)
-    return found if isinstance(found, Mapping) else _NOTHING
+    found = kept(extensions, wire).get(SPELLING) if extensions else None
+    return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
 
 
 def is_hollow(value: Any) -> bool:
