@@ -142,6 +142,10 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return name in self._rest
 
+    def lacks(self, names: frozenset[str]) -> bool:
+        """Tell whether none of these fields is there."""
+        return names.isdisjoint(self._rest)
+
     def at(self, name: object) -> str:
         """Give the pointer of a field."""
         return f"{self.pointer}/{escape(name)}"

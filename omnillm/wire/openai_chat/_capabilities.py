@@ -38,6 +38,18 @@ _KINDS = {
     "image_generation": BuiltinToolKind.IMAGE_GENERATION,
     "mcp": BuiltinToolKind.MCP,
 }
+_TOOLS = frozenset(("tools", "web_search_options"))
+_SETTINGS = frozenset(
+    (
+        "function_call",
+        "functions",
+        "modalities",
+        "parallel_tool_calls",
+        "reasoning_effort",
+        "response_format",
+        "tool_choice",
+    )
+)
 _PLACE = ("city", "country", "region", "timezone")
 _EFFORTS = ((1024, "low"), (4096, "medium"), (16384, "high"))
 
@@ -47,8 +59,10 @@ _EFFORTS = ((1024, "low"), (4096, "medium"), (16384, "high"))
 
 def read_capabilities(fields: Fields) -> CapabilitySet:
     """Take the capabilities from a request's fields."""
+    functions, builtin = ([], ()) if fields.lacks(_TOOLS) else _read_tools(fields)
+    if fields.lacks(_SETTINGS):  # as in most requests
+        return CapabilitySet(tools=tuple(functions), builtin_tools=builtin)
     own = Fields({})
-    functions, builtin = _read_tools(fields)
     effort = fields.text("reasoning_effort")
     return CapabilitySet(
         tools=(*functions, *_read_legacy_functions(fields)),

@@ -19,7 +19,7 @@ from ...types.enums import MessageRole
 from ...types.message import Message, RawMessage, RequestItem, ResponseItem
 from ...types.parts import MessagePart, RefusalPart, TextPart, ToolCallPart, ToolResultPart, VendorPart
 from .._fields import Emission, Fields, spelling
-from .._plain import plain_text, read_plain
+from .._plain import plain_text
 from ._assistant import read_assistant, write_assistant
 from ._content import CHAT, TEXT_ROLE, USER_ROLE, WIRE, Placed, drop, read_content, read_part, text_or_empty, write_content
 
@@ -33,18 +33,15 @@ _ROLES = {
     "tool": MessageRole.TOOL,
     "function": MessageRole.TOOL,
 }
-_PLAIN_ROLES = {name: _ROLES[name] for name in ("system", "developer", "user", "assistant")}
-_NOT_PLAIN = ("tool_calls", "function_call", "annotations")
+PLAIN_ROLES = {name: _ROLES[name] for name in ("system", "developer", "user", "assistant")}
+_NOT_PLAIN = frozenset(("tool_calls", "function_call", "annotations"))
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------
 
 
 def read_message(value: Any, pointer: str) -> RequestItem:
-    """Read a message of a request."""
-    usual = read_plain(value, _PLAIN_ROLES)
-    if usual is not None:
-        return usual
+    """Read a message of a request that is more than a text in a role."""
     fields = Fields(value, pointer)
     name = fields.required_text("role")
     role = _ROLES.get(name)
@@ -52,7 +49,7 @@ def read_message(value: Any, pointer: str) -> RequestItem:
         return VendorPart(CHAT, value)
     content = fields.peek("content")
     if role is MessageRole.ASSISTANT:
-        plain = isinstance(content, str) and not any(field in fields for field in _NOT_PLAIN)
+        plain = isinstance(content, str) and _NOT_PLAIN.isdisjoint(value)
         message = read_assistant(fields, reply=False)
     else:
         plain = isinstance(content, str)
