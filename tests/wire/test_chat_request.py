@@ -200,6 +200,10 @@ MESSAGES: list[list[Json]] = [
     [user({"type": "file", "file": {"file_data": "AAAA", "filename": "a.pdf", "format": "pdf"}})],
     [user({"type": "file", "file": {"file_data": "https://x.test/a.pdf", "filename": "a.pdf"}})],
     [user({"type": "file", "file": {}})],
+    [user({"type": "file", "file_id": "file-1"})],
+    [user({"type": "input_audio", "input_audio": "AAAA"})],
+    [user({"type": "input_audio", "input_audio": "data:audio/wav;base64,AAAA"})],
+    [user({"type": "input_audio", "input_audio": "https://x.test/a.mp3"})],
     [user({"type": "video_url", "video_url": {"url": "https://x.test"}}, {"type": "document_url", "document_url": "u"})],
     [user({"text": "no type"}, {"type": ["odd"]})],
     [assistant("hi", name="bot")],
@@ -282,6 +286,26 @@ def test_every_message_is_written_as_it_was_read(messages: list[Json]) -> None:
     assert payload == before
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        user({"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}),
+        user({"type": "file", "file": {"file_data": "AAAA"}}),
+        assistant([{"type": "refusal", "refusal": "no"}]),
+        assistant([{"type": "refusal", "refusal": "no"}, text("a"), {"type": "refusal", "refusal": "still no"}]),
+        assistant([text("a")], refusal="no"),
+    ],
+    ids=json.dumps,
+)
+def test_a_message_is_rebuilt_from_its_parts_alone(message: Json) -> None:
+    """Without the wire's own message beside them, the parts still say where a refusal stood and that a file had no name."""
+    (item,) = items(message)
+    (again,) = written(dataclasses.replace(item, raw_message=None))
+    content = message["content"]
+    lone = content[0]["text"] if len(content) == 1 and content[0]["type"] == "text" else content
+    assert again == {**message, "content": lone}
+
+
 READ: list[tuple[Json, Any]] = [
     ({"role": "system", "content": "s"}, Message(MessageRole.SYSTEM, "s")),
     ({"role": "developer", "content": "d"}, Message(MessageRole.DEVELOPER, "d")),
@@ -305,6 +329,10 @@ READ: list[tuple[Json, Any]] = [
         Message(MessageRole.USER, FilePart(media_type="application/pdf", data="AA", filename="a.pdf")),
     ),
     (user({"type": "file", "file": {"file_id": "f"}}), Message(MessageRole.USER, FilePart("f"))),
+    (
+        user({"type": "input_audio", "input_audio": "https://x.test/a.mp3"}),
+        Message(MessageRole.USER, VendorPart(CHAT, {"type": "input_audio", "input_audio": "https://x.test/a.mp3"})),
+    ),
     (user({"type": "new"}), Message(MessageRole.USER, VendorPart(CHAT, {"type": "new"}))),
     (
         {"role": "assistant", "content": "a", "refusal": "no", "tool_calls": [call(arguments='{"a":1}')]},
@@ -331,6 +359,22 @@ READ: list[tuple[Json, Any]] = [
 def test_a_message_reads_as_canonical_parts(message: Json, expected: Any) -> None:
     """Each form of a message has its canonical value."""
     assert items(message) == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ({"type": "file", "file_id": "f"}, FilePart("f")),
+        ({"type": "input_audio", "input_audio": "AAAA"}, AudioPart("AAAA")),
+        ({"type": "input_audio", "input_audio": "data:audio/mpeg;base64,AAAA"}, AudioPart("AAAA", "audio/mpeg")),
+        ({"type": "image_url", "image_url": "https://x.test/a.png"}, ImageUrlPart("https://x.test/a.png")),
+    ],
+)
+def test_the_short_forms_of_mistral_are_read_and_rebuilt(part: Json, expected: Any) -> None:
+    """Mistral takes the data, the id or the URL itself where OpenAI takes an object with it."""
+    (item,) = items(user(part))
+    assert dataclasses.replace(item.parts[0], vendor_extensions={}) == expected
+    assert written(dataclasses.replace(item, raw_message=None)) == [user(part)]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,11 @@ from ._annotations import read_annotations, write_annotations
 from ._content import CHAT, TEXT_ROLE, WIRE, Placed, drop, fill, inner, read_content, text_or_empty, write_content
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")  # the first one that says something is the reasoning
-_CONTENT = TEXT_ROLE | {ReasoningPart}
+_REASONING = frozenset((*REASONING_FIELDS, "reasoning_details"))
+_CONTENT = TEXT_ROLE | {ReasoningPart, RefusalPart}
+
+
+_CALL, _FUNCTION = {"id", "type", "function"}, {"name", "arguments"}
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------
@@ -60,6 +64,8 @@ def read_assistant(fields: Fields, *, reply: bool) -> Message:
 
 
 def _read_reasoning(fields: Fields) -> list[MessagePart]:
+    if fields.lacks(_REASONING):
+        return []
     own = Fields({})
     text = ""
     for name in REASONING_FIELDS:
@@ -104,6 +110,23 @@ def _read_function_call(fields: Fields) -> ToolCallPart:
 
 
 def _read_call(value: Any, pointer: str, *, derived: str) -> MessagePart:
+    return _read_usual_call(value) or _read_any_call(value, pointer, derived)
+
+
+def _read_usual_call(value: Any) -> ToolCallPart | None:
+    """Read a call with an id, of a function with a name and a text, and nothing else: nearly all are."""
+    if type(value) is not dict or value.keys() != _CALL or value["type"] != "function":
+        return None
+    call_id, function = value["id"], value["function"]
+    if type(function) is not dict or function.keys() != _FUNCTION:
+        return None
+    name, text = function["name"], function["arguments"]
+    if not (call_id and name and type(call_id) is type(name) is type(text) is str):
+        return None
+    return ToolCallPart.from_text(call_id, name, text)
+
+
+def _read_any_call(value: Any, pointer: str, derived: str) -> MessagePart:
     fields = Fields(value, pointer)
     kind = fields.peek("type")
     body = "custom" if kind == "custom" else "function"
@@ -144,7 +167,7 @@ def write_assistant(placed: Iterable[Placed], emission: Emission, *, reply: bool
     out: dict[str, Any] = {"role": "assistant"}
     content: list[Placed] = []
     for part, at in placed:
-        if isinstance(part, TextPart | JsonPart) or _is_thinking(part) or (isinstance(part, VendorPart) and not _is_call(part)):
+        if isinstance(part, TextPart | JsonPart) or _is_inside(part) or (isinstance(part, VendorPart) and not _is_call(part)):
             content.append((part, at))
         elif isinstance(part, ToolCallPart | VendorPart):
             _write_call(out, part, emission, at, reply=reply)
@@ -161,8 +184,11 @@ def write_assistant(placed: Iterable[Placed], emission: Emission, *, reply: bool
     return out
 
 
-def _is_thinking(part: object) -> bool:
-    return isinstance(part, ReasoningPart) and spelling(part.vendor_extensions, WIRE).get("text") == "thinking"
+def _is_inside(part: MessagePart) -> bool:
+    """Tell reasoning and refusals that stood in the content from those with fields of their own."""
+    if not isinstance(part, ReasoningPart | RefusalPart):
+        return False
+    return spelling(part.vendor_extensions, WIRE).get("text") in ("thinking", "content")
 
 
 def _is_call(part: VendorPart) -> bool:

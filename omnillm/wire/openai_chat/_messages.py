@@ -9,18 +9,21 @@ stay as they are. Messages are never merged: only loose items, and results insid
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import operator
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ... import _json
 from ...types.enums import MessageRole
 from ...types.message import Message, RawMessage, RequestItem, ResponseItem
 from ...types.parts import MessagePart, RefusalPart, TextPart, ToolCallPart, ToolResultPart, VendorPart
 from .._fields import Emission, Fields, spelling
-from .._plain import plain_text, read_plain
+from .._plain import plain_text
 from ._assistant import read_assistant, write_assistant
 from ._content import CHAT, TEXT_ROLE, USER_ROLE, WIRE, Placed, drop, read_content, read_part, text_or_empty, write_content
+
+Part = TypeVar("Part", bound=MessagePart)
 
 _ROLES = {
     "system": MessageRole.SYSTEM,
@@ -30,18 +33,15 @@ _ROLES = {
     "tool": MessageRole.TOOL,
     "function": MessageRole.TOOL,
 }
-_PLAIN_ROLES = {name: _ROLES[name] for name in ("system", "developer", "user", "assistant")}
-_NOT_PLAIN = ("tool_calls", "function_call", "annotations")
+PLAIN_ROLES = {name: _ROLES[name] for name in ("system", "developer", "user", "assistant")}
+_NOT_PLAIN = frozenset(("tool_calls", "function_call", "annotations"))
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------
 
 
 def read_message(value: Any, pointer: str) -> RequestItem:
-    """Read a message of a request."""
-    usual = read_plain(value, _PLAIN_ROLES)
-    if usual is not None:
-        return usual
+    """Read a message of a request that is more than a text in a role."""
     fields = Fields(value, pointer)
     name = fields.required_text("role")
     role = _ROLES.get(name)
@@ -49,7 +49,7 @@ def read_message(value: Any, pointer: str) -> RequestItem:
         return VendorPart(CHAT, value)
     content = fields.peek("content")
     if role is MessageRole.ASSISTANT:
-        plain = isinstance(content, str) and not any(field in fields for field in _NOT_PLAIN)
+        plain = isinstance(content, str) and _NOT_PLAIN.isdisjoint(value)
         message = read_assistant(fields, reply=False)
     else:
         plain = isinstance(content, str)
@@ -131,10 +131,27 @@ def _raw(message: Message, *, reply: bool) -> Any:
 
 def write_items(items: Iterable[RequestItem], emission: Emission) -> list[Any]:
     """Write a request's items as messages; loose parts of an assistant's turn join the assistant's message next to them."""
+    items = tuple(items)
+    messages = [item for item in items if isinstance(item, Message)]
+    if len(messages) < len(items):
+        return _write_turns(items, emission)
     out: list[Any] = []
-    turn = _Turn()
-    for i, item in enumerate(_identified(items)):
+    ids, as_text = _Ids(), emission.text_content != "array"
+    for i, message in enumerate(messages):
+        text = plain_text(message) if as_text and message.role is not MessageRole.TOOL else None
+        if text is not None:
+            out.append({"role": message.role._value_, "content": text})
+        else:
+            out.extend(_write_item(ids.of_message(message), emission, f"/input/{i}"))
+    return out
+
+
+def _write_turns(items: Iterable[RequestItem], emission: Emission) -> list[Any]:
+    out: list[Any] = []
+    ids, turn = _Ids(), _Turn()
+    for i, given in enumerate(items):
         pointer = f"/input/{i}"
+        item = ids.of_message(given) if isinstance(given, Message) else ids.of_part(given)
         if isinstance(item, Message) and item.role is MessageRole.ASSISTANT:
             if not turn.take(item, pointer):
                 out.extend(turn.close(emission))
@@ -200,26 +217,28 @@ class _Turn:
         return (_spoken(out),)
 
 
-def _identified(items: Iterable[RequestItem]) -> Iterator[RequestItem]:
-    """Give ids by position to calls and results that other wires leave without; what this wire left without one stays so."""
-    calls = results = 0
-    for item in items:
-        if isinstance(item, Message) and len(item.parts) == 1 and type(item.parts[0]) is TextPart:
-            yield item
-            continue
-        parts = item.parts if isinstance(item, Message) else (item,)
-        named: list[Any] = []
-        for part in parts:
-            found = part
-            if isinstance(part, ToolCallPart | ToolResultPart) and not part.call_id and not _is_without_id(part):
-                is_call = isinstance(part, ToolCallPart)
-                found = replace(part, call_id=f"call_{calls if is_call else results}")
-                calls, results = (calls + 1, results) if is_call else (calls, results + 1)
-            named.append(found)
-        if all(found is part for found, part in zip(named, parts, strict=True)):
-            yield item
-        else:
-            yield replace(item, parts=tuple(named)) if isinstance(item, Message) else named[0]
+class _Ids:
+    """Ids by position, for calls and results that other wires leave without; what this wire left without one stays so."""
+
+    __slots__ = ("_calls", "_results")
+
+    def __init__(self) -> None:
+        self._calls = self._results = 0
+
+    def of_message(self, message: Message) -> Message:
+        """Give a message, each of its parts with an id where it needs one."""
+        parts = tuple([self.of_part(part) for part in message.parts])
+        return message if all(map(operator.is_, parts, message.parts)) else replace(message, parts=parts)
+
+    def of_part(self, part: Part) -> Part:
+        """Give a part, with an id where it needs one."""
+        if isinstance(part, ToolCallPart) and not part.call_id and not _is_without_id(part):
+            self._calls += 1
+            return replace(part, call_id=f"call_{self._calls - 1}")
+        if isinstance(part, ToolResultPart) and not part.call_id and not _is_without_id(part):
+            self._results += 1
+            return replace(part, call_id=f"call_{self._results - 1}")
+        return part
 
 
 def _is_without_id(part: ToolCallPart | ToolResultPart) -> bool:

@@ -16,9 +16,10 @@ from ...types.request import GenerationConfig, LlmRequest
 from .._codec import Payload
 from .._fields import Emission, Fields, spelling
 from .._openai_cache import CacheForm, PromptCacheWriter
+from .._plain import read_plain
 from ._capabilities import read_capabilities, write_capabilities
 from ._content import MEDIA, TEXT, WIRE
-from ._messages import read_message, write_items
+from ._messages import PLAIN_ROLES, read_message, write_items
 
 _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed")
 _CACHE = CacheForm({role: TEXT | MEDIA if role is MessageRole.USER else TEXT for role in MessageRole}, long_ttl=False)
@@ -37,10 +38,10 @@ def parse_request(payload: Payload) -> LlmRequest:
     else:
         metadata = {}
     stream = fields.boolean("stream")
-    items = tuple([read_message(message, f"/messages/{i}") for i, message in enumerate(messages)])
+    items = [read_plain(message, PLAIN_ROLES) or read_message(message, f"/messages/{i}") for i, message in enumerate(messages)]
     return LlmRequest(
         model,
-        items,
+        tuple(items),
         generation=generation,
         capabilities=capabilities,
         stream=stream,
@@ -82,7 +83,9 @@ def _read_stop(fields: Fields, own: Fields) -> tuple[str, ...]:
         fields.array("stop")
         fields.keep("stop", given)
         return ()
-    found = fields.array("stop") or ()
+    found = fields.array("stop")
+    if found is None:
+        return ()
     for i, text in enumerate(found):
         if not isinstance(text, str):
             raise InvalidShapeError("stop: expected strings", pointer=f"/stop/{i}")
