@@ -118,6 +118,14 @@ def spelling(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, An
     return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
 
 
+def fill(out: dict[str, Any], kept_object: Any) -> dict[str, Any]:
+    """Fill the gaps of a nested object with what parsing kept of it."""
+    if isinstance(kept_object, Mapping):
+        for name, value in kept_object.items():
+            out.setdefault(name, value)
+    return out
+
+
 def is_hollow(value: Any) -> bool:
     """Tell whether a kept value says nothing that a wire without the field would not say too."""
     if isinstance(value, Mapping):
@@ -406,6 +414,7 @@ __all__ = [
     "Emission",
     "Fields",
     "escape",
+    "fill",
     "held_by",
     "is_hollow",
     "kept",

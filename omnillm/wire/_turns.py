@@ -24,6 +24,7 @@ from ._plain import plain_text
 Block = dict[str, Any]
 Placed = list[tuple[int, Block]]  # the blocks of an item, each with its part's place
 
+_NONE: dict[str, Any] = {}
 _OPENING = "."  # what is said where an API wants a user's turn and the conversation has none; both refuse an empty one
 _ASSISTANT, _TOOL, _USER = MessageRole.ASSISTANT, MessageRole.TOOL, MessageRole.USER
 _SYSTEM_ROLES = (MessageRole.SYSTEM, MessageRole.DEVELOPER)
@@ -60,18 +61,21 @@ class PartWriter(Protocol):
 
 
 class Conversation(ABC):
-    """Gather what a request's items become; ``system`` and ``messages`` are ready after ``close``."""
+    """Gather what a request's items become in ``system`` and ``messages``; ``merges`` where turns in a row are one."""
 
     wire: ClassVar[WireFormat]
 
-    def __init__(self, emission: Emission, writer: PartWriter, mark: CacheMark | None) -> None:
+    def __init__(self, emission: Emission, writer: PartWriter, mark: CacheMark | None, *, merges: bool) -> None:
         self.system: list[Block] = []
         self.messages: list[dict[str, Any]] = []
+        self.built: list[dict[str, Any]] = []  # the messages that are not the caller's own objects
         self._emission = emission
         self._writer = writer
         self._mark = mark
+        self._merges = merges
         self._open: MessageRole | None = None  # whose turn a loose item may join
         self._blocks_of_turn: list[Block] = []
+        self._name = ""  # in whose name the last turn is
         self._after_loose = False  # whether an assistant's message may join it too
         self._last_system: tuple[str, list[Block]] = ("", [])
 
@@ -88,14 +92,6 @@ class Conversation(ABC):
     @abstractmethod
     def is_users(self, item: RequestItem, block: Block) -> bool:
         """Tell whether a loose item that is no result belongs to the user's turn."""
-
-    @abstractmethod
-    def follows(self, name: str) -> bool:
-        """Tell whether a turn in the name of that role is part of the last one."""
-
-    @abstractmethod
-    def new_turn(self, name: str, blocks: list[Block]) -> dict[str, Any]:
-        """Give a turn in the name of a role."""
 
     @abstractmethod
     def add_whole(self, index: int, item: Message) -> bool:
@@ -115,7 +111,7 @@ class Conversation(ABC):
             if unmarked and isinstance(item, Message) and item.role not in _SYSTEM_ROLES:
                 text = plain_text(item)
             if text is not None and isinstance(item, Message):
-                self._turn(item.role, [self.text_block(text)], joins=self._joins(item))
+                self._turn(item.role, [self.text_block(text)])
             else:
                 self._add(index, item, f"{place}/{index}")
         if not opened:
@@ -148,40 +144,40 @@ class Conversation(ABC):
             return
         blocks = self._blocks(item.parts, index, pointer)
         if blocks or self.keeps_empty(item):
-            turn = self._turn(item.role, blocks, joins=self._joins(item))
+            turn = self._turn(item.role, blocks)
             self._emission.lay(turn, item.vendor_extensions, pointer)
         else:
             self._emission.lay({}, item.vendor_extensions, pointer)  # what another wire said of it is lost with it
-
-    def _joins(self, item: Message) -> bool:
-        """Tell whether a message may be part of the last turn of its role."""
-        return item.role is _TOOL or (self._after_loose and item.role is _ASSISTANT)
 
     def _add_loose(self, index: int, item: Any, pointer: str) -> None:
         block = self._writer.write(item, pointer)
         if block is None:
             return
         users = isinstance(item, ToolResultPart) or self.is_users(item, block)
-        self._turn(_TOOL if users else _ASSISTANT, self._marked(index, [(0, block)]), joins=True)
+        self._turn(_TOOL if users else _ASSISTANT, self._marked(index, [(0, block)]), loose=True)
         self._after_loose = True
 
-    def _turn(self, role: MessageRole, blocks: list[Block], *, joins: bool) -> dict[str, Any]:
+    def _turn(self, role: MessageRole, blocks: list[Block], *, loose: bool = False) -> dict[str, Any]:
         """Give the turn that the blocks went into: the last one where they join it, else a new one."""
-        name = "user" if role is MessageRole.TOOL else role.value
-        grows = (
-            bool(self.messages) and self.messages[-1].get("content") is self._blocks_of_turn
-        )  # the caller may have replaced it
-        if grows and ((joins and self._open is role) or self.follows(name)):
+        name = "assistant" if role is _ASSISTANT else "user" if role is _USER or role is _TOOL else role.value
+        joins = role is self._open and (loose or role is _TOOL or (self._after_loose and role is _ASSISTANT))
+        if (joins or (self._merges and name == self._name)) and self._grows():
             self._blocks_of_turn.extend(blocks)
         else:
-            self.messages.append(self.new_turn(name, blocks))
-            self._blocks_of_turn = blocks
+            self._new_turn(len(self.messages), name, blocks)
+            self._blocks_of_turn, self._name = blocks, name
         self._open, self._after_loose = role, False
         return self.messages[-1]
 
+    def _new_turn(self, at: int, name: str, blocks: list[Block]) -> None:
+        turn = {"role": name, "content": blocks}
+        self.messages.insert(at, turn)
+        self.built.append(turn)
+
     def _grows(self) -> bool:
-        """Tell whether the last turn takes more blocks: the caller may have replaced its content."""
-        return bool(self.messages) and self.messages[-1].get("content") is self._blocks_of_turn
+        """Tell whether the last turn takes more blocks: the caller may have replaced its role or content."""
+        last = self.messages[-1] if self.messages else _NONE
+        return last.get("content") is self._blocks_of_turn and last.get("role") == self._name
 
     def _add_system(self, index: int, item: Message, pointer: str) -> None:
         blocks: Placed = []
@@ -205,7 +201,7 @@ class Conversation(ABC):
         pointer, blocks = self._last_system
         if not self.messages and blocks:
             del self.system[-len(blocks) :]
-            self.messages.append(self.new_turn("user", blocks))
+            self._new_turn(0, "user", blocks)
             self._emission.lose(f"{pointer}/role", "system messages alone are refused: the last one was sent as the user's")
         elif self.messages and self.messages[0]["role"] == "assistant":
-            self.messages.insert(0, self.new_turn("user", [self.text_block(_OPENING)]))
+            self._new_turn(0, "user", [self.text_block(_OPENING)])

@@ -43,8 +43,7 @@ class Conversation(_turns.Conversation):
     wire = WIRE
 
     def __init__(self, emission: Emission, mark: CacheMark | None) -> None:
-        super().__init__(emission, BlockWriter(emission), mark)
-        self._built: list[dict[str, Any]] = []  # the messages that are not the caller's own objects
+        super().__init__(emission, BlockWriter(emission), mark, merges=False)
 
     def text_block(self, text: str) -> Block:
         """Give the block of a text."""
@@ -70,19 +69,9 @@ class Conversation(_turns.Conversation):
         """Tell that the API takes no empty turn."""
         return False
 
-    def follows(self, _name: str) -> bool:
-        """Tell that turns in a row stay apart."""
-        return False
-
-    def new_turn(self, name: str, blocks: list[Block]) -> dict[str, Any]:
-        """Give a turn in the name of a role."""
-        turn: dict[str, Any] = {"role": name, "content": blocks}
-        self._built.append(turn)
-        return turn
-
     def shorten(self) -> None:
         """Make a string of every content that is a text alone."""
-        for message in self._built:
+        for message in self.built:
             content = message["content"]
             block = content[0] if type(content) is list and len(content) == 1 else None
             # what the caller may have laid over it is not looked into

@@ -14,11 +14,11 @@ from ...types.message import Message
 from ...types.prompt_cache import CacheBreakpoint, PromptCachePolicy
 from ...types.request import DEFAULT_OUTPUT_TOKENS, GenerationConfig, LlmRequest
 from .._codec import Payload
-from .._fields import Emission, Fields, escape
+from .._fields import Emission, Fields, escape, fill
 from .._plain import read_plain
 from .._prompt_cache import refuse, wanted_policy
 from ._conversation import CacheMark, Conversation, write_conversation
-from ._own import WIRE, fill, kept
+from ._own import WIRE, kept
 from ._read import PLAIN_ROLES, read_blocks, read_message
 from ._tools import read_tool_choice, read_tools, write_tool_choice, write_tools
 

@@ -7,8 +7,6 @@ Rules: an empty turn is left out. A cache point is a block of its own, put behin
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...types.message import Message, RequestItem
 from ...types.parts import JsonPart, MessagePart, TextPart, VendorPart
 from ...types.request import LlmRequest
@@ -30,13 +28,12 @@ class CacheMark(_turns.CacheMark):
 
 
 class Conversation(_turns.Conversation):
-    """Gather turns that alternate, unless ``merges`` is false."""
+    """Gather turns, which alternate where they may be merged."""
 
     wire = WIRE
 
     def __init__(self, emission: Emission, mark: CacheMark | None, *, merges: bool) -> None:
-        super().__init__(emission, BlockWriter(emission), mark)
-        self._merges = merges
+        super().__init__(emission, BlockWriter(emission), mark, merges=merges)
 
     def text_block(self, text: str) -> Block:
         """Give the block of a text."""
@@ -57,14 +54,6 @@ class Conversation(_turns.Conversation):
     def keeps_empty(self, item: Message) -> bool:
         """Tell whether the wire had a content that is none."""
         return kept(item.vendor_extensions, "content") is not None
-
-    def follows(self, name: str) -> bool:
-        """Tell whether the last turn is the role's too."""
-        return self._merges and bool(self.messages) and self.messages[-1].get("role") == name
-
-    def new_turn(self, name: str, blocks: list[Block]) -> dict[str, Any]:
-        """Give a turn in the name of a role."""
-        return {"role": name, "content": blocks}
 
 
 def write_conversation(request: LlmRequest, emission: Emission, mark: CacheMark | None) -> Conversation:

@@ -14,10 +14,10 @@ from ...types.events import StreamFailed, ToolCallDelta, VendorEvent
 from ...types.parts import Annotation, MessagePart
 from ...types.response import LlmResponse
 from .._block_encoder import BlockStreamEncoder
-from .._fields import Emission
+from .._fields import Emission, fill
 from ..sse import SseFrame
 from ._citations import write_citation
-from ._own import PROTOCOL, WIRE, Block, fill, kept
+from ._own import PROTOCOL, WIRE, Block, kept
 from ._usage import write_usage
 from ._write import AnswerWriter, tool_id
 from .error import stream_exception_name

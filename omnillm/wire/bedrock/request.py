@@ -20,11 +20,11 @@ from ...types.message import Message
 from ...types.prompt_cache import PromptCachePolicy
 from ...types.request import GenerationConfig, LlmRequest
 from .._codec import Payload
-from .._fields import Emission, Fields, escape
+from .._fields import Emission, Fields, escape, fill
 from .._plain import read_plain_block
 from .._prompt_cache import refuse, wanted_policy
 from ._conversation import CacheMark, write_conversation
-from ._own import WIRE, Block, fill, kept, spelled
+from ._own import WIRE, Block, kept, spelled
 from ._read import PLAIN_ROLES, read_blocks, read_message
 from ._tools import read_tool_choice, read_tools, write_tool_choice, write_tools
 

@@ -16,8 +16,8 @@ from ...types.message import Message
 from ...types.response import LlmResponse
 from ...types.usage import TokenUsage
 from .._codec import Payload
-from .._fields import Emission, Fields
-from ._own import PROTOCOL, WIRE, Block, fill, kept, spelled
+from .._fields import Emission, Fields, fill
+from ._own import PROTOCOL, WIRE, Block, kept, spelled
 from ._read import read_answer
 from ._usage import read_usage, write_usage
 from ._write import AnswerWriter
