@@ -145,6 +145,7 @@ if TYPE_CHECKING:
     from .people.conversation_stream import ConversationStream
     from .people.tools import Tool, tool
     from .policy.budget import BudgetTracker
+    from .policy.catalogue import ModelInfo, model_info, models
     from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
     from .policy.retry import RetryPolicy
@@ -195,6 +196,7 @@ _LAZY = {
     "KeyStatus": ".state",
     "LossPolicy": ".policy.limits",
     "ModelLimits": ".policy.limits",
+    "ModelInfo": ".policy.catalogue",
     "ModelPrice": ".policy.pricing",
     "MultipartBody": ".types.transport",
     "MultipartField": ".types.transport",
@@ -220,6 +222,8 @@ _LAZY = {
     "TransportResponse": ".types.transport",
     "connect": ".gateway.connect",
     "cost": ".policy.pricing",
+    "model_info": ".policy.catalogue",
+    "models": ".policy.catalogue",
     "sanitize_json_value": ".replay",
     "sanitize_transport_request": ".replay",
     "sanitize_transport_response": ".replay",
@@ -308,6 +312,7 @@ __all__ = [
     "MessagePart",
     "MessageRole",
     "MissingFieldError",
+    "ModelInfo",
     "ModelLimits",
     "ModelPrice",
     "MultipartBody",
@@ -400,6 +405,8 @@ __all__ = [
     "emit_stream_event",
     "emit_transport_request",
     "encode_sse",
+    "model_info",
+    "models",
     "parse_api_request",
     "parse_api_response",
     "parse_error",

@@ -35,7 +35,7 @@ from ..transport.http import HttpRequest
 from ..types.hooks import AttemptEnded, AttemptStarted
 from ..types.response import LlmResponse, ResponseMeta
 from ..types.usage import TokenUsage
-from ..wire import parse_error, parse_response
+from ..wire import parse_error, parse_response, usage_details
 from .call import Call, Estimate, utf8_size
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class Attempt:
         usage = self._believed(response)
         if usage is not response.usage:
             object.__setattr__(response, "usage", usage)
-        cost = self.cost(usage)
+        cost = self.cost(usage, response)
         first = self._settle(
             Settlement(
                 tokens=max(usage.total(), usage.prompt_tokens + usage.completion_tokens),
@@ -294,9 +294,16 @@ class Attempt:
             completion_tokens=usage.completion_tokens or self.estimate.output_of(size),
         )
 
-    def cost(self, usage: TokenUsage) -> Cost | None:
-        """Give what the usage costs, or ``None`` where the model has no price."""
-        return None if self.estimate.price is None else self.estimate.price.cost(usage)
+    def cost(self, usage: TokenUsage, response: LlmResponse) -> Cost | None:
+        """Give what the usage costs, at the tier of service that answered, or ``None`` where the model has no price."""
+        price = self.estimate.price
+        if price is None:
+            return None
+        details = usage_details(usage, response)
+        if details.tier is not None and details.tier != self.estimate.tier:
+            route = self.route
+            price = self.core.price(self.model, route.provider, region=route.region, tier=details.tier) or price
+        return price.cost(usage, details)
 
     def observe(self, size: int, usage: TokenUsage | None = None) -> None:
         """Note how much output has arrived (bytes) and what was reported, so that a lost stream is charged for the larger."""
@@ -307,7 +314,7 @@ class Attempt:
             output = max(output, usage.completion_tokens)
             if price is not None:
                 told = price.cost(usage)
-                prompt_charge = max(prompt_charge, told.total_pico - told.output_pico)
+                prompt_charge = max(prompt_charge, told.total_pico - told.completion_pico)
             prompt = max(prompt, usage.prompt_tokens)
         reservation.observed_tokens = prompt + output
         if price is not None:

@@ -44,7 +44,7 @@ class Emitted:
 class Estimate:
     """What an attempt reserves: tokens for the window, pico-dollars for the budgets, and the prompt's share of both.
 
-    ``output_cap`` is the output cap that the provider is told, where it is told one.
+    ``output_cap`` is the output cap that the provider is told, where it is told one; ``tier`` the tier of service, as asked.
     """
 
     prompt_tokens: int
@@ -53,11 +53,29 @@ class Estimate:
     charge: int
     price: ModelPrice | None
     output_cap: int | None
+    tier: str | None = None
 
     def output_of(self, size: int) -> int:
         """Estimate the tokens of output by its length in bytes; never more than the cap that was asked for."""
         tokens = -(-size // BYTES_PER_TOKEN)
         return tokens if self.output_cap is None else min(tokens, self.output_cap)
+
+
+SETTLED_TIERS = ("default", "standard", "standard_only")
+UNASKED_TIERS = ("priority",)
+
+
+def asked_tier(request: LlmRequest) -> str | None:
+    """Give the tier of service that a request asks for, under whichever wire's name."""
+    given = request.vendor_extensions
+    for place in (given, *(value for value in given.values() if isinstance(value, dict))) if given else ():
+        for name in ("service_tier", "serviceTier"):
+            tier = place.get(name)
+            if isinstance(tier, dict):
+                tier = tier.get("type")
+            if isinstance(tier, str):
+                return tier
+    return None
 
 
 def utf8_size(text: str) -> int:
@@ -121,23 +139,32 @@ class Call:
         """
         found = self._estimates.get(route.pool.name)
         if found is None:
-            model = route.model(self.request.model)
-            price = core.price(model)
-            if price is None and core.config.budgets:
-                raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
-            prompt = self.prompt_tokens
-            if core.strict:
-                prompt = strict_prompt_tokens(self.request, self.emitted(core, route).body)
-            cap = self.request.generation.max_output_tokens
-            output = core.config.pool.default_output_tokens if cap is None else cap
-            prompt_charge = charge = 0
-            if price is not None:
-                bound = price.ceiling if core.strict else price.estimate
-                prompt_charge, charge = price.estimate(self.prompt_tokens, 0), bound(prompt, output)
-            found = self._estimates[route.pool.name] = Estimate(
-                self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price, output if core.strict else cap
-            )
+            found = self._estimates[route.pool.name] = self._estimate(core, route)
         return found
+
+    def _estimate(self, core: Core, route: Route) -> Estimate:
+        model, tier = route.model(self.request.model), asked_tier(self.request)
+        price = core.price(model, route.provider, region=route.region, tier=tier)
+        if price is None and core.config.budgets:
+            raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
+        prompt = self.prompt_tokens
+        if core.strict:
+            prompt = strict_prompt_tokens(self.request, self.emitted(core, route).body)
+        cap = self.request.generation.max_output_tokens
+        output = core.default_output_tokens(model, route) if cap is None else cap
+        prompt_charge = charge = 0
+        if price is not None:
+            prompt_charge = price.estimate(self.prompt_tokens, 0)
+            charge = self._ceiling(core, route, prompt, output) if core.strict else price.estimate(prompt, output)
+        told_cap = output if core.strict else cap
+        return Estimate(self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price, told_cap, tier)
+
+    def _ceiling(self, core: Core, route: Route, prompt: int, output: int) -> int:
+        """Bound the cost by the dearest tier that may answer: a project may have set one that is not asked for."""
+        model, asked = route.model(self.request.model), asked_tier(self.request)
+        tiers = (asked,) if asked in SETTLED_TIERS else (asked, *UNASKED_TIERS)
+        prices = (core.price(model, route.provider, region=route.region, tier=tier) for tier in tiers)
+        return max(price.ceiling(prompt, output) for price in prices if price is not None)
 
     def emitted(self, core: Core, route: Route) -> Emitted:
         """Give the request as the route is sent it, written once; raises ``LossyRequestError`` where the policy says so."""
@@ -175,7 +202,8 @@ class Call:
         if model != request.model:
             request = dataclasses.replace(request, model=model)
         if core.strict and request.generation.max_output_tokens is None:
-            capped = dataclasses.replace(request.generation, max_output_tokens=core.config.pool.default_output_tokens)
+            cap = core.default_output_tokens(model, route)
+            capped = dataclasses.replace(request.generation, max_output_tokens=cap)
             request = dataclasses.replace(request, generation=capped)
         if self.target is not None:
             request = self.target.asked_in(request, route.codec.fit_format)

@@ -6,6 +6,7 @@ from ...types.enums import WireFormat
 from .._codec import Codec
 from .._formats import for_strict_openai
 from ._encoder import Encoder, emit_event
+from ._usage import usage_details
 from .error import embedded_error, emit_error, parse_error
 from .request import ask_for_usage, emit_request, parse_request, path
 from .response import emit_response, parse_response
@@ -27,5 +28,6 @@ CODEC = Codec(
     ask_for_usage=ask_for_usage,
     path=path,
     headers={},
+    usage_details=usage_details,
     fit_format=for_strict_openai,
 )
