@@ -137,6 +137,7 @@ from .wire import (
 if TYPE_CHECKING:
     from .config import GatewayConfig, KeyConfig, RouteConfig, TransportConfig
     from .gateway.builder import GatewayBuilder
+    from .gateway.connect import connect
     from .gateway.gateway import Gateway
     from .gateway.overlay import Overlay
     from .gateway.stream import GatewayStream
@@ -149,6 +150,7 @@ if TYPE_CHECKING:
     from .policy.retry import RetryPolicy
     from .providers.auth import AuthScheme
     from .providers.endpoint import ProviderEndpoint
+    from .replay import ReplayFixture, sanitize_json_value, sanitize_transport_request, sanitize_transport_response
     from .state import KeyLease, KeyStatus, StateStore
     from .transport.http import Timeouts
     from .types.hooks import AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HookEvent, RetryScheduled
@@ -203,6 +205,7 @@ _LAZY = {
     "PriceTable": ".policy.pricing",
     "PromptLayoutBuilder": ".types.prompt_layout",
     "ProviderEndpoint": ".providers.endpoint",
+    "ReplayFixture": ".replay",
     "RequestBody": ".types.transport",
     "ResponseBody": ".types.transport",
     "RetryPolicy": ".policy.retry",
@@ -215,7 +218,11 @@ _LAZY = {
     "TransportConfig": ".config",
     "TransportRequest": ".types.transport",
     "TransportResponse": ".types.transport",
+    "connect": ".gateway.connect",
     "cost": ".policy.pricing",
+    "sanitize_json_value": ".replay",
+    "sanitize_transport_request": ".replay",
+    "sanitize_transport_response": ".replay",
     "tool": ".people.tools",
 }
 
@@ -334,6 +341,7 @@ __all__ = [
     "ReasoningPart",
     "RefusalDelta",
     "RefusalPart",
+    "ReplayFixture",
     "RequestBody",
     "RequestItem",
     "ResponseBody",
@@ -382,6 +390,7 @@ __all__ = [
     "VendorEvent",
     "VendorPart",
     "WireFormat",
+    "connect",
     "cost",
     "emit_api_request",
     "emit_api_response",
@@ -398,6 +407,9 @@ __all__ = [
     "parse_response",
     "parse_stream_event",
     "parse_transport_response",
+    "sanitize_json_value",
+    "sanitize_transport_request",
+    "sanitize_transport_response",
     "tool",
     "transcode_api_request",
     "transcode_api_response",

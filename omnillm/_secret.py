@@ -12,6 +12,8 @@ from .errors import ConfigurationError
 MAX_KEY_CHARS = 8192
 SHORT_KEY_CHARS = 8
 NEWLINES, QUOTES = "\r\n", "'\"`"
+KEY_PREFIXES = ("sk-", "AIza", "xai-", "gsk_")
+_KEY_LIKE = re.compile(rf"(?<![0-9A-Za-z])(?:{'|'.join(KEY_PREFIXES)})[0-9A-Za-z_.-]*")
 _ALLOWED = re.compile(r"[\x21-\x7e]+")  # what may stand in a header value, without blanks: RFC 9110 section 5.5
 
 
@@ -105,6 +107,11 @@ def fault_of(value: str) -> str | None:
     if not _ALLOWED.fullmatch(value):
         return "holds a blank, a control or a non-ASCII character, which no header can carry"
     return None
+
+
+def mask(text: str) -> str:
+    """Give the text of an error with what looks like a key, and was put in the wrong place, replaced by ``<redacted>``."""
+    return _KEY_LIKE.sub("<redacted>", text)
 
 
 def scrub(text: str, secrets: Iterable[Secret]) -> str:

@@ -22,21 +22,34 @@ CALLS = 40
 MODEL, FALLBACK_MODEL = "gpt-4.1-mini", "claude-haiku-4-5"
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Tell of a step whether it happened."""
+
+    step: str
+    happened: bool
+    said: str
+
+
 @dataclass(slots=True)
 class Tour:
     """Show steps, and remember which of them did not happen."""
 
-    missing: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def missing(self) -> list[str]:
+        """Name the steps that did not happen."""
+        return [step.step for step in self.steps if not step.happened]
 
     def show(self, step: str, happened: bool, said: str) -> None:
         """Print one step."""
+        self.steps.append(Step(step, happened, said))
         print(f"  {'ok ' if happened else 'NOT'}  {step:<22} {said}")
-        if not happened:
-            self.missing.append(step)
 
 
-def run() -> int:
-    """Take the tour; give 0 only if every step of it happened."""
+def run() -> Tour:
+    """Take the tour, and tell how it went."""
     started = time.monotonic()
     tour = Tour()
     keys = [KeyConfig("sk-demo-alpha", "alpha"), KeyConfig("sk-demo-bravo", "bravo"), KeyConfig("sk-demo-dead", "charlie")]
@@ -61,7 +74,7 @@ def run() -> int:
             _status(gateway)
     missing = f"; did not happen: {', '.join(tour.missing)}" if tour.missing else ""
     print(f"\n{time.monotonic() - started:.1f} s{missing}")
-    return 1 if tour.missing else 0
+    return tour
 
 
 def _forty_calls(tour: Tour, gateway: Gateway) -> None:

@@ -136,6 +136,14 @@ class NoAvailableKeyError(AdmissionError):
         self.reason: NoKeyReason = reason
 
 
+class MissingKeyError(NoAvailableKeyError, ConfigurationError):
+    """Raised when a provider needs a key and none was given, nor is in its variables; ``field`` names what is missing."""
+
+    def __init__(self, message: str = "", *, field: str | None = None, **parts: Any) -> None:
+        super().__init__(message, **parts)
+        self.field = field
+
+
 class BudgetExceededError(AdmissionError):
     """Raised when a budget cannot hold the call's reservation; amounts are USD."""
 

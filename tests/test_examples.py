@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from omnillm.testing import LocalProvider
 
 ROOT = Path(__file__).parent.parent
 SAID = {
@@ -24,22 +27,67 @@ SAID = {
         "in flight: 0",
     ],
     "transcoding.py": ['"input_schema"', "/generation/seed", '"tool_calls"'],
+    "quickstart.py": ["echo: Say hello in French", "echo: Count to five", "spent $0.0000"],
+    "responses_live_demo.py": ["vision: m, ", "What is here?", "tool: weather({'city': 'Rome'})", "22 degrees and sunny"],
 }
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def environment():
+    """Where the variables that examples read lead to the local provider."""
+    with LocalProvider() as provider:
+        base = f"{provider.base_url}/v1"
+        live = {
+            "BASE_URL": base, "API_KEY": "sk-live", "VISION_MODEL": "m", "TOOL_MODEL": "m", "IMAGE_URL": "https://example.com/a.png",
+            "VISION_PROMPT": "What is here?", "TOOL_PROMPT": 'call weather with {"city": "Rome"}',
+        }  # fmt: skip
+        live = {f"OMNILLM_RESPONSES_{name}": value for name, value in live.items()}
+        yield {**os.environ, "OPENAI_API_KEY": "sk-example", "OPENAI_BASE_URL": base, **live}
+
+
+def run(*command: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     given = [sys.executable, "-W", "error", *command]
-    return subprocess.run(given, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    return subprocess.run(given, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False, env=env)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
-def test_the_example_runs_and_says_what_it_should(name):
+def test_the_example_runs_and_says_what_it_should(name, environment):
     """An example exits with 0, warns of nothing, and prints what it is about."""
-    done = run(f"examples/{name}")
+    done = run(f"examples/{name}", env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     for words in SAID[name]:
         assert words in done.stdout
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"STREAM": "true"},
+        {"PROTOCOL": "chat_completions", "AUTH_SCHEME": "header", "AUTH_NAME": "x-api-key"},
+        {"PROTOCOL": "claude_messages", "EXTRA_HEADER_NAME": "x-team", "EXTRA_HEADER_VALUE": "search"},
+    ],
+)
+def test_the_live_demo_speaks_as_it_is_told(variables, environment):
+    """Streaming or not, over any protocol, with any way to show the key."""
+    told = {f"OMNILLM_RESPONSES_{name}": value for name, value in variables.items()}
+    done = run("examples/responses_live_demo.py", env={**environment, **told})
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in SAID["responses_live_demo.py"]:
+        assert words in done.stdout
+
+
+def test_the_live_demo_says_which_variable_is_missing():
+    """Before anything is sent, and the page of variables names each that it reads."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("OMNILLM_")}
+    done = run("examples/responses_live_demo.py", env=bare)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "set OMNILLM_RESPONSES_BASE_URL: see examples/.env.example\n"
+    page = (ROOT / "examples" / ".env.example").read_text(encoding="utf-8")
+    named = {line.partition("=")[0] for line in page.splitlines() if line and not line.startswith("#")}
+    code = (ROOT / "examples" / "responses_live_demo.py").read_text(encoding="utf-8")
+    read = {f"OMNILLM_RESPONSES_{part.partition(chr(34))[0]}" for part in code.split('setting("')[1:]}
+    assert named == read
 
 
 def test_the_demo_shows_every_step_on_one_screen():

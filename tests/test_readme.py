@@ -20,13 +20,16 @@ ENDPOINTS = {
 
 
 @pytest.mark.parametrize("code", [code for _, code in CODE], ids=[name for name, _ in CODE])
-def test_every_python_block_runs_as_written(code, monkeypatch, capsys):
+def test_every_python_block_runs_as_written(code, monkeypatch, capsys, tmp_path):
     """A block of a page runs, with the local provider in the place of the real ones."""
+    monkeypatch.chdir(tmp_path)
     for name in re.findall(r'from_env\("(\w+)"', code):
         monkeypatch.setenv(name, f"sk-of-{name.lower()}")
     for real, local in ENDPOINTS.items():
         code = code.replace(real, local)
     with LocalProvider() as provider:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-of-openai")
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{provider.base_url}/v1")  # where connect("openai/…") leads
         scope = {"__name__": "readme", "provider": provider}
         try:
             exec(compile(code, "block", "exec", dont_inherit=True), scope)

@@ -180,14 +180,19 @@ class Call:
         if self.target is not None:
             request = self.target.asked_in(request, route.codec.fit_format)
         stream = True if self.streaming else (None if request.stream is None else False)
+        endpoint = route.endpoint
         payload, losses = emit_request_with_losses(
-            route.codec.wire_format, request, stream=stream, text_content=route.endpoint.text_content
+            route.codec.wire_format,
+            request,
+            stream=stream,
+            text_content=endpoint.text_content,
+            output_cap=endpoint.output_cap,
         )
         if self.target is not None:
             losses = tuple(loss for loss in losses if loss.pointer not in _NOT_ASKED)
         if losses:
             self._account(core, losses)
-        if self.streaming:
+        if self.streaming and endpoint.asks_for_usage:
             payload = route.codec.ask_for_usage(payload)
         payload = route.codec.prepare_body(payload)
         if core.strict:

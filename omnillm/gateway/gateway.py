@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 from collections.abc import Generator, Iterable, Mapping
 from datetime import timedelta
@@ -56,6 +57,21 @@ class Gateway:
         if not isinstance(config, GatewayConfig):
             raise ConfigurationError(f"config: expected a GatewayConfig, got {type(config).__name__}", field="config")
         self._core = Core(config, clock=clock, rng=rng, transport=transport)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any] | str | os.PathLike[str], *, name: str | None = None) -> Self:
+        """Make the gateway that a mapping or a TOML file describes; ``name`` says which, where it describes several.
+
+        Raises ``ConfigurationError`` naming the file, the table and the field.
+        """
+        if isinstance(config, Mapping):
+            return cls(GatewayConfig.from_mapping(config, name=name))
+        return cls(GatewayConfig.from_file(config, name=name))
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Make the gateway that the environment describes: ``OMNILLM_CONFIG``, or ``OMNILLM_MODEL`` and what stands with it."""
+        return cls(GatewayConfig.from_env())
 
     def call(
         self,

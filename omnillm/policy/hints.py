@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from ..wire._errors import EXHAUSTED_CODES
+
 LONGEST_BELIEVED_S = 86_400.0
 INSTEAD_OF_LONGER_S = 3_600.0
 
@@ -42,19 +44,6 @@ _ANTHROPIC_WINDOWS = tuple(
     for kind in ("requests", "tokens", "input-tokens", "output-tokens")
 )
 
-QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-        "billing_error",
-        "contract_spend_limit_reached",
-        "enforced_spend_limit_reached",
-        "ramp_limit_exceeded",
-        "insufficient_balance",
-        "insufficient_credits",
-    }
-)
 # By status, because other refusals quote the caller's own words.
 QUOTA_PHRASES = {
     400: ("credit balance is too low",),  # Anthropic
@@ -99,7 +88,7 @@ def is_quota_exhausted(status: int | None, code: str | None, message: str, body:
     if status is None or not 400 <= status < 500:
         return False
     error = _error_of(body)
-    if any(isinstance(name, str) and name in QUOTA_CODES for name in (code, error.get("code"), error.get("type"))):
+    if any(isinstance(name, str) and name in EXHAUSTED_CODES for name in (code, error.get("code"), error.get("type"))):
         return True
     # Gemini says "check your plan and billing details" of its windows per minute too.
     if error.get("status") == "RESOURCE_EXHAUSTED":

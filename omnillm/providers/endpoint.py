@@ -40,9 +40,12 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 class ProviderEndpoint:
     """Describe one endpoint: ``base_url`` is a base, or the whole URL where the protocol is a compat one.
 
-    ``text_content="array"`` is for endpoints that refuse a plain string as a message's content. Raises ``ConfigurationError``
-    for a URL with userinfo, a fragment, control characters, or a scheme other than http(s); plain http to another host than
-    this one needs ``TransportConfig(allow_http=True)``.
+    What a host does otherwise than its protocol says: ``text_content="array"`` is for those that refuse a plain string as a
+    message's content; ``output_cap="max_tokens"`` for those of Chat Completions that refuse ``max_completion_tokens``;
+    ``asks_for_usage=False`` for those that refuse ``stream_options``, and report a stream's usage unasked.
+
+    Raises ``ConfigurationError`` for a URL with userinfo, a fragment, control characters, or a scheme other than http(s); plain
+    http to another host than this one needs ``TransportConfig(allow_http=True)``.
     """
 
     protocol: EndpointProtocol
@@ -50,6 +53,8 @@ class ProviderEndpoint:
     auth: AuthScheme | None = field(default=None, kw_only=True)
     default_headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     text_content: Literal["string", "array"] = field(default="string", kw_only=True)
+    output_cap: Literal["max_completion_tokens", "max_tokens"] = field(default="max_completion_tokens", kw_only=True)
+    asks_for_usage: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.protocol, EndpointProtocol):
@@ -61,8 +66,10 @@ class ProviderEndpoint:
             object.__setattr__(self, "auth", _DEFAULT_AUTH[self.protocol.wire_protocol])
         elif not isinstance(self.auth, AuthScheme):
             raise ConfigurationError(f"auth: expected an AuthScheme, got {type(self.auth).__name__}", field="auth")
-        if self.text_content not in ("string", "array"):
-            raise ConfigurationError("text_content: expected 'string' or 'array'", field="text_content")
+        _choice(self.text_content, "text_content", ("string", "array"))
+        _choice(self.output_cap, "output_cap", ("max_completion_tokens", "max_tokens"))
+        if not isinstance(self.asks_for_usage, bool):
+            raise ConfigurationError("asks_for_usage: expected True or False", field="asks_for_usage")
         object.__setattr__(self, "default_headers", _headers(self.default_headers))
 
     @classmethod
@@ -177,6 +184,11 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _choice(value: object, field: str, choices: tuple[str, str]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"{field}: expected {choices[0]!r} or {choices[1]!r}", field=field)
 
 
 def _wrong(what: str) -> ConfigurationError:

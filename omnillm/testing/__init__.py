@@ -1,4 +1,4 @@
-"""Doubles to test against: a provider on loopback, a server that follows a script of bytes, a clock that is moved by hand."""
+"""Doubles to test against: a provider on loopback, a server that follows a script of bytes, a recorder, a clock moved by hand."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ from .local_provider import LocalProvider, ReceivedRequest
 
 if TYPE_CHECKING:
     from .clock import FakeClock
+    from .recorder import Tape, UnrecordedRequestError, record, replay
     from .scripted import ScriptedServer
 
-_LAZY = {"FakeClock": ".clock", "ScriptedServer": ".scripted"}
+_LAZY = {
+    "FakeClock": ".clock",
+    "ScriptedServer": ".scripted",
+    "Tape": ".recorder",
+    "UnrecordedRequestError": ".recorder",
+    "record": ".recorder",
+    "replay": ".recorder",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -28,10 +36,14 @@ __all__ = [
     "ReceivedRequest",
     "ScriptedServer",
     "Step",
+    "Tape",
+    "UnrecordedRequestError",
     "answer",
     "break_stream",
     "delay",
     "fail",
     "hang",
     "malformed",
+    "record",
+    "replay",
 ]

@@ -26,5 +26,5 @@ def check_types(value: object, kinds: Kinds) -> None:
     """Raise ``ConfigurationError`` where a field of the value is of none of its types; a bool is no integer."""
     for name, (types, expected) in kinds.items():
         given = getattr(value, name)
-        if not isinstance(given, types) or (given.__class__ is bool and bool not in types):
+        if given.__class__ not in types and (given.__class__ is bool or not isinstance(given, types)):
             raise wrong_type(name, expected, given)

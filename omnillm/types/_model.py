@@ -109,7 +109,8 @@ def _same(value: Any) -> Any:
 
 def escape(name: object) -> str:
     """Write a name as a reference token of a JSON Pointer (RFC 6901 section 3)."""
-    return str(name).replace("~", "~0").replace("/", "~1")
+    text = str(name)
+    return text.replace("~", "~0").replace("/", "~1") if "~" in text or "/" in text else text
 
 
 def copy_json(value: Any) -> Any:

@@ -144,7 +144,7 @@ class CapabilitySet(Model):
     def __post_init__(self) -> None:
         for name, (kind, expected) in _TOOLS.items():
             value = getattr(self, name)
-            if type(value) is not tuple or not all(isinstance(tool, kind) for tool in value):
+            if type(value) is not tuple or (value and not all(isinstance(tool, kind) for tool in value)):
                 object.__setattr__(self, name, _tuple_of(name, value, kind, expected))
         check_types(self, _SETTINGS)
         if type(self.modalities) is not tuple or self.modalities:

@@ -88,9 +88,9 @@ class LlmResponse(Model):
 
     @property
     def reasoning_text(self) -> str:
-        """Give the reasoning, or its summaries where there is no more."""
+        """Give what is told of the reasoning, its summaries before its text."""
         reasoning = [part for part in self._parts() if isinstance(part, ReasoningPart)]
-        return "".join(part.text or "".join(part.summary) for part in reasoning)
+        return "".join("".join(part.summary) + part.text for part in reasoning)
 
     @property
     def refusal(self) -> str | None:

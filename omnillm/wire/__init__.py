@@ -116,9 +116,14 @@ def emit_request(protocol: ProviderProtocol, request: LlmRequest, *, stream: boo
 
 
 def _emit_request(
-    wire: WireFormat, request: LlmRequest, *, stream: bool | None = None, text_content: str = "string"
+    wire: WireFormat,
+    request: LlmRequest,
+    *,
+    stream: bool | None = None,
+    text_content: str = "string",
+    output_cap: str | None = None,
 ) -> tuple[Payload, tuple[Loss, ...]]:
-    emission = Emission(wire, stream=stream, text_content=text_content)
+    emission = Emission(wire, stream=stream, text_content=text_content, output_cap=output_cap)
     try:
         return codec(wire).emit_request(request, emission), tuple(emission.losses)
     except RecursionError:
@@ -126,10 +131,18 @@ def _emit_request(
 
 
 def emit_request_with_losses(
-    wire: WireFormat, request: LlmRequest, *, stream: bool | None = None, text_content: str = "string"
+    wire: WireFormat,
+    request: LlmRequest,
+    *,
+    stream: bool | None = None,
+    text_content: str = "string",
+    output_cap: str | None = None,
 ) -> tuple[Payload, tuple[Loss, ...]]:
-    """Write a request and name what the format cannot carry of it; ``text_content`` is how the endpoint wants a lone text."""
-    return _emit_request(wire, request, stream=stream, text_content=text_content)
+    """Write a request and name what the format cannot carry of it; ``text_content`` is how the endpoint wants a lone text.
+
+    ``output_cap`` is the name under which it knows the cap of the output, where that is not the format's own.
+    """
+    return _emit_request(wire, request, stream=stream, text_content=text_content, output_cap=output_cap)
 
 
 def parse_response(protocol: ProviderProtocol, payload: Payload | str | bytes) -> LlmResponse:

@@ -1,6 +1,7 @@
 """Choosing the error class that fits a provider's status and code; the wire formats share the rule, not the shape.
 
-Rules: 429 is a rate limit unless the code says that it is for good (billing, spend limits: coming back later does not help).
+Rules: 429 is a rate limit unless the code says that it is for good (billing, spend limits: coming back later does not help). Such
+a code says so with any status that blames the request: OpenAI's images answer 400 with ``billing_hard_limit_reached``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..errors import (
 )
 from ..types.enums import ProviderProtocol
 
-# OpenAI error codes guide; Anthropic errors page, `error_code` values of details
+# OpenAI error codes guide; Anthropic errors page, `error_code` values of details; the codes of compatible servers
 EXHAUSTED_CODES = frozenset(
     {
         "insufficient_quota",
@@ -30,6 +31,8 @@ EXHAUSTED_CODES = frozenset(
         "contract_spend_limit_reached",
         "enforced_spend_limit_reached",
         "ramp_limit_exceeded",
+        "insufficient_balance",
+        "insufficient_credits",
     }
 )
 
@@ -49,7 +52,7 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
 
 def error_class(status: int | None, codes: frozenset[str]) -> type[ProviderError]:
     """Give the class that fits; ``codes`` are the provider's code, type and detail codes."""
-    if status in (402, 403, 429) and codes & EXHAUSTED_CODES:
+    if status is not None and 400 <= status < 500 and codes & EXHAUSTED_CODES:
         return QuotaExhaustedError
     if status == 400 and codes & _REJECTED_KEY_CODES:
         return UnauthorizedError

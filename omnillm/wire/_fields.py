@@ -10,7 +10,8 @@ canonical value holds (an old name, an explicit default) is kept under ``SPELLIN
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -31,6 +32,7 @@ _CHAT_AND_RESPONSES = frozenset(
     {
         "metadata",
         "moderation",
+        "prompt_cache_breakpoint",
         "prompt_cache_key",
         "prompt_cache_options",
         "prompt_cache_retention",
@@ -47,20 +49,38 @@ _SHARED: dict[tuple[str, str], frozenset[str]] = {
     (WireFormat.OPENAI_RESPONSES.value, WireFormat.OPENAI_CHAT_COMPLETIONS.value): _CHAT_AND_RESPONSES,
 }
 
+
+def _is_asked(moderation: Any) -> bool:
+    """Tell a request's moderation from an answer's, which each format reports in a form of its own."""
+    return isinstance(moderation, Mapping) and "model" in moderation
+
+
+# What a target does not take of a shared name, by its wire and the name.
+_FITS: dict[tuple[str, str], Callable[[Any], bool]] = {
+    (WireFormat.OPENAI_CHAT_COMPLETIONS.value, "moderation"): _is_asked,
+    (WireFormat.OPENAI_RESPONSES.value, "moderation"): _is_asked,
+    (WireFormat.OPENAI_CHAT_COMPLETIONS.value, "service_tier"): lambda tier: tier != "ultrafast",
+}
+
 # How Gemini, in either of its spellings, calls a canonical field: a loss is found by the name that the sender gave the field.
 _CALLED = {
     "budget_tokens": "thinkingBudget, thinking_budget",
     "data": "inlineData, inline_data",
     "effort": "thinkingLevel, thinking_level",
+    "fileData": "file_data",
     "filename": "displayName, display_name",
     "frequency_penalty": "frequencyPenalty",
+    "functionResponse": "function_response",
+    "inlineData": "inline_data",
     "media_type": "mimeType, mime_type",
     "modalities": "responseModalities, response_modalities",
     "policy": "safetySettings, safety_settings",
     "presence_penalty": "presencePenalty",
     "safety": "safetySettings, safety_settings",
     "schema": "responseMimeType, response_mime_type",
+    "signature": "thoughtSignature, thought_signature",
     "summary": "includeThoughts, include_thoughts",
+    "toolConfig": "tool_config",
     "top_k": "topK",
     "url": "fileData, file_data",
 }
@@ -88,14 +108,22 @@ def _kind(value: Any) -> str:
 
 def kept(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
     """Give what was kept of a wire in a value's ``vendor_extensions``; empty where there is nothing."""
-    found = extensions.get(wire.value) if extensions else None
-    return found if isinstance(found, Mapping) else _NOTHING
+    found = extensions.get(wire._value_) if extensions else None
+    return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
 
 
 def spelling(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
     """Give how a wire spelled what the value holds; empty where it did so in its usual way."""
-    found = kept(extensions, wire).get(SPELLING)
-    return found if isinstance(found, Mapping) else _NOTHING
+    found = kept(extensions, wire).get(SPELLING) if extensions else None
+    return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
+
+
+def fill(out: dict[str, Any], kept_object: Any) -> dict[str, Any]:
+    """Fill the gaps of a nested object with what parsing kept of it."""
+    if isinstance(kept_object, Mapping):
+        for name, value in kept_object.items():
+            out.setdefault(name, value)
+    return out
 
 
 def is_hollow(value: Any) -> bool:
@@ -116,12 +144,44 @@ def names_in(value: Any) -> str:
         for item in level:
             if isinstance(item, Mapping):
                 for name, inner in item.items():
-                    names[inner[:80] if name in _TOLD and isinstance(inner, str) else str(name)] = None
-                below.extend(item.values())
+                    if name != SPELLING:
+                        names[inner[:80] if name in _TOLD and isinstance(inner, str) else str(name)] = None
+                        below.append(inner)
             elif isinstance(item, list | tuple):
                 below.extend(item)
         level = below
     return ", ".join(names)
+
+
+# How the wires call what a part holds, for those who look for it by the name that they gave it.
+_SENT_AS = {
+    "annotations": "citations, citationsContent",
+    "arguments": "input",
+    "call_id": "toolUseId, tool_use_id",
+    "data": "source, bytes",
+    "encrypted_content": "data, redactedContent",
+    "filename": "name, title",
+    "media_type": "format",
+    "value": "json",
+}
+
+
+def held_by(part: Any) -> str:
+    """Tell what a part that is lost whole held: its fields, as the model and the wires call them, and the names inside them."""
+    names: list[str] = []
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if value is False or is_hollow(value):
+            continue
+        if field.name != "vendor_extensions":
+            names += [field.name, _SENT_AS.get(field.name, ""), _CALLED.get(field.name, "")]
+        if field.name == "annotations":
+            value = [annotation.raw for annotation in value]
+        if field.name == "output" and isinstance(value, tuple):
+            names += map(held_by, value)
+        else:
+            names.append(value[:80] if field.name == "call_id" else names_in(value))
+    return ", ".join(filter(None, names))
 
 
 class Fields:
@@ -141,6 +201,10 @@ class Fields:
 
     def __contains__(self, name: str) -> bool:
         return name in self._rest
+
+    def lacks(self, names: frozenset[str]) -> bool:
+        """Tell whether none of these fields is there."""
+        return names.isdisjoint(self._rest)
 
     def at(self, name: object) -> str:
         """Give the pointer of a field."""
@@ -283,21 +347,29 @@ class Emission:
     """One emission in progress: the wire it writes, its options, and its account of what it could not write.
 
     ``stream`` is what the caller wants the body to say (``None``: what the request says); ``text_content`` is how the endpoint
-    wants a lone text (``"string"`` or ``"array"``).
+    wants a lone text (``"string"`` or ``"array"``); ``output_cap`` is the name under which it knows the cap of the output, where
+    that is not the format's own.
     """
 
-    __slots__ = ("losses", "stream", "text_content", "wire")
+    __slots__ = ("losses", "output_cap", "stream", "text_content", "wire")
 
-    def __init__(self, wire: WireFormat, *, stream: bool | None = None, text_content: str = "string") -> None:
+    def __init__(
+        self, wire: WireFormat, *, stream: bool | None = None, text_content: str = "string", output_cap: str | None = None
+    ) -> None:
         self.wire = wire
         self.stream = stream
         self.text_content = text_content
+        self.output_cap = output_cap
         self.losses: list[Loss] = []
 
     def lose(self, pointer: str, reason: str) -> None:
         """Record that the field at the pointer (into the canonical value) was dropped or degraded."""
         called = _CALLED.get(pointer.rpartition("/")[2])
         self.losses.append(Loss(pointer, reason if called is None else f"{reason} ({called})"))
+
+    def drop(self, part: Any, pointer: str, reason: str) -> None:
+        """Record that a whole part was left out, naming what it held."""
+        self.lose(pointer, f"{reason}; with it goes its {held_by(part)}")
 
     def lay(self, out: dict[str, Any], extensions: Mapping[str, Any], pointer: str) -> dict[str, Any]:
         """Lay a value's extensions over what was written of it; ``pointer`` is the value's.
@@ -323,11 +395,17 @@ class Emission:
     def _cross(self, out: dict[str, Any], source: str, foreign: Mapping[str, Any], pointer: str) -> None:
         shared = _SHARED.get((source, self.wire.value), frozenset())
         for key, value in foreign.items():
-            if key in shared:
+            fits = _FITS.get((self.wire.value, key))
+            if key in shared and (fits is None or fits(value)):
                 out.setdefault(key, value)
             elif key != SPELLING and not is_hollow(value):
                 at = f"{pointer}/vendor_extensions/{source}/{escape(key)}"
-                self.lose(at, f"{key} is known to {source} only; {self.wire.value} has no such field")
+                reason = f"{key} is known to {source} only; {self.wire.value} has no such"
+                if key in shared:
+                    self.lose(at, f"{reason} value: {names_in([{key: value}])}")
+                else:
+                    within = names_in(value)
+                    self.lose(at, f"{reason} field, nor its {within}" if within else f"{reason} field")
 
 
 __all__ = [
@@ -336,6 +414,8 @@ __all__ = [
     "Emission",
     "Fields",
     "escape",
+    "fill",
+    "held_by",
     "is_hollow",
     "kept",
     "names_in",

@@ -20,7 +20,7 @@ from ..types.prompt_cache import CacheBreakpoint, PromptCacheKey, PromptCachePol
 from ..types.prompt_layout import stable_prefix_hash
 from ..types.request import LlmRequest
 from ._codec import Payload
-from ._fields import Emission, kept
+from ._fields import Emission, escape, kept, names_in
 from ._prompt_cache import refuse, wanted_policy
 
 _BREAKPOINT = "prompt_cache_breakpoint"
@@ -58,6 +58,8 @@ class PromptCacheWriter:
 
     def write(self, out: Payload, emission: Emission) -> None:
         """Write the key and the time to live; raises ``UnsupportedFeatureError`` for what is required and cannot be said."""
+        if not self._form.long_ttl:
+            _narrow_options(self.request, out, emission)
         policy = self._policy
         if policy is None:
             return
@@ -72,7 +74,7 @@ class PromptCacheWriter:
 
     def _write_retention(self, policy: PromptCachePolicy, out: Payload, *, at_the_point: bool) -> None:
         if policy.retention == PromptCacheRetention.SHORT:
-            out[_OPTIONS] = {**_options(self.request), "ttl": _SHORT_TTL}
+            out[_OPTIONS] = {**out.get(_OPTIONS, _options(self.request)), "ttl": _SHORT_TTL}
         elif policy.retention == PromptCacheRetention.LONG and self._form.long_ttl:
             out[_OPTIONS] = {**_options(self.request), "ttl": _LONG_TTL}
         elif policy.retention == PromptCacheRetention.LONG and not at_the_point:
@@ -101,6 +103,21 @@ def _options(request: LlmRequest) -> dict[str, Any]:
         options = kept(request.vendor_extensions, wire).get(_OPTIONS)
         found.update(options if isinstance(options, Mapping) else {})
     return found
+
+
+def _narrow_options(request: LlmRequest, out: Payload, emission: Emission) -> None:
+    """Write of the options of Responses what Chat Completions has too."""
+    wire = WireFormat.OPENAI_RESPONSES
+    options = kept(request.vendor_extensions, wire).get(_OPTIONS)
+    if not isinstance(options, Mapping):
+        return
+    out[_OPTIONS] = {}
+    for name, value in options.items():
+        if name == "mode" or (name == "ttl" and value != _LONG_TTL):
+            out[_OPTIONS][name] = value
+        else:
+            at = f"/vendor_extensions/{wire.value}/{_OPTIONS}/{escape(name)}"
+            emission.lose(at, f"the cache of Chat Completions takes no such {name}: {names_in([value])}")
 
 
 def _key(key: PromptCacheKey, request: LlmRequest) -> str:

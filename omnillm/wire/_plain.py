@@ -21,10 +21,8 @@ def read_plain(value: Any, roles: Mapping[str, MessageRole]) -> Message | None:
     if type(value) is not dict or len(value) != 2:
         return None
     role, text = value.get("role"), value.get("content")
-    if type(text) is not str or not text or type(role) is not str:
-        return None
-    found = roles.get(role)
-    return None if found is None else _made(found, text)
+    found = roles.get(role) if type(role) is str else None
+    return _made(found, text) if found is not None and type(text) is str and text else None
 
 
 def read_plain_block(value: Any, name: str, roles: Mapping[str, MessageRole]) -> Message | None:

@@ -116,6 +116,44 @@ def ended(reason: str = "end_turn", **fields: Any) -> list[o.SseFrame]:
     return [frame("messageStop", stopReason=reason, **fields), METADATA]
 
 
+def streamed(whole: dict[str, Any], size: int = 3) -> list[o.SseFrame]:
+    """Give the frames in which the API streams an answer, its texts cut into pieces of a size."""
+    frames = [START]
+    for index, block in enumerate(whole["output"]["message"]["content"]):
+        ((kind, value),) = block.items()
+        frames += [*_opening(index, kind, value), *(delta(index, **each) for each in _deltas(kind, value, size)), stop(index)]
+    later = {name: value for name, value in whole.items() if name not in ("output", "stopReason")}
+    return [*frames, frame("messageStop", stopReason=whole["stopReason"]), frame("metadata", **later)]
+
+
+def _opening(index: int, kind: str, value: Any) -> list[o.SseFrame]:
+    if kind not in ("toolUse", "toolResult", "image"):
+        return []
+    return [start(index, **{kind: {name: item for name, item in value.items() if name not in ("input", "content", "source")}})]
+
+
+def _deltas(kind: str, value: Any, size: int) -> list[dict[str, Any]]:
+    if kind == "text":
+        return [{"text": piece} for piece in _cut(value, size)]
+    if kind == "toolUse":
+        return [{kind: {"input": piece}} for piece in _cut(json.dumps(value["input"]), size)]
+    if kind == "toolResult":
+        return [{kind: [block]} for block in value["content"]]
+    if kind == "image":
+        return [{kind: {"source": value["source"]}}]
+    if kind == "citationsContent":
+        text = "".join(piece["text"] for piece in value["content"])
+        return [*_deltas("text", text, size), *({"citation": citation} for citation in value["citations"])]
+    if "redactedContent" in value:
+        return [{kind: value}]
+    thought = value["reasoningText"]
+    return [*({kind: {"text": piece}} for piece in _cut(thought["text"], size)), {kind: {"signature": thought["signature"]}}]
+
+
+def _cut(whole: str, size: int) -> list[str]:
+    return [whole[at : at + size] for at in range(0, len(whole), size)]
+
+
 def parsed(frames: list[o.SseFrame]) -> list[Any]:
     """Give the events of a whole stream."""
     parser = o.StreamParser(P)

@@ -43,12 +43,12 @@ def test_messages_are_the_items_that_are_messages() -> None:
         ((), ""),
         ((THOUGHT,), "I look it up."),
         ((o.ReasoningPart(summary=("First. ", "Second.")),), "First. Second."),
-        ((o.ReasoningPart("whole", ("short",)),), "whole"),
+        ((o.ReasoningPart("whole", ("short: ",)),), "short: whole"),
         ((o.Message(Role.ASSISTANT, [THOUGHT, o.TextPart("x")]), o.ReasoningPart(" Done.")), "I look it up. Done."),
         ((o.ReasoningPart(encrypted_content="opaque"),), ""),
     ],
 )
-def test_reasoning_is_its_text_or_its_summaries(output: tuple[o.ResponseItem, ...], text: str) -> None:
+def test_reasoning_is_its_summaries_and_its_text(output: tuple[o.ResponseItem, ...], text: str) -> None:
     """What is opaque is no text."""
     assert answer(*output).reasoning_text == text
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import assert_type
 
 import omnillm as o
+from omnillm.testing import record, replay
 
 
 def requests() -> list[o.LlmRequest]:
@@ -49,6 +50,30 @@ def gateway() -> o.Gateway:
         .on_event(print)
         .build()
     )
+
+
+def connected() -> list[o.Gateway]:
+    """A provider by its name, the options by the builder's names; a file, a mapping, the environment."""
+    assert_type(o.connect("openai/gpt-4.1-mini", budget_usd=5), o.Gateway)
+    assert_type(o.GatewayConfig.from_mapping({"model": "openai/m"}), o.GatewayConfig)
+    return [
+        o.connect("anthropic/claude-haiku-4-5", api_key="sk", timeout=timedelta(seconds=5), timeouts={"idle": 3}, losses="warn"),
+        o.connect("groq/m", keys=["sk", o.KeyConfig("sk-2", "b")], rpm_limit=5, retry=o.RetryPolicy(), on_event=print),
+        o.connect("ollama/m", base_url="http://localhost:1/v1", fallbacks=["openai/m"], pricing=o.PriceTable(unknown="zero")),
+        o.Gateway.from_config("omnillm.toml", name="cheap"),
+        o.Gateway.from_config({"model": "openai/m", "keys": ["sk"]}),
+        o.Gateway.from_env(),
+    ]
+
+
+def recorded(gateway: o.Gateway, request: o.TransportRequest, response: o.TransportResponse) -> str:
+    """Recordings are context managers; what is sanitised keeps its type."""
+    with record("tape.json", gateway, secrets=["x"]) as tape:
+        assert_type(tape.exchanges, tuple[o.ReplayFixture, ...])
+    with replay("tape.json", gateway, match_on=["path"]) as tape:
+        assert_type(tape.unused, tuple[o.ReplayFixture, ...])
+    assert_type(o.sanitize_transport_request(request, secrets=[o.Secret.literal("x")]), o.TransportRequest)
+    return o.ReplayFixture(o.WireFormat.OPENAI_RESPONSES, request, response).sanitized().to_json()
 
 
 def call(gateway: o.Gateway, cancel: o.CancellationToken) -> str:

@@ -284,10 +284,11 @@ def test_items_become_turns(items: list[Any], turns: list[tuple[str, Any]]) -> N
 
 @pytest.mark.parametrize("content", ["mine", 7, [7], [text("a")]])
 def test_what_the_caller_lays_over_a_turn_is_not_looked_into(content: Any) -> None:
-    """A turn takes more items, and its content stays what the caller said."""
+    """Its content stays what the caller said, and what would have joined it is a turn of its own."""
     first = replace(tool("a", "1"), vendor_extensions={"content": content})
     found, _ = write(HI, first, tool("b", "2"))
-    assert found["messages"][1:] == [{"role": "user", "content": "a" if content == [text("a")] else content}]
+    replaced = {"role": "user", "content": "a" if content == [text("a")] else content}
+    assert found["messages"][1:] == [replaced, {"role": "user", "content": [gave("b", "2")]}]
 
 
 def test_the_assistant_never_speaks_first() -> None:
@@ -353,3 +354,46 @@ def test_an_endpoint_may_want_arrays() -> None:
     """A lone text is an array where the endpoint says so."""
     payload, _ = emit_request_with_losses(WIRE, o.LlmRequest("m", "Hi"), text_content="array")
     assert payload["messages"] == [{"role": "user", "content": [text("Hi")]}]
+
+
+def test_an_answer_of_another_protocol_holds_no_results_of_tools() -> None:
+    """Anthropic's clients know the results of its own tools alone: any other is named with all that it held."""
+    result = o.ToolResultPart("c7", (o.JsonPart({"city": "Rome"}),), is_error=True)
+    answer = o.LlmResponse((o.Message("assistant", (o.TextPart("Hi"), result)),), o.TokenUsage(1, 1), "m", CHAT)
+    report = o.emit_api_response(WIRE, answer)
+    assert report.value["content"] == [text("Hi")]
+    (loss,) = report.losses
+    assert loss.pointer == "/output/0/parts/1"
+    assert all(name in loss.reason for name in ("call_id", "c7", "output", "city", "is_error"))
+
+
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        (o.ToolCallPart("c7", "f", {"city": {"zip": 1}}), ("call_id", "c7", "input", "arguments", "city", "zip", "name")),
+        (o.ReasoningPart("t", signature="s", encrypted_content="e"), ("text", "signature", "encrypted_content", "data")),
+        (o.ImageBase64Part("AA==", "image/png", vendor_extensions={"x": {"y": 1}}), ("data", "media_type", "x", "y")),
+        (
+            o.ToolResultPart("c7", (o.TextPart("t", (o.Annotation("k", raw={"index": 1}),)),)),
+            ("c7", "text", "citations", "index"),
+        ),
+    ],
+)
+def test_what_the_system_cannot_hold_is_lost_by_its_names(part: Any, names: tuple[str, ...]) -> None:
+    """A part that is lost whole is one loss, which names the fields that it had."""
+    report = o.emit_api_request(WIRE, o.LlmRequest("m", (o.Message("system", ("Obey.", part)), HI)))
+    (loss,) = report.losses
+    assert loss.pointer == "/input/0/parts/1"
+    assert set(names) <= set(loss.reason.replace(",", "").split())
+
+
+def test_what_an_empty_text_or_turn_had_beside_it_is_named() -> None:
+    """The API takes neither: their citations and another wire's fields are losses all the same."""
+    cited = o.TextPart("", (o.Annotation("k", raw={"index": 1}),), vendor_extensions=ext("open_ai_responses", logprobs=[1]))
+    payload, losses = write(HI, o.Message("user", (cited,), vendor_extensions=ext("open_ai_responses", phase="x")))
+    assert payload["messages"] == [{"role": "user", "content": "Hello"}]
+    assert losses == [
+        "/input/1/parts/0/annotations",
+        "/input/1/parts/0/vendor_extensions/open_ai_responses/logprobs",
+        "/input/1/vendor_extensions/open_ai_responses/phase",
+    ]

@@ -63,6 +63,8 @@ def contents(events: list[Any]) -> list[dict[str, Any]]:
             context_management={"applied_edits": []},
         ),
         message(stop_reason="refusal", stop_details={"type": "refusal", "category": "bio", "explanation": "No."}),
+        message(text("x"), {**used("t1", a=1), "caller": {"type": "direct"}}, {**used("t2"), "toolset_name": None}),
+        message({**text("x"), "later": 1}, stop_details=None, container=None),
     ],
 )
 def test_a_stream_of_the_same_protocol_says_the_same(answer: dict[str, Any]) -> None:
@@ -70,6 +72,16 @@ def test_a_stream_of_the_same_protocol_says_the_same(answer: dict[str, Any]) -> 
     once = parsed(streamed(answer))
     again = parsed([o.SseFrame(None, json.dumps(payload)) for payload in emitted(once)])
     assert o.emit_response(P, again[-1].response) == answer
+
+
+def test_what_a_block_says_beside_its_content_stands_in_its_opening() -> None:
+    """Who called a tool, that a text may be cited: a client has it from the first event on."""
+    called = {**used("t1"), "caller": {"type": "code_execution_20260120", "tool_id": "s1"}}
+    cited = {**text(""), "citations": []}
+    begun, *_, stopped, ended = streamed(message())
+    events = parsed([begun, start(0, cited), delta(0, "text_delta", text="x"), start(1, called), stopped, ended])
+    starts = [payload["content_block"] for payload in emitted(events) if payload["type"] == "content_block_start"]
+    assert starts == [cited, called]
 
 
 def test_the_grammar() -> None:

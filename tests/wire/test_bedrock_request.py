@@ -376,3 +376,11 @@ def test_system_messages_have_one_place() -> None:
     payload, losses = write(o.Message.system("Hi"))
     assert payload == {"model": "m", "messages": [user({"text": "Hi"})]}
     assert losses == ["/input/0/role"]
+
+
+def test_a_turn_whose_content_a_caller_replaced_stays_replaced() -> None:
+    """What would have joined it is a turn of its own."""
+    replaced = o.Message("user", ("Hi",), vendor_extensions={"content": "mine"})
+    payload, losses = write(replaced, o.Message.user("Go on"))
+    assert payload["messages"] == [{"role": "user", "content": "mine"}, user({"text": "Go on"})]
+    assert losses == []

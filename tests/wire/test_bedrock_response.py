@@ -273,3 +273,11 @@ def test_an_error_is_written_back_as_it_was() -> None:
     found = embedded({"internalServerException": {"message": "Oh."}})
     assert found is not None
     assert found.message == "Oh."
+
+
+def test_a_guarded_text_is_no_text_of_an_answer() -> None:
+    """AWS's clients read none of it as the answer; it is kept whole."""
+    given = answer({"text": "Hi"}, {"guardContent": {"text": {"text": "x", "qualifiers": ["query"]}}})
+    response = o.parse_response(P, given)
+    assert response.text == "Hi"
+    assert o.emit_response(P, response) == given

@@ -47,6 +47,7 @@ from omnillm.wire import emit_request_with_losses
 
 CHAT = ProviderProtocol.OPENAI_CHAT_COMPLETIONS
 CLAUDE = ProviderProtocol.CLAUDE_MESSAGES
+RESPONSES = ProviderProtocol.OPENAI_RESPONSES
 WIRE = WireFormat.OPENAI_CHAT_COMPLETIONS
 OWN = WIRE.value
 FOREIGN = WireFormat.ANTHROPIC_MESSAGES.value
@@ -309,6 +310,27 @@ SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3, "a
 def test_a_capability_that_has_no_form_is_named(fields: Json, pointers: list[str]) -> None:
     """What the format cannot say is a loss with the pointer of that field."""
     assert emitted(**fields)[1] == pointers
+
+
+GRAMMAR = {"syntax": "lark", "definition": "start: /a+/"}
+
+
+@pytest.mark.parametrize(
+    ("tool", "custom"),
+    [
+        ({"type": "custom", "name": "sh"}, {"name": "sh"}),
+        ({"type": "custom", "name": "sh", "description": "d", "format": {"type": "text"}}, None),
+        (
+            {"type": "custom", "name": "sh", "format": {"type": "grammar", **GRAMMAR}},
+            {"name": "sh", "format": {"type": "grammar", "grammar": GRAMMAR}},
+        ),
+    ],
+)
+def test_a_custom_tool_of_responses_is_one_here(tool: Json, custom: Json | None) -> None:
+    """Responses and Chat both have tools that take free text; only how deep their fields lie differs."""
+    given = BuiltinTool(BuiltinToolKind.VENDOR, tool, protocol=RESPONSES)
+    expected = custom or {name: value for name, value in tool.items() if name != "type"}
+    assert emitted(builtin_tools=[given]) == ({"tools": [{"type": "custom", "custom": expected}]}, [])
 
 
 def test_a_dropped_tool_names_its_settings() -> None:

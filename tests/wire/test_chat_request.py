@@ -56,7 +56,7 @@ def assistant(content: Any = None, **more: Any) -> Json:
     return {"role": "assistant", "content": content, **more}
 
 
-def call(call_id: str = "c1", name: str = "look", arguments: str = "{}", **more: Any) -> Json:
+def call(call_id: str = "c1", name: str = "look", arguments: Any = "{}", **more: Any) -> Json:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}, **more}
 
 
@@ -81,6 +81,7 @@ FIELDS: list[Json] = [
     {"max_tokens": 5, "max_completion_tokens": 6},
     {"temperature": 0, "top_p": 0.5, "presence_penalty": -1, "frequency_penalty": 1.5, "seed": 7},
     {"temperature": None, "top_p": None, "seed": None, "stop": None, "stream": None, "metadata": None},
+    {"top_k": 0.5},
     {"top_k": 40, "min_p": 0.1, "repetition_penalty": 1.1},
     {"stop": "END"},
     {"stop": ""},
@@ -200,6 +201,10 @@ MESSAGES: list[list[Json]] = [
     [user({"type": "file", "file": {"file_data": "AAAA", "filename": "a.pdf", "format": "pdf"}})],
     [user({"type": "file", "file": {"file_data": "https://x.test/a.pdf", "filename": "a.pdf"}})],
     [user({"type": "file", "file": {}})],
+    [user({"type": "file", "file_id": "file-1"})],
+    [user({"type": "input_audio", "input_audio": "AAAA"})],
+    [user({"type": "input_audio", "input_audio": "data:audio/wav;base64,AAAA"})],
+    [user({"type": "input_audio", "input_audio": "https://x.test/a.mp3"})],
     [user({"type": "video_url", "video_url": {"url": "https://x.test"}}, {"type": "document_url", "document_url": "u"})],
     [user({"text": "no type"}, {"type": ["odd"]})],
     [assistant("hi", name="bot")],
@@ -282,6 +287,31 @@ def test_every_message_is_written_as_it_was_read(messages: list[Json]) -> None:
     assert payload == before
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        user({"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}),
+        user({"type": "file", "file": {"file_data": "AAAA"}}),
+        assistant([{"type": "refusal", "refusal": "no"}]),
+        assistant([{"type": "refusal", "refusal": "no"}, text("a"), {"type": "refusal", "refusal": "still no"}]),
+        assistant("a", refusal="no"),
+        assistant("a", tool_calls=[call(arguments={"city": "Rome"})]),
+        assistant("a", tool_calls=[call(arguments=None)]),
+        assistant("a", tool_calls=[{"id": "c", "type": "function", "function": {"name": "look"}}]),
+        {"role": "user", "content": []},
+        {"role": "user", "content": None},
+        {"role": "system", "content": []},
+        {"role": "tool", "tool_call_id": "c", "content": {"celsius": 21}},
+        {"role": "tool", "tool_call_id": "c", "content": [text("a"), {"type": "image_url", "image_url": {"url": "u"}}]},
+    ],
+    ids=json.dumps,
+)
+def test_a_message_is_rebuilt_from_its_parts_alone(message: Json) -> None:
+    """Without the wire's own message beside them, the values still say all of it."""
+    (item,) = items(message)
+    assert written(dataclasses.replace(item, raw_message=None)) == [message]
+
+
 READ: list[tuple[Json, Any]] = [
     ({"role": "system", "content": "s"}, Message(MessageRole.SYSTEM, "s")),
     ({"role": "developer", "content": "d"}, Message(MessageRole.DEVELOPER, "d")),
@@ -305,6 +335,10 @@ READ: list[tuple[Json, Any]] = [
         Message(MessageRole.USER, FilePart(media_type="application/pdf", data="AA", filename="a.pdf")),
     ),
     (user({"type": "file", "file": {"file_id": "f"}}), Message(MessageRole.USER, FilePart("f"))),
+    (
+        user({"type": "input_audio", "input_audio": "https://x.test/a.mp3"}),
+        Message(MessageRole.USER, VendorPart(CHAT, {"type": "input_audio", "input_audio": "https://x.test/a.mp3"})),
+    ),
     (user({"type": "new"}), Message(MessageRole.USER, VendorPart(CHAT, {"type": "new"}))),
     (
         {"role": "assistant", "content": "a", "refusal": "no", "tool_calls": [call(arguments='{"a":1}')]},
@@ -331,6 +365,22 @@ READ: list[tuple[Json, Any]] = [
 def test_a_message_reads_as_canonical_parts(message: Json, expected: Any) -> None:
     """Each form of a message has its canonical value."""
     assert items(message) == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ({"type": "file", "file_id": "f"}, FilePart("f")),
+        ({"type": "input_audio", "input_audio": "AAAA"}, AudioPart("AAAA")),
+        ({"type": "input_audio", "input_audio": "data:audio/mpeg;base64,AAAA"}, AudioPart("AAAA", "audio/mpeg")),
+        ({"type": "image_url", "image_url": "https://x.test/a.png"}, ImageUrlPart("https://x.test/a.png")),
+    ],
+)
+def test_the_short_forms_of_mistral_are_read_and_rebuilt(part: Json, expected: Any) -> None:
+    """Mistral takes the data, the id or the URL itself where OpenAI takes an object with it."""
+    (item,) = items(user(part))
+    assert dataclasses.replace(item.parts[0], vendor_extensions={}) == expected
+    assert written(dataclasses.replace(item, raw_message=None)) == [user(part)]
 
 
 @pytest.mark.parametrize(

@@ -127,17 +127,28 @@ def test_a_call_that_is_cut_is_told_as_far_as_it_came() -> None:
     assert [(call.name, call.arguments) for call in whole(*frames).tool_calls] == [("f", {"a": 1}), ("g", {"b": "x"})]
 
 
-@pytest.mark.parametrize("path", ["$[0]", "$.a[5]"])
+@pytest.mark.parametrize("path", ["$[0]", "$.a[500]", "$.a.b", "$.a[99999999999].b"])
 def test_a_path_that_leads_nowhere(path: str) -> None:
     """It is a protocol error, and nothing grows."""
-    with pytest.raises(o.ProtocolError):
-        parsed(
-            [
-                chunk({"functionCall": {"name": "f", "willContinue": True}}),
-                piece("$.a[0]", numberValue=1),
-                piece(path, numberValue=2),
-            ]
-        )
+    begun = [chunk({"functionCall": {"name": "f", "willContinue": True}}), piece("$.a[0]", numberValue=1)]
+    with pytest.raises(o.InvalidShapeError, match="leads nowhere"):
+        parsed([*begun, piece(path, numberValue=2), END])
+
+
+def test_what_is_empty_is_not_sent() -> None:
+    """The items of an array before the first that is sent are null."""
+    frames = [chunk({"functionCall": {"name": "f", "willContinue": True}}), piece("$.a[2].b", numberValue=1)]
+    assert whole(*frames, END).tool_calls[0].arguments == {"a": [None, None, {"b": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("string_value", "x"), ("number_value", 1.5), ("bool_value", True), ("null_value", None)]
+)
+def test_pieces_in_snake_case(name: str, value: Any) -> None:
+    """A value is its argument's, however the names are spelled."""
+    given = {"json_path": "$.a", name: "NULL_VALUE" if value is None else value}
+    call = {"function_call": {"name": "f", "partial_args": [given], "will_continue": True}}
+    assert whole(chunk(call), END).tool_calls[0].arguments == {"a": value}
 
 
 def test_what_a_candidate_says_is_gathered() -> None:

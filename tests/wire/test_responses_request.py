@@ -74,6 +74,7 @@ ITEMS: list[tuple[str, Json]] = [
     ("easy_assistant_input_text", {"role": "assistant", "content": [text("x", "input_text")]}),
     ("easy_assistant_output_text", {"role": "assistant", "content": [text("x", "output_text")]}),
     ("easy_assistant_phase", {"role": "assistant", "content": "Let me see.", "phase": "commentary"}),
+    ("easy_text_with_an_id", {"type": "message", "id": "msg_1", "role": "assistant", "content": "x"}),
     ("easy_null_phase", {"role": "assistant", "content": "x", "phase": None}),
     ("system", {"role": "system", "content": "Be brief."}),
     ("developer", {"role": "developer", "content": [text("Be brief."), text("Be kind.")]}),
@@ -194,6 +195,7 @@ SETTINGS: list[tuple[str, Json]] = [
     ("text_input", {"input": "Hi"}),
     ("no_input", {}),
     ("null_input", {"input": None}),
+    ("previous_response_alone", {"model": "m", "previous_response_id": "resp_1", "tools": []}),
     ("prompt_alone", {"prompt": {"id": "pmpt_1", "version": "2", "variables": {"x": "y"}}}),
     ("instructions", {"instructions": "Be brief."}),
     ("null_instructions", {"instructions": None}),
@@ -276,7 +278,7 @@ SETTINGS: list[tuple[str, Json]] = [
 def test_every_setting_is_written_as_it_was(settings: Json) -> None:
     """Every setting goes out as it came, after a stay in JSON too."""
     payload = {"model": "gpt-test", **settings}
-    if not payload.keys() & {"input", "prompt"}:
+    if not payload.keys() & {"input", "prompt", "previous_response_id"}:
         payload["input"] = [user(text())] if settings else []
     assert again(payload) == payload
     read = o.parse_request(P, payload)

@@ -427,35 +427,3 @@ def test_hosted_tools_keep_their_place() -> None:
     tools = [o.ToolDefinition("f", {})]
     payload, _ = write(capabilities=o.CapabilitySet(tools=tools, builtin_tools=[o.BuiltinTool(TOOL.WEB_SEARCH), own]))
     assert [tool["type"] for tool in payload["tools"]] == ["shell", "function", "web_search"]
-
-
-def test_names_that_chat_shares_cross_both_ways() -> None:
-    """Verbosity, storage, tiers and the like mean the same on both of OpenAI's wires."""
-    shared = {"store": True, "user": "u", "service_tier": "flex", "safety_identifier": "s", "prompt_cache_key": "k"}
-    theirs = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "verbosity": "low", **shared}
-    ours = {"model": "m", "input": [{"role": "user", "content": "Hi"}], "text": {"verbosity": "low"}, **shared}
-    assert o.transcode_request(CHAT, P, theirs) == ours
-    assert o.transcode_request(P, CHAT, ours) == theirs
-
-
-def test_a_conversation_of_chat_becomes_items() -> None:
-    """Calls and results stand beside the messages here."""
-    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"a":1}'}}
-    payload = {
-        "model": "m",
-        "messages": [
-            {"role": "system", "content": "Brief."},
-            {"role": "user", "content": "Weather?"},
-            {"role": "assistant", "content": "I look.", "tool_calls": [call]},
-            {"role": "tool", "tool_call_id": "c1", "content": "15 C"},
-        ],
-    }
-    written = o.transcode_request(CHAT, P, payload)
-    assert written["input"] == [
-        {"role": "system", "content": "Brief."},
-        {"role": "user", "content": "Weather?"},
-        {"role": "assistant", "content": "I look."},
-        CALLED,
-        GAVE,
-    ]
-    assert o.transcode_request(P, CHAT, written) == payload

@@ -335,6 +335,48 @@ def test_an_own_stream_keeps_its_items() -> None:
     assert reading(data).output == parser.partial().output  # type: ignore[union-attr]  # it has started
 
 
+def message(item_id: str, text: str, *annotations: Json) -> Json:
+    content = [{"type": "output_text", "text": text, "annotations": list(annotations)}] if text else []
+    return {"id": item_id, "type": "message", "role": "assistant", "status": "completed", "content": content}
+
+
+def test_items_of_an_own_stream_may_take_turns() -> None:
+    """A text that goes on after another item began is not begun again, and a citation goes where it belongs."""
+    cited = {"type": "url_citation", "url": "https://x.test", "title": "X", "start_index": 0, "end_index": 1}
+    final = {
+        "id": "resp_1",
+        "status": "completed",
+        "model": "m",
+        "output": [message("msg_1", "ab", cited), message("msg_2", "x")],
+    }
+    stream: list[Json] = [
+        {"type": "response.created", "response": {"id": "resp_1", "model": "m", "status": "in_progress"}},
+        {"type": "response.output_item.added", "output_index": 0, "item": message("msg_1", "")},
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "a"},
+        {"type": "response.output_item.added", "output_index": 1, "item": message("msg_2", "")},
+        {"type": "response.output_text.delta", "output_index": 1, "content_index": 0, "delta": "x"},
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "b"},
+        {"type": "response.output_text.annotation.added", "output_index": 0, "content_index": 0, "annotation": cited},
+        {"type": "response.completed", "response": final},
+    ]
+    transcoder = o.StreamTranscoder(P, P)
+    frames = [frame for data in stream for frame in transcoder.feed(o.SseFrame(data["type"], json.dumps(data)))]
+    data = [json.loads(frame.data) for frame in frames]
+    assert kinds(data).count("output_item.added") == 2
+    deltas = [(event["item_id"], event["content_index"], event["delta"]) for event in data if "delta" in event]
+    assert deltas == [("msg_1", 0, "a"), ("msg_2", 0, "x"), ("msg_1", 0, "b")]
+    assert [event["item_id"] for event in data if "annotation" in event] == ["msg_1"]
+    done = {event["output_index"]: event["item"] for event in data if event["type"] == "response.output_item.done"}
+    assert [done[0], done[1]] == data[-1]["response"]["output"] == final["output"]
+
+
+def test_an_answer_that_failed_ends_as_failed() -> None:
+    """A status of failure has a terminal event of its own."""
+    whole = o.LlmResponse((), o.TokenUsage(1, 2), "m", CHAT, o.FinishReason.ERROR, "error")
+    data = write(o.Completed(whole))
+    assert kinds(data)[-1] == data[-1]["response"]["status"] == "failed"
+
+
 def test_a_stream_of_chat_crosses() -> None:
     """A chunk's delta is a delta here at once."""
     transcoder = o.StreamTranscoder(CHAT, P)

@@ -28,19 +28,15 @@ from ...types.parts import (
     VendorPart,
 )
 from .._fields import Fields
-from .._plain import read_plain
 from ._citations import is_citation, read_citation
 from ._own import PROTOCOL, WIRE
 
 _ROLES = {"user": MessageRole.USER, "assistant": MessageRole.ASSISTANT, "system": MessageRole.SYSTEM}
-_PLAIN_ROLES = {"user": MessageRole.USER, "assistant": MessageRole.ASSISTANT}
+PLAIN_ROLES = {"user": MessageRole.USER, "assistant": MessageRole.ASSISTANT}
 
 
 def read_message(value: Any, pointer: str) -> Message:
-    """Read one message; a shape that its parts cannot rebuild is kept beside them."""
-    usual = read_plain(value, _PLAIN_ROLES)
-    if usual is not None:
-        return usual
+    """Read one message, plain or not; a shape that its parts cannot rebuild is kept beside them."""
     fields = Fields(value, pointer)
     role = _ROLES.get(fields.required_text("role"))
     if role is None:

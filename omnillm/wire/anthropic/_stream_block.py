@@ -14,11 +14,13 @@ from ...types.events import (
     TextDelta,
     ToolCallDelta,
 )
-from ...types.parts import TextPart
+from ...types.parts import TextPart, ToolCallPart
 from ._citations import is_citation, read_citation
+from ._own import WIRE
 from ._read import read_block
 
 _GROWS = {"text": "text", "thinking": "thinking"}
+_SAID = {"text": {"type", "text", "citations"}, "tool_use": {"type", "id", "name", "input"}}  # in events of their own
 
 
 class StreamBlock:
@@ -38,10 +40,14 @@ class StreamBlock:
         self._call = (_text(start, "id"), _text(start, "name")) if kind == "tool_use" else ("", "")
 
     def opened(self, *, after_text: bool) -> list[LlmStreamEvent]:
-        """Announce the block; a text is announced only behind another, where nothing else tells them apart."""
+        """Announce the block, a text only behind another, where nothing else tells them apart, or with what is beside it."""
         start, kind = self._start, self.kind
+        said = _SAID.get(kind, start)
+        beside = {name: value for name, value in start.items() if name not in said or (name == "citations" and not value)}
+        extensions = {WIRE.value: beside} if beside else {}
         if kind == "text":
-            events: list[LlmStreamEvent] = [ContentPartAdded(TextPart(""))] if after_text else []
+            announces = after_text or beside
+            events: list[LlmStreamEvent] = [ContentPartAdded(TextPart("", vendor_extensions=extensions))] if announces else []
             if _text(start, "text"):
                 events.append(TextDelta(start["text"]))
             cited = start.get("citations")
@@ -53,7 +59,10 @@ class StreamBlock:
             return [ReasoningDelta(text, signature=given)] if text or given else []
         if kind == "redacted_thinking":
             return [ReasoningDelta("", encrypted_content=_text(start, "data"))]
-        return [ToolCallDelta(*self._call, "")] if kind == "tool_use" else []
+        if kind != "tool_use":
+            return []
+        announced = [ContentPartAdded(ToolCallPart(*self._call, {}, vendor_extensions=extensions))] if beside else []
+        return [*announced, ToolCallDelta(*self._call, "")]
 
     def added(self, delta: dict[str, Any]) -> list[LlmStreamEvent] | None:
         """Take a delta; ``None`` for one that means nothing to this block."""

@@ -73,7 +73,7 @@ def _read_start(event: dict[str, Any]) -> LlmStreamEvent:
     start = Fields(event).object("content_block") or {}
     opened = StreamBlock(start).opened(after_text=False)
     if opened:
-        return opened[0]
+        return next((found for found in opened if not isinstance(found, ContentPartAdded)), opened[0])
     return ContentPartAdded(read_block(start, "/content_block"))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...types.usage import PromptCacheUsage, TokenUsage
-from .._fields import Emission, Fields
-from ._own import WIRE, fill, kept
+from .._fields import Emission, Fields, fill
+from ._own import WIRE, kept
 
 _TTLS = {
     "cache_creation_short_input_tokens": "ephemeral_5m_input_tokens",

@@ -56,16 +56,16 @@ class BlockWriter:
         return self._emission.lay(block, part.vendor_extensions, pointer)
 
     def _text(self, part: TextPart, pointer: str) -> Block | None:
-        if not part.text:
-            return None
+        citations = [written for written in map(write_citation, part.annotations) if written is not None]
+        if len(citations) < len(part.annotations) or (citations and not part.text):
+            names = names_in([annotation.raw for annotation in part.annotations])
+            reason = f"a citation (citationsContent) of another provider or of no text has no form here: no citations, {names}"
+            self._emission.lose(f"{pointer}/annotations", reason)
         block: Block = {"type": "text", "text": part.text}
-        if part.annotations:
-            citations = [written for written in map(write_citation, part.annotations) if written is not None]
-            if citations:
-                block["citations"] = citations
-            if len(citations) < len(part.annotations):
-                self._emission.lose(f"{pointer}/annotations", "a citation of another provider has no form here")
-        return self._lay(block, part, pointer)
+        if citations:
+            block["citations"] = citations
+        self._lay(block, part, pointer)
+        return block if part.text else None
 
     def _refusal(self, part: RefusalPart, pointer: str) -> Block | None:
         return self._lay({"type": "text", "text": part.text}, part, pointer) if part.text else None
@@ -77,7 +77,7 @@ class BlockWriter:
         if part.transcript:
             self._lose_fields(part, pointer, ("data", "media_type"), "the format takes no sound; its transcript is sent")
             return self._lay({"type": "text", "text": part.transcript}, part, pointer)
-        self._emission.lose(pointer, "the format takes no sound (audio, input_audio, inlineData, inline_data)")
+        self._emission.drop(part, pointer, "the format takes no sound (audio, input_audio)")
         return None
 
     def _image_url(self, part: ImageUrlPart, pointer: str) -> Block | None:
@@ -116,7 +116,7 @@ class BlockWriter:
         if part.file_id is not None:
             self._lose_fields(part, pointer, ("media_type",), _ONE_SOURCE)
             return {"type": "file", "file_id": part.file_id}
-        self._emission.lose(pointer, "a file without data, url and file_id is none")
+        self._emission.drop(part, pointer, "a file without data, url and file_id is none")
         return None
 
     def _data_source(self, part: FilePart, data: str, pointer: str) -> Block | None:
@@ -127,9 +127,7 @@ class BlockWriter:
             return {"type": "base64", "media_type": media_type, "data": data}
         text = decode_text(data) if media_type.startswith("text/") else None
         if text is None:
-            self._emission.lose(
-                pointer, "a file is a PDF, a text or an image here; this file_data is none, whatever its filename"
-            )
+            self._emission.drop(part, pointer, "a file is a PDF, a text or an image here; this file_data is none")
             return None
         if media_type != "text/plain":
             self._emission.lose(f"{pointer}/media_type", "every text is text/plain here")
@@ -178,11 +176,11 @@ class BlockWriter:
         if not (part.text or part.summary or part.signature or part.encrypted_content):
             self._lay({}, part, pointer)  # what is left of it is another wire's
         else:
-            self._emission.lose(
+            self._emission.drop(
+                part,
                 pointer,
                 "only reasoning that Anthropic signed is taken back: the text, summary, signature and encrypted_content of any"
-                " other, its thinking, reasoning_content, reasoning_details and redactedContent are not sent,"
-                f" nor its {names_in(part.vendor_extensions)}",
+                " other, its thinking, reasoning_content, reasoning_details and redactedContent are not sent",
             )
         return None
 
@@ -225,18 +223,24 @@ class AnswerWriter(BlockWriter):
         return None
 
     def _image(self, source: Block, part: ImageUrlPart | ImageBase64Part, pointer: str) -> Block | None:
-        return super()._image(source, part, pointer) if self._ours else self._no_media(pointer)
+        return super()._image(source, part, pointer) if self._ours else self._no_media(part, pointer)
 
     def _file(self, part: FilePart, pointer: str) -> Block | None:
-        return super()._file(part, pointer) if self._ours else self._no_media(pointer)
+        return super()._file(part, pointer) if self._ours else self._no_media(part, pointer)
 
-    def _no_media(self, pointer: str) -> Block | None:
-        self._emission.lose(pointer, "an answer holds no image and no file here")
+    def _no_media(self, part: MessagePart, pointer: str) -> Block | None:
+        self._emission.drop(part, pointer, "an answer holds no image and no file here")
         return None
 
-    def _audio(self, _part: AudioPart, pointer: str) -> Block | None:
+    def _tool_result(self, part: ToolResultPart, pointer: str) -> Block | None:
+        if self._ours:
+            return super()._tool_result(part, pointer)
+        self._emission.drop(part, pointer, "an answer holds the results of Anthropic's own tools alone")
+        return None
+
+    def _audio(self, part: AudioPart, pointer: str) -> Block | None:
         """Leave it out, transcript and all: the text of an answer is what the model wrote."""
-        self._emission.lose(pointer, "the format takes no sound (audio), nor its transcript")
+        self._emission.drop(part, pointer, "the format takes no sound (audio)")
         return None
 
     def _reasoning(self, part: ReasoningPart, pointer: str) -> Block | None:

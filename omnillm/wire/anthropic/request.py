@@ -14,11 +14,12 @@ from ...types.message import Message
 from ...types.prompt_cache import CacheBreakpoint, PromptCachePolicy
 from ...types.request import DEFAULT_OUTPUT_TOKENS, GenerationConfig, LlmRequest
 from .._codec import Payload
-from .._fields import Emission, Fields, escape
+from .._fields import Emission, Fields, escape, fill
+from .._plain import read_plain
 from .._prompt_cache import refuse, wanted_policy
 from ._conversation import CacheMark, Conversation, write_conversation
-from ._own import WIRE, fill, kept
-from ._read import read_blocks, read_message
+from ._own import WIRE, kept
+from ._read import PLAIN_ROLES, read_blocks, read_message
 from ._tools import read_tool_choice, read_tools, write_tool_choice, write_tools
 
 _TTL = {PromptCacheRetention.SHORT: "5m", PromptCacheRetention.LONG: "1h"}
@@ -37,7 +38,7 @@ def parse_request(payload: Payload) -> LlmRequest:
     if system and instructions is None:
         items.append(Message(MessageRole.SYSTEM, read_blocks(fields.required_array("system"), "/system")))
     messages = fields.required_array("messages")
-    items.extend(read_message(message, f"/messages/{i}") for i, message in enumerate(messages))
+    items += [read_plain(message, PLAIN_ROLES) or read_message(message, f"/messages/{i}") for i, message in enumerate(messages)]
     if not messages or items[-len(messages)].role is MessageRole.ASSISTANT:
         fields.spell("messages", "no user first")
     capabilities, generation, stream = _read_capabilities(fields), _read_generation(fields), fields.boolean("stream")

@@ -16,17 +16,9 @@ Block = dict[str, Any]
 
 def kept(extensions: Mapping[str, Any], name: str) -> Any:
     """Give a field that parsing kept of this wire, or ``None``."""
-    return _fields.kept(extensions, WIRE).get(name)
+    return _fields.kept(extensions, WIRE).get(name) if extensions else None
 
 
 def spelled(extensions: Mapping[str, Any], name: str) -> Any:
     """Give how parsing saw a field spelled, or ``None`` where that was the usual way."""
-    return _fields.spelling(extensions, WIRE).get(name)
-
-
-def fill(out: dict[str, Any], kept_object: Any) -> dict[str, Any]:
-    """Fill the gaps of a nested object with what parsing kept of it."""
-    if isinstance(kept_object, Mapping):
-        for name, value in kept_object.items():
-            out.setdefault(name, value)
-    return out
+    return _fields.spelling(extensions, WIRE).get(name) if extensions else None

@@ -28,22 +28,18 @@ from ...types.parts import (
     VendorPart,
 )
 from .._fields import Fields
-from .._plain import read_plain_block
 from ._citations import is_citation, read_citation
 from ._media import encode_text, format_of, is_document_name, media_type_of
 from ._own import PROTOCOL, WIRE
 
 _ROLES = {"user": MessageRole.USER, "assistant": MessageRole.ASSISTANT, "system": MessageRole.SYSTEM}
-_PLAIN_ROLES = {"user": MessageRole.USER, "assistant": MessageRole.ASSISTANT}
+PLAIN_ROLES = {"user": MessageRole.USER, "assistant": MessageRole.ASSISTANT}
 
 _Reader = Callable[[Any, str], MessagePart | None]
 
 
 def read_message(value: Any, pointer: str) -> Message:
     """Read one message."""
-    usual = read_plain_block(value, "content", _PLAIN_ROLES)
-    if usual is not None:
-        return usual
     fields = Fields(value, pointer)
     role = _ROLES.get(fields.required_text("role"))
     if role is None:
@@ -74,9 +70,14 @@ def read_block(block: Any, pointer: str, readers: dict[str, _Reader]) -> Message
     return VendorPart(PROTOCOL, block) if part is None else part
 
 
+def read_answer(blocks: list[Any], pointer: str) -> tuple[MessagePart, ...]:
+    """Read the blocks of an answer, in which no text is a guarded one's."""
+    return tuple(read_block(block, f"{pointer}/{i}", _ANSWER_READERS) for i, block in enumerate(blocks))
+
+
 def read_streamed(block: Any) -> MessagePart:
     """Read a block that a stream ended."""
-    return read_block(block, "", _READERS)
+    return read_block(block, "", _ANSWER_READERS)
 
 
 # --- text and reasoning -------------------------------------------------------------------------------------------------------
@@ -241,3 +242,4 @@ _READERS: dict[str, _Reader] = {
     "toolResult": _tool_result,
     "toolUse": _tool_use,
 }
+_ANSWER_READERS = {kind: reader for kind, reader in _READERS.items() if kind != "guardContent"}

@@ -14,10 +14,10 @@ from ...types.events import (
     TextDelta,
     ToolCallDelta,
 )
-from ...types.parts import TextPart
+from ...types.parts import TextPart, ToolCallPart
 from ._citations import is_citation, read_citation
 from ._media import join_base64
-from ._own import Block
+from ._own import WIRE, Block
 from ._read import read_streamed
 
 _OPENERS = ("toolUse", "toolResult", "image")
@@ -45,7 +45,9 @@ class StreamBlock:
         self.kind, self._start = kind, start[kind]
         if kind == "toolUse" and self._start.get("type") != "server_tool_use":
             self._call = text_of(self._start, "toolUseId"), text_of(self._start, "name")
-            return [ToolCallDelta(*self._call, "")]
+            beside = {name: value for name, value in self._start.items() if name not in ("toolUseId", "name")}
+            part = ToolCallPart(*self._call, {}, vendor_extensions={WIRE.value: beside})
+            return [*([ContentPartAdded(part)] if beside else []), ToolCallDelta(*self._call, "")]
         return []
 
     def added(self, delta: dict[str, Any], *, after_text: bool) -> list[LlmStreamEvent] | None:

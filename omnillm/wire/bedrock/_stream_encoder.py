@@ -1,49 +1,28 @@
 """Events written as a ConverseStream.
 
-Purpose: the grammar that AWS's clients read: one message, blocks numbered from 0, one open at a time; a text and reasoning have
-no ``contentBlockStart``.
-Contract: what no delta carried (a stream of ``Completed`` alone, a call without arguments) is written from the final response,
-which also brings ``messageStop`` and ``metadata``.
-Rules: a delta for another kind of block closes the one that is open. A late piece of a call whose block is closed keeps that
-block's number, by which clients find it. Another provider's signatures and citations are left out.
+Rules: a text and reasoning have no ``contentBlockStart``. The final response brings ``messageStop`` and ``metadata``. A refusal
+is a text here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ... import _json
 from ...errors import ProviderError
-from ...types.events import (
-    AnnotationAdded,
-    Completed,
-    ContentPartAdded,
-    LlmStreamEvent,
-    OutputItemAdded,
-    ReasoningDelta,
-    RefusalDelta,
-    ResponseStarted,
-    StreamFailed,
-    TextDelta,
-    ToolCallDelta,
-    ToolResultAdded,
-    UsageUpdated,
-    VendorEvent,
-)
-from ...types.message import Message
-from ...types.parts import MessagePart, ReasoningPart, RefusalPart, TextPart, ToolCallPart
+from ...types.events import StreamFailed, ToolCallDelta, VendorEvent
+from ...types.parts import Annotation, MessagePart
 from ...types.response import LlmResponse
-from .._fields import Emission
+from .._block_encoder import BlockStreamEncoder
+from .._fields import Emission, fill
 from ..sse import SseFrame
 from ._citations import write_citation
-from ._own import PROTOCOL, WIRE, Block, fill, kept
+from ._own import PROTOCOL, WIRE, Block, kept
 from ._usage import write_usage
 from ._write import AnswerWriter, tool_id
 from .error import stream_exception_name
 from .response import ending
 
-_DELTA_PARTS = (TextPart, ReasoningPart, RefusalPart, ToolCallPart)
 _IN_METADATA = ("metrics", "trace", "performanceConfig", "serviceTier")
 
 
@@ -57,9 +36,9 @@ def delta_frame(index: int, delta: Block) -> SseFrame:
     return frame("contentBlockDelta", contentBlockIndex=index, delta=delta)
 
 
-def tool_frame(index: int, call_id: str, name: str) -> SseFrame:
+def tool_frame(index: int, call_id: str, name: str, **more: Any) -> SseFrame:
     """Make the ``contentBlockStart`` frame of a tool call."""
-    return frame("contentBlockStart", contentBlockIndex=index, start={"toolUse": {"toolUseId": call_id, "name": name}})
+    return frame("contentBlockStart", contentBlockIndex=index, start={"toolUse": {"toolUseId": call_id, "name": name, **more}})
 
 
 def stop_frame(response: LlmResponse) -> SseFrame:
@@ -107,185 +86,83 @@ def part_frames(index: int, block: Block) -> list[SseFrame]:
     return [opening, delta_frame(index, {kind: delta})] if delta else [opening]
 
 
-class ConverseStreamEncoder:
+class ConverseStreamEncoder(BlockStreamEncoder):
     """Write a whole stream."""
 
-    __slots__ = ("_argued", "_begun", "_calls", "_done", "_next", "_open", "_out", "_signed", "_started", "_whole")
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._out: list[SseFrame] = []
-        self._started: ResponseStarted | None = None
-        self._begun = self._done = False
-        self._open: str | None = None  # the kind of the open block, the last one written
-        self._signed = False  # whether the open reasoning has its signature, after which it takes no more
-        self._next = 0
-        self._calls: dict[str, int] = {}
-        self._argued: set[str] = set()
-        self._whole: dict[str, int] = {}  # how many blocks of a kind were written
+    wire = WIRE
+    protocol = PROTOCOL
+    waits = False
+    block_event = "contentBlock"
 
-    def feed(self, event: LlmStreamEvent) -> list[SseFrame]:
-        """Give the frames of an event."""
-        if self._done:
-            return []
-        self._out = []
-        _HANDLERS[type(event)](self, event)
-        return self._out
+    def start_frame(self) -> SseFrame:
+        """Make the ``messageStart`` frame."""
+        return frame("messageStart", role="assistant")
 
-    def finish(self) -> list[SseFrame]:
-        """Give nothing: the final response ends the stream, and an end cannot be made up."""
+    def opening_frames(self, _index: int, _kind: str, _more: dict[str, Any]) -> list[SseFrame]:
+        """Make no frame: their first delta opens a text and reasoning."""
         return []
 
-    def _ours(self) -> bool:
-        return self._started is None or self._started.provider_protocol in (PROTOCOL, None)
+    def stop_frame(self, index: int) -> SseFrame:
+        """Make the ``contentBlockStop`` frame."""
+        return frame("contentBlockStop", contentBlockIndex=index)
 
-    def _begin(self) -> None:
-        if not self._begun:
-            self._begun = True
-            self._out.append(frame("messageStart", role="assistant"))
+    def text_frame(self, index: int, text: str) -> SseFrame:
+        """Make the frame of a piece of text."""
+        return delta_frame(index, {"text": text})
 
-    def _close(self) -> None:
-        if self._open is not None:
-            self._out.append(frame("contentBlockStop", contentBlockIndex=self._next - 1))
-            self._open = None
+    def citation(self, annotation: Annotation) -> dict[str, Any] | None:
+        """Write a citation; ``None`` for another provider's."""
+        return write_citation(annotation)
 
-    def _block(self, kind: str) -> int:
-        """Open a block, the one before it being closed; give its number."""
-        self._begin()
-        self._close()
-        index = self._next
-        self._open, self._signed, self._next = kind, False, index + 1
-        self._whole[kind] = self._whole.get(kind, 0) + 1
-        return index
+    def citation_frame(self, index: int, citation: dict[str, Any]) -> SseFrame:
+        """Make the frame of a citation."""
+        return delta_frame(index, {"citation": citation})
 
-    def _delta(self, kind: str, delta: Block) -> None:
-        if self._open != kind:
-            self._block(kind)
-        self._out.append(delta_frame(self._next - 1, delta))
+    def reasoning_frame(self, index: int, text: str | None, signature: str | None) -> SseFrame:
+        """Make the frame of a piece of reasoning, or of its signature."""
+        return delta_frame(index, {"reasoningContent": {"text": text} if signature is None else {"signature": signature}})
 
-    def _on_started(self, event: ResponseStarted) -> None:
-        if self._started is None:
-            self._started = event
-            self._begin()
+    def redacted_frame(self, index: int, data: str) -> SseFrame:
+        """Make the frame of redacted reasoning."""
+        return delta_frame(index, {"reasoningContent": {"redactedContent": data}})
 
-    def _on_text(self, event: TextDelta | RefusalDelta) -> None:
-        if event.delta:
-            self._delta("text", {"text": event.delta})
+    def call_frame(self, index: int, position: int, event: ToolCallDelta, more: dict[str, Any]) -> SseFrame:
+        """Make the ``contentBlockStart`` frame of a call."""
+        return tool_frame(index, tool_id(event.call_id, position), event.name, **more)
 
-    def _on_annotation(self, event: AnnotationAdded) -> None:
-        citation = write_citation(event.annotation)
-        if citation is not None:
-            self._delta("text", {"citation": citation})
+    def arguments_frame(self, index: int, piece: str) -> SseFrame:
+        """Make the frame of a piece of a call's arguments."""
+        return delta_frame(index, {"toolUse": {"input": piece}})
 
-    def _on_reasoning(self, event: ReasoningDelta) -> None:
-        if event.encrypted_content is not None and self._ours():
-            self._block("reasoning")
-            self._out.append(delta_frame(self._next - 1, {"reasoningContent": {"redactedContent": event.encrypted_content}}))
-            self._close()
-        signature = event.signature if self._ours() else None
-        if event.delta and self._signed:
-            self._close()
-        if event.delta:
-            self._delta("reasoning", {"reasoningContent": {"text": event.delta}})
-        if signature is not None:
-            self._delta("reasoning", {"reasoningContent": {"signature": signature}})
-            self._signed = True
-
-    def _on_tool_call(self, event: ToolCallDelta) -> None:
-        index = self._calls.get(event.call_id)
-        if index is None:
-            call_id = tool_id(event.call_id, len(self._calls) + 1)
-            self._calls[event.call_id] = index = self._block("toolUse")
-            self._out.append(tool_frame(index, call_id, event.name))
-        if event.delta:
-            self._argued.add(event.call_id)
-            self._out.append(delta_frame(index, {"toolUse": {"input": event.delta}}))
-
-    def _on_part(self, event: ContentPartAdded) -> None:
-        if not isinstance(event.part, _DELTA_PARTS):
-            self._whole_part(event.part)
-        elif isinstance(event.part, TextPart) and self._open == "text":
-            self._close()
-
-    def _whole_part(self, part: MessagePart) -> None:
+    def part_frames(self, index: int, part: MessagePart) -> list[SseFrame]:
+        """Make the frames of a part that comes whole."""
         block = AnswerWriter(Emission(WIRE)).write(part, "")
-        if block is not None and part_frames(0, block):
-            self._out_of_block(block)
+        return [] if block is None else part_frames(index, block)
 
-    def _out_of_block(self, block: Block) -> None:
-        index = self._block("part")
-        self._out += part_frames(index, block)
-        self._close()
-
-    def _on_vendor(self, event: VendorEvent) -> None:
+    def vendor_frame(self, event: VendorEvent) -> tuple[SseFrame, Any] | None:
+        """Make the frame of an event that only this protocol knows, and give its block's number."""
         written = vendor_frame(event)
         if written is None:
-            return
-        of_block = str(written.event).startswith("contentBlock")
-        if of_block and (self._open is None or event.payload[written.event].get("contentBlockIndex") != self._next - 1):
-            return  # its block was not streamed, but given whole
-        self._begin()
-        self._out.append(written)
+            return None
+        (fields,) = event.payload.values()
+        return written, fields.get("contentBlockIndex") if isinstance(fields, dict) else None
 
-    def _on_nothing(self, event: OutputItemAdded | ToolResultAdded | UsageUpdated) -> None:
-        """Write nothing: what an item holds comes in deltas, and the usage at the end."""
+    def refuse(self, text: str) -> None:
+        """Write a refusal as text."""
+        self.add_text(text)
 
-    def _on_completed(self, event: Completed) -> None:
-        response = event.response
-        if self._started is None:
-            self._started = ResponseStarted(response.response_id, response.model, response.provider_protocol)
-        self._begin()
-        written = dict(self._whole)
-        for item in response.output:
-            for part in item.parts if isinstance(item, Message) else (item,):
-                self._supply(part, written)
-        self._close()
-        self._out += [stop_frame(response), metadata_frame(response)]
-        self._done = True
+    def ending_frames(self, response: LlmResponse) -> list[SseFrame]:
+        """Make the ``messageStop`` and ``metadata`` frames."""
+        return [stop_frame(response), metadata_frame(response)]
 
-    def _supply(self, part: MessagePart, written: dict[str, int]) -> None:
-        """Write a part of the final response that no event carried; ``written`` counts the blocks that events made."""
-        if isinstance(part, ToolCallPart):
-            if part.call_id not in self._argued and (part.arguments or part.call_id not in self._calls):
-                self._on_tool_call(ToolCallDelta(part.call_id, part.name, part.arguments_text()))
-        elif isinstance(part, TextPart | RefusalPart):
-            if not written.get("text") and part.text:
-                self._close()
-                self._on_text(TextDelta(part.text))
-                for annotation in part.annotations if isinstance(part, TextPart) else ():
-                    self._on_annotation(AnnotationAdded(annotation))
-        elif isinstance(part, ReasoningPart):
-            if not written.get("reasoning"):
-                self._close()
-                text = part.text or "\n\n".join(part.summary)
-                self._on_reasoning(ReasoningDelta(text, signature=part.signature, encrypted_content=part.encrypted_content))
-        elif written.get("part"):
-            written["part"] -= 1
-        else:
-            self._whole_part(part)
-
-    def _on_failed(self, event: StreamFailed) -> None:
-        self._done = True
-        self._out.append(exception_frame(event))
+    def failure_frame(self, event: StreamFailed) -> SseFrame:
+        """Make the frame of an exception."""
+        return exception_frame(event)
 
 
 def exception_frame(event: StreamFailed) -> SseFrame:
     """Make the frame of an exception."""
     error = event.error if isinstance(event.error, ProviderError) else ProviderError(event.message)
     return frame(stream_exception_name(error), message=error.message)
-
-
-_HANDLERS: dict[type, Callable[[ConverseStreamEncoder, Any], None]] = {
-    ResponseStarted: ConverseStreamEncoder._on_started,
-    OutputItemAdded: ConverseStreamEncoder._on_nothing,
-    ContentPartAdded: ConverseStreamEncoder._on_part,
-    TextDelta: ConverseStreamEncoder._on_text,
-    RefusalDelta: ConverseStreamEncoder._on_text,
-    ReasoningDelta: ConverseStreamEncoder._on_reasoning,
-    ToolCallDelta: ConverseStreamEncoder._on_tool_call,
-    ToolResultAdded: ConverseStreamEncoder._on_nothing,
-    AnnotationAdded: ConverseStreamEncoder._on_annotation,
-    UsageUpdated: ConverseStreamEncoder._on_nothing,
-    VendorEvent: ConverseStreamEncoder._on_vendor,
-    Completed: ConverseStreamEncoder._on_completed,
-    StreamFailed: ConverseStreamEncoder._on_failed,
-}

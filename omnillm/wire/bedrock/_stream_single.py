@@ -61,7 +61,7 @@ def _read_start(event: dict[str, Any]) -> LlmStreamEvent | None:
     opened = block.opened(Fields(event).object("start") or {})
     if opened is None:
         return vendor_event("contentBlockStart", event)
-    return _numbered((opened or block.closed())[0], event)
+    return _numbered((opened or block.closed())[-1], event)
 
 
 def _read_delta(event: dict[str, Any]) -> LlmStreamEvent | None:

@@ -131,6 +131,7 @@ def write_tool_choice(capabilities: CapabilitySet, emission: Emission, *, tools:
         return None
     if not tools:
         emission.lose("/capabilities/tool_choice", "without tools there is nothing to choose")
+        emission.lay({}, choice.vendor_extensions, "/capabilities/tool_choice")
         return None
     kind = next(kind for kind, mode in _MODES.items() if mode == choice.mode)
     inner = {} if choice.name is None else {"name": choice.name}

@@ -62,12 +62,15 @@ class BlockWriter:
         form = spelled(extensions, "text")
         citations = [written for written in map(write_citation, part.annotations) if written is not None]
         if len(citations) < len(part.annotations):
-            self._emission.lose(f"{pointer}/annotations", "a citation of another provider has no form here")
+            names = names_in([annotation.raw for annotation in part.annotations])
+            reason = f"a citation of another provider has no form here, with its citations, {names}"
+            self._emission.lose(f"{pointer}/annotations", reason)
         if citations or form == "citationsContent":
             return {"citationsContent": self._lay(_cited(part, citations), part, pointer)}
         if form == "guardContent":
             return {"guardContent": {"text": self._lay({"text": part.text}, part, pointer)}}
-        return self._lay({"text": part.text}, part, pointer) if part.text or form is not None else None
+        block = self._lay({"text": part.text}, part, pointer)
+        return block if part.text or form is not None else None
 
     def _refusal(self, part: RefusalPart, pointer: str) -> Block | None:
         return self._lay({"text": part.text}, part, pointer) if part.text else None
@@ -84,7 +87,7 @@ class BlockWriter:
 
     def _image_url(self, part: ImageUrlPart, pointer: str) -> Block | None:
         if not part.url.startswith(_S3):
-            self._emission.lose(pointer, "an image is its bytes or in S3 here; any other url is not fetched")
+            self._emission.drop(part, pointer, "an image is its bytes or in S3 here; any other url is not fetched")
             return None
         self._lose_detail(part, pointer)
         image = self._lay({"source": {"s3Location": {"uri": part.url}}}, part, pointer)
@@ -119,7 +122,7 @@ class BlockWriter:
         elif part.url is not None and part.url.startswith(_S3):
             source, lost = {"s3Location": {"uri": part.url}}, ["file_id"]
         else:
-            self._emission.lose(pointer, "a file is its bytes or in S3 here; its url and file_id say nothing")
+            self._emission.drop(part, pointer, "a file is its bytes or in S3 here; its url and file_id say nothing")
         for name in lost:
             if getattr(part, name) is not None:
                 self._emission.lose(f"{pointer}/{name}", "a file has one source here")
@@ -197,7 +200,7 @@ class BlockWriter:
             return self._lay({"json": part.value}, part, pointer)
         if isinstance(part, _IN_A_RESULT):
             return self.write(part, pointer)
-        self._emission.lose(pointer, f"a result holds no {part._tag} here")
+        self._emission.drop(part, pointer, f"a result holds no {part._tag} here")
         return None
 
     # --- what a provider alone can read ---------------------------------------------------------------------------------------
@@ -210,7 +213,7 @@ class BlockWriter:
             self._lay({}, part, pointer)  # what is left of it is another wire's
         else:
             reason = "only reasoning that came from here is taken back: no other text, summary, signature or encrypted_content"
-            self._emission.lose(pointer, reason)
+            self._emission.drop(part, pointer, reason)
         return None
 
     def _own_reasoning(self, part: ReasoningPart, pointer: str) -> Block:

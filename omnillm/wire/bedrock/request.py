@@ -20,11 +20,12 @@ from ...types.message import Message
 from ...types.prompt_cache import PromptCachePolicy
 from ...types.request import GenerationConfig, LlmRequest
 from .._codec import Payload
-from .._fields import Emission, Fields, escape
+from .._fields import Emission, Fields, escape, fill
+from .._plain import read_plain_block
 from .._prompt_cache import refuse, wanted_policy
 from ._conversation import CacheMark, write_conversation
-from ._own import WIRE, Block, fill, kept, spelled
-from ._read import read_blocks, read_message
+from ._own import WIRE, Block, kept, spelled
+from ._read import PLAIN_ROLES, read_blocks, read_message
 from ._tools import read_tool_choice, read_tools, write_tool_choice, write_tools
 
 _TTL = {PromptCacheRetention.SHORT: "5m", PromptCacheRetention.LONG: "1h"}
@@ -46,7 +47,10 @@ def parse_request(payload: Payload) -> LlmRequest:
     if fields.peek("system"):
         items.append(Message(MessageRole.SYSTEM, read_blocks(fields.required_array("system"), "/system")))
     given = [] if fields.peek("messages") == [] else fields.array("messages")
-    messages = [read_message(message, f"/messages/{i}") for i, message in enumerate(given or ())]
+    messages = [
+        read_plain_block(message, "content", PLAIN_ROLES) or read_message(message, f"/messages/{i}")
+        for i, message in enumerate(given or ())
+    ]
     _spell_order(messages, fields)
     extra = fields.object(_EXTRA)
     more = Fields({} if extra is None else extra, f"/{_EXTRA}")

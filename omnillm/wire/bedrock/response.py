@@ -16,9 +16,9 @@ from ...types.message import Message
 from ...types.response import LlmResponse
 from ...types.usage import TokenUsage
 from .._codec import Payload
-from .._fields import Emission, Fields
-from ._own import PROTOCOL, WIRE, Block, fill, kept, spelled
-from ._read import read_blocks
+from .._fields import Emission, Fields, fill
+from ._own import PROTOCOL, WIRE, Block, kept, spelled
+from ._read import read_answer
 from ._usage import read_usage, write_usage
 from ._write import AnswerWriter
 
@@ -52,7 +52,7 @@ def parse_response(payload: Payload) -> LlmResponse:
         message.take("role")
     elif "role" not in message:
         message.spell("role", "")
-    parts = read_blocks(message.required_array("content"), "/output/message/content")
+    parts = read_answer(message.required_array("content"), "/output/message/content")
     fields.take("output")
     output.take("message")
     if output.rest():

@@ -21,13 +21,15 @@ Events = list[LlmStreamEvent]
 
 _PLAIN = (frozenset({"text"}), frozenset({"text", "thought"}))
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+_MAX_GAP = 100  # empty items before one that has a value are not sent
+_JOINED = {"groundingMetadata": (), "citationMetadata": ("citations",), "logprobsResult": ("chosenCandidates", "topCandidates")}
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
 
 
 class Candidate:
     """A candidate while its chunks come."""
 
-    __slots__ = ("_call", "_content", "_growing", "_logprobs", "_parts", "_reader", "_rest", "word")
+    __slots__ = ("_call", "_content", "_growing", "_lists", "_parts", "_reader", "_rest", "word")
 
     def __init__(self) -> None:
         self.word: Any = None
@@ -37,7 +39,7 @@ class Candidate:
         self._reader = PartReader()
         self._content: dict[str, Any] = {}
         self._rest: dict[str, Any] = {}
-        self._logprobs: dict[str, list[Any]] = {}
+        self._lists: dict[tuple[str, str], list[Any]] = {}  # what grows from chunk to chunk, by the field and the field within
 
     def add(self, value: dict[str, Any], events: Events) -> None:
         """Take what a chunk says of the candidate."""
@@ -47,10 +49,18 @@ class Candidate:
                     self._add_content(item, events)
             elif name == "finishReason":
                 self.word = item if item is not None else self.word
-            elif name in ("groundingMetadata", "citationMetadata", "logprobsResult") and isinstance(item, dict):
-                self._rest[name] = _joined(self._rest.get(name), item)
+            elif name in _JOINED and isinstance(item, dict):
+                self._join(name, item)
             elif name[:1] != "@" and (item is not None or name not in self._rest):
                 self._rest[name] = item
+
+    def _join(self, name: str, item: dict[str, Any]) -> None:
+        """Join what two chunks say: lists of log probabilities and of citations grow, anything else is replaced."""
+        before = self._rest.get(name)
+        self._rest[name] = {**before, **item} if isinstance(before, dict) else item
+        for field in _JOINED[name]:
+            if isinstance(item.get(field), list):
+                self._lists.setdefault((name, field), []).extend(item[field])
 
     def _add_content(self, content: Any, events: Events) -> None:
         fields = fields_of(content, "/candidates/0/content")
@@ -126,6 +136,9 @@ class Candidate:
         """Give the candidate as a response has it."""
         content = {"parts": [_whole(part) for part in self._parts], "role": "model", **self._content}
         out = {"content": content, "index": 0, **self._rest}
+        for (name, field), items in self._lists.items():
+            if isinstance(out[name], dict):
+                out[name] = {**out[name], field: list(items)}
         return out if self.word is None else {**out, "finishReason": self.word}
 
 
@@ -151,20 +164,9 @@ def _whole(part: Any) -> Any:
     return {"text": "".join(pieces), "thought": True} if thought else {"text": "".join(pieces)}
 
 
-def _joined(before: Any, item: dict[str, Any]) -> dict[str, Any]:
-    """Join what two chunks say: lists of log probabilities and of citations grow, anything else is replaced."""
-    if not isinstance(before, dict):
-        return item
-    out = {**before, **item}
-    for name in ("chosenCandidates", "topCandidates", "citations"):
-        if isinstance(before.get(name), list) and isinstance(item.get(name), list):
-            out[name] = [*before[name], *item[name]]
-    return out
-
-
 def _put(args: dict[str, Any], piece: dict[str, Any]) -> None:
     """Put a piece of the arguments at its path; texts at the same path grow."""
-    path, value = piece.get("jsonPath", piece.get("json_path")), None
+    path, value = piece.get("jsonPath"), None
     for name in _VALUES:
         if name in piece:
             value = None if name == "nullValue" else piece[name]
@@ -176,8 +178,8 @@ def _put(args: dict[str, Any], piece: dict[str, Any]) -> None:
         return
     here: Any = args
     for step, following in zip(steps, [*steps[1:], None], strict=True):
-        if isinstance(here, list) and isinstance(step, int) and step <= len(here):
-            here += [None] * (step == len(here))
+        if isinstance(here, list) and isinstance(step, int) and step <= len(here) + _MAX_GAP:
+            here += [None] * (step + 1 - len(here))
         elif not isinstance(here, dict) or isinstance(step, int):
             raise InvalidShapeError(f"jsonPath: {path!r:.80} leads nowhere", pointer="/functionCall/partialArgs")
         before = here[step] if isinstance(here, list) else here.get(step)

@@ -8,8 +8,10 @@ Rules: offsets count the bytes of UTF-8 here, of the whole answer in ``citationM
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from ...types.parts import Annotation, MessagePart, TextPart
@@ -19,6 +21,31 @@ from ._own import plain
 
 _KIND = "url_citation"
 _SOURCES = ("web", "retrievedContext", "maps", "image")
+
+
+class _Places:
+    """Tell the characters of a text by their offsets in bytes, and back."""
+
+    __slots__ = ("_ends", "size")
+
+    def __init__(self, text: str) -> None:
+        plain_ascii = text.isascii()
+        self._ends = range(1, len(text) + 1) if plain_ascii else [*accumulate(map(_width, text))]
+        self.size = self._ends[-1] if self._ends else 0
+
+    def character(self, offset: Any) -> int | None:
+        """Give the character at an offset of bytes, ``None`` where there is no such offset."""
+        if type(offset) is not int or not 0 <= offset <= self.size:
+            return None
+        return bisect_right(self._ends, offset)
+
+    def byte(self, place: int) -> int:
+        """Give the offset of a character."""
+        return 0 if place <= 0 or not self._ends else self._ends[min(place, len(self._ends)) - 1]
+
+
+def _width(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def with_citations(parts: tuple[MessagePart, ...], candidate: Mapping[str, Any]) -> tuple[MessagePart, ...]:
@@ -38,14 +65,16 @@ def _grounded(parts: tuple[MessagePart, ...], metadata: Any) -> Iterator[tuple[i
     grounding = plain(metadata)
     chunks, supports = grounding.get("groundingChunks"), grounding.get("groundingSupports")
     first = next((i for i, part in enumerate(parts) if isinstance(part, TextPart)), 0)
+    known: dict[int, _Places] = {}
     for support in map(plain, supports if isinstance(supports, list) and isinstance(chunks, list) else ()):
         segment, indices = plain(support.get("segment")), support.get("groundingChunkIndices")
         place = segment.get("partIndex", first)
         part = parts[place] if type(place) is int and 0 <= place < len(parts) else None
         if not isinstance(part, TextPart) or not isinstance(indices, list):
             continue
-        data = part.text.encode("utf-8", "surrogatepass")
-        start, end = _character(data, segment.get("startIndex", 0)), _character(data, segment.get("endIndex"))
+        if place not in known:
+            known[place] = _Places(part.text)
+        start, end = (known[place].character(offset) for offset in (segment.get("startIndex", 0), segment.get("endIndex")))
         for index in indices:
             chunk = plain(chunks[index]) if type(index) is int and 0 <= index < len(chunks) else {}
             source = next((plain(chunk[name]) for name in _SOURCES if isinstance(chunk.get(name), dict)), None)
@@ -56,22 +85,19 @@ def _grounded(parts: tuple[MessagePart, ...], metadata: Any) -> Iterator[tuple[i
 
 def _cited(parts: tuple[MessagePart, ...], candidate: Mapping[str, Any]) -> Iterator[tuple[int, Annotation]]:
     citations = plain(candidate.get("citationMetadata")).get("citations")
-    texts = [(i, part.text.encode("utf-8", "surrogatepass")) for i, part in enumerate(parts) if isinstance(part, TextPart)]
-    for citation in map(plain, citations if isinstance(citations, list) and texts else ()):
+    texts = [i for i, part in enumerate(parts) if isinstance(part, TextPart)] if isinstance(citations, list) else []
+    if not citations or not texts:
+        return
+    known = [_Places(part.text) for part in parts if isinstance(part, TextPart)]
+    ends = [*accumulate(places.size for places in known)]
+    for citation in map(plain, citations):
         start, end = citation.get("startIndex", 0), citation.get("endIndex")
-        place, data, before = _text_at(texts, start)
-        span = [_character(data, offset - before if type(offset) is int else None) for offset in (start, end)]
-        yield place, _annotation(citation, span[0], span[1], {"citation": citation})
-
-
-def _text_at(texts: list[tuple[int, bytes]], offset: Any) -> tuple[int, bytes, int]:
-    """Give the text in which an offset into all of them lies, and how many bytes are before it."""
-    before = 0
-    for place, data in texts:
-        if type(offset) is int and offset < before + len(data):
-            return place, data, before
-        before += len(data)
-    return *texts[0], 0
+        at = bisect_right(ends, start) if type(start) is int else 0
+        if at == len(ends):  # beyond them all
+            at = 0
+        before = ends[at] - known[at].size
+        span = [known[at].character(offset - before if type(offset) is int else None) for offset in (start, end)]
+        yield texts[at], _annotation(citation, span[0], span[1], {"citation": citation})
 
 
 def _annotation(source: Mapping[str, Any], start: int | None, end: int | None, raw: Any) -> Annotation:
@@ -87,13 +113,6 @@ def _annotation(source: Mapping[str, Any], start: int | None, end: int | None, r
     )
 
 
-def _character(data: bytes, offset: Any) -> int | None:
-    """Give the character at an offset of bytes."""
-    if type(offset) is not int or not 0 <= offset <= len(data):
-        return None
-    return len(data[:offset].decode("utf-8", "ignore"))
-
-
 def _is_own(annotation: Annotation) -> bool:
     raw = annotation.raw
     return isinstance(raw, Mapping) and ("groundingSupport" in raw or "citation" in raw)
@@ -107,27 +126,25 @@ def write_citations(response: LlmResponse, emission: Emission) -> list[dict[str,
         for j, part in enumerate(getattr(item, "parts", ())):
             if not isinstance(part, TextPart):
                 continue
+            places = _Places(part.text) if part.annotations else None
             for k, annotation in enumerate(part.annotations):
-                if _is_own(annotation):
+                if _is_own(annotation) or places is None:
                     continue
                 if annotation.url is None:
                     emission.lose(f"/output/{i}/parts/{j}/annotations/{k}", "an answer cites by URL here")
                     continue
-                out.append(_citation(annotation, part.text, offset))
+                out.append(_citation(annotation, places, offset))
                 if annotation.cited_text is not None:
                     emission.lose(
                         f"/output/{i}/parts/{j}/annotations/{k}/cited_text", "an answer does not quote its sources here"
                     )
-            offset += len(part.text.encode("utf-8", "surrogatepass"))
+            offset += _width(part.text) if places is None else places.size
     return out
 
 
-def _citation(annotation: Annotation, text: str, offset: int) -> dict[str, Any]:
-    size = [
-        len(text[: max(0, place)].encode("utf-8", "surrogatepass"))
-        for place in (annotation.start or 0, annotation.end or len(text))
-    ]
-    out: dict[str, Any] = {"startIndex": offset + size[0], "endIndex": offset + size[1], "uri": annotation.url}
+def _citation(annotation: Annotation, places: _Places, offset: int) -> dict[str, Any]:
+    start, end = places.byte(annotation.start or 0), places.byte(annotation.end) if annotation.end else places.size
+    out: dict[str, Any] = {"startIndex": offset + start, "endIndex": offset + end, "uri": annotation.url}
     if annotation.title is not None:
         out["title"] = annotation.title
     return out

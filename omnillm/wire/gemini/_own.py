@@ -20,13 +20,14 @@ PROTOCOL = ProviderProtocol.GEMINI_GENERATE_CONTENT
 
 # The names that the readers take; any other stays as it came.
 _TAKEN = """
-    allowedFunctionNames avgLogprobs blockReason cachedContentTokenCount candidatesTokenCount citationMetadata displayName
-    endIndex fileData fileUri finishMessage finishReason frequencyPenalty functionCall functionCallingConfig functionDeclarations
-    functionResponse generationConfig groundingChunkIndices groundingChunks groundingMetadata groundingSupports includeThoughts
-    inlineData logprobsResult maxOutputTokens mimeType modelVersion parametersJsonSchema partIndex partialArgs presencePenalty
-    promptFeedback promptTokenCount responseId responseJsonSchema responseMimeType responseModalities responseSchema
-    retrievedContext safetySettings startIndex stopSequences systemInstruction thinkingBudget thinkingConfig thinkingLevel
-    thoughtSignature thoughtsTokenCount toolConfig toolUsePromptTokenCount topK topP totalTokenCount usageMetadata willContinue
+    allowedFunctionNames avgLogprobs blockReason boolValue cachedContentTokenCount candidatesTokenCount citationMetadata
+    displayName endIndex fileData fileUri finishMessage finishReason frequencyPenalty functionCall functionCallingConfig
+    functionDeclarations functionResponse generationConfig groundingChunkIndices groundingChunks groundingMetadata
+    groundingSupports includeThoughts inlineData jsonPath logprobsResult maxOutputTokens mimeType modelVersion nullValue
+    numberValue parametersJsonSchema partIndex partialArgs presencePenalty promptFeedback promptTokenCount responseId
+    responseJsonSchema responseMimeType responseModalities responseSchema retrievedContext safetySettings startIndex
+    stopSequences stringValue systemInstruction thinkingBudget thinkingConfig thinkingLevel thoughtSignature
+    thoughtsTokenCount toolConfig toolUsePromptTokenCount topK topP totalTokenCount usageMetadata willContinue
 """
 SNAKE = {name: re.sub("([A-Z])", lambda found: "_" + found[1].lower(), name) for name in _TAKEN.split()}
 _CAMEL = {snake: camel for camel, snake in SNAKE.items() if snake != camel}

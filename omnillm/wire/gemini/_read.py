@@ -9,6 +9,7 @@ given one by its place among the calls; a result without one takes that of the f
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -55,7 +56,7 @@ class PartReader:
 
     def __init__(self) -> None:
         self._calls = 0
-        self._open: list[tuple[str, str]] = []  # name and id of the calls without an id that have no result yet
+        self._open: dict[str, deque[str]] = {}  # by name, the ids given to calls that have no result yet
         self._results = 0
 
     def read(self, value: Any, pointer: str) -> MessagePart:
@@ -113,7 +114,7 @@ class PartReader:
         call_id = call.maybe_text("id") if call.peek("id") != "" else None
         if call_id is None:
             call_id = f"call_{self._calls}"
-            self._open.append((name, call_id))
+            self._open.setdefault(name, deque()).append(call_id)
             fields.spell("id", None)
         self._calls += 1
         return ToolCallPart(call_id, name, given or {}, vendor_extensions=_with_rest(fields, "functionCall", call))
@@ -137,11 +138,8 @@ class PartReader:
         return ToolResultPart(call_id, output, name, is_error, vendor_extensions=extensions)
 
     def _answered(self, name: str) -> str:
-        for i, (called, call_id) in enumerate(self._open):
-            if called == name:
-                del self._open[i]
-                return call_id
-        return f"call_{self._results}"
+        waiting = self._open.get(name)
+        return waiting.popleft() if waiting else f"call_{self._results}"
 
 
 def _with_rest(fields: Fields, name: str, inner: Fields) -> dict[str, Any]:

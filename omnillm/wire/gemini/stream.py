@@ -126,7 +126,9 @@ class ChunkDecoder:
             if index == 0 and not self._item_added:
                 self._item_added = True
                 events.append(OutputItemAdded(Message(MessageRole.ASSISTANT, ())))
-            self._candidates.setdefault(index, Candidate()).add(value, events if index == 0 else [])
+            if index not in self._candidates:
+                self._candidates[index] = Candidate()
+            self._candidates[index].add(value, events if index == 0 else [])
 
     def _body(self) -> dict[str, Any]:
         body = dict(self._top)

@@ -28,7 +28,11 @@ from ._annotations import read_annotations, write_annotations
 from ._content import CHAT, TEXT_ROLE, WIRE, Placed, drop, fill, inner, read_content, text_or_empty, write_content
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")  # the first one that says something is the reasoning
-_CONTENT = TEXT_ROLE | {ReasoningPart}
+_REASONING = frozenset((*REASONING_FIELDS, "reasoning_details"))
+_CONTENT = TEXT_ROLE | {ReasoningPart, RefusalPart}
+
+
+_CALL, _FUNCTION = {"id", "type", "function"}, {"name", "arguments"}
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------
@@ -60,6 +64,8 @@ def read_assistant(fields: Fields, *, reply: bool) -> Message:
 
 
 def _read_reasoning(fields: Fields) -> list[MessagePart]:
+    if fields.lacks(_REASONING):
+        return []
     own = Fields({})
     text = ""
     for name in REASONING_FIELDS:
@@ -98,12 +104,30 @@ def _read_function_call(fields: Fields) -> ToolCallPart:
     arguments = fields.take("arguments")
     outer = Fields({})
     outer.spell("type", "function_call")
+    _spell_arguments(outer, arguments)
     if fields.rest():
         outer.keep("function_call", fields.rest())
     return _call(f"call_{name}", name, arguments, outer.extensions(WIRE))
 
 
 def _read_call(value: Any, pointer: str, *, derived: str) -> MessagePart:
+    return _read_usual_call(value) or _read_any_call(value, pointer, derived)
+
+
+def _read_usual_call(value: Any) -> ToolCallPart | None:
+    """Read a call with an id, of a function with a name and a text, and nothing else: nearly all are."""
+    if type(value) is not dict or value.keys() != _CALL or value["type"] != "function":
+        return None
+    call_id, function = value["id"], value["function"]
+    if type(function) is not dict or function.keys() != _FUNCTION:
+        return None
+    name, text = function["name"], function["arguments"]
+    if not (call_id and name and type(call_id) is type(name) is type(text) is str):
+        return None
+    return ToolCallPart.from_text(call_id, name, text)
+
+
+def _read_any_call(value: Any, pointer: str, derived: str) -> MessagePart:
     fields = Fields(value, pointer)
     kind = fields.peek("type")
     body = "custom" if kind == "custom" else "function"
@@ -121,12 +145,18 @@ def _read_call(value: Any, pointer: str, *, derived: str) -> MessagePart:
     function = Fields(fields.take(body), fields.at(body))
     name = text_or_empty(function, "name")
     arguments = function.take("input" if kind == "custom" else "arguments")
+    _spell_arguments(fields, arguments)
     if function.rest():
         fields.keep(body, function.rest())
     extensions = fields.extensions(WIRE)
     if kind == "custom" and isinstance(arguments, str):
         return ToolCallPart(call_id, name, arguments, arguments, vendor_extensions=extensions)
     return _call(call_id, name, arguments, extensions)
+
+
+def _spell_arguments(fields: Fields, arguments: Any) -> None:
+    if not isinstance(arguments, str):
+        fields.spell("arguments", "absent" if arguments is None else "value")
 
 
 def _call(call_id: str, name: str, arguments: Any, extensions: dict[str, Any]) -> ToolCallPart:
@@ -144,7 +174,7 @@ def write_assistant(placed: Iterable[Placed], emission: Emission, *, reply: bool
     out: dict[str, Any] = {"role": "assistant"}
     content: list[Placed] = []
     for part, at in placed:
-        if isinstance(part, TextPart | JsonPart) or _is_thinking(part) or (isinstance(part, VendorPart) and not _is_call(part)):
+        if isinstance(part, TextPart | JsonPart) or _is_inside(part) or (isinstance(part, VendorPart) and not _is_call(part)):
             content.append((part, at))
         elif isinstance(part, ToolCallPart | VendorPart):
             _write_call(out, part, emission, at, reply=reply)
@@ -161,8 +191,11 @@ def write_assistant(placed: Iterable[Placed], emission: Emission, *, reply: bool
     return out
 
 
-def _is_thinking(part: object) -> bool:
-    return isinstance(part, ReasoningPart) and spelling(part.vendor_extensions, WIRE).get("text") == "thinking"
+def _is_inside(part: MessagePart) -> bool:
+    """Tell reasoning and refusals that stood in the content from those with fields of their own."""
+    if not isinstance(part, ReasoningPart | RefusalPart):
+        return False
+    return spelling(part.vendor_extensions, WIRE).get("text") in ("thinking", "content")
 
 
 def _is_call(part: VendorPart) -> bool:
@@ -234,8 +267,7 @@ def _write_call(out: dict[str, Any], part: ToolCallPart | VendorPart, emission: 
         return
     kind = spelling(part.vendor_extensions, WIRE).get("type", "function")
     if kind == "function_call":
-        function = {"name": part.name, "arguments": part.arguments_text()}
-        out["function_call"] = fill(function, inner(part.vendor_extensions, "function_call"))
+        out[kind] = _write_body(part, kind, "arguments")
         emission.lay(out, part.vendor_extensions, at)
         return
     body, text = ("custom", "input") if kind == "custom" else ("function", "arguments")
@@ -244,5 +276,16 @@ def _write_call(out: dict[str, Any], part: ToolCallPart | VendorPart, emission: 
     call: dict[str, Any] = {"id": call_id} if call_id else {}
     if kind is not None:
         call["type"] = body
-    call[body] = fill({"name": part.name, text: part.arguments_text()}, inner(part.vendor_extensions, body))
+    call[body] = _write_body(part, body, text)
     calls.append(emission.lay(call, part.vendor_extensions, at))
+
+
+def _write_body(part: ToolCallPart, body: str, text: str) -> dict[str, Any]:
+    """Write the object of that name within a call; what the arguments are is the text, but with some servers the value."""
+    out: dict[str, Any] = {"name": part.name}
+    how = spelling(part.vendor_extensions, WIRE).get("arguments")
+    if how == "value" and not isinstance(part.arguments, str):
+        out[text] = part.arguments
+    elif how != "absent" or part.arguments:
+        out[text] = part.arguments_text()
+    return fill(out, inner(part.vendor_extensions, body))

@@ -17,7 +17,7 @@ from ...types.capabilities import (
     ToolChoice,
     ToolDefinition,
 )
-from ...types.enums import BuiltinToolKind, OutputModality
+from ...types.enums import BuiltinToolKind, OutputModality, ProviderProtocol
 from .._fields import Emission, Fields, escape, is_hollow, kept, names_in, spelling
 from ._content import CHAT, WIRE, fill, inner
 
@@ -38,6 +38,18 @@ _KINDS = {
     "image_generation": BuiltinToolKind.IMAGE_GENERATION,
     "mcp": BuiltinToolKind.MCP,
 }
+_TOOLS = frozenset(("tools", "web_search_options"))
+_SETTINGS = frozenset(
+    (
+        "function_call",
+        "functions",
+        "modalities",
+        "parallel_tool_calls",
+        "reasoning_effort",
+        "response_format",
+        "tool_choice",
+    )
+)
 _PLACE = ("city", "country", "region", "timezone")
 _EFFORTS = ((1024, "low"), (4096, "medium"), (16384, "high"))
 
@@ -47,8 +59,10 @@ _EFFORTS = ((1024, "low"), (4096, "medium"), (16384, "high"))
 
 def read_capabilities(fields: Fields) -> CapabilitySet:
     """Take the capabilities from a request's fields."""
+    functions, builtin = ([], ()) if fields.lacks(_TOOLS) else _read_tools(fields)
+    if fields.lacks(_SETTINGS):  # as in most requests
+        return CapabilitySet(tools=tuple(functions), builtin_tools=builtin)
     own = Fields({})
-    functions, builtin = _read_tools(fields)
     effort = fields.text("reasoning_effort")
     return CapabilitySet(
         tools=(*functions, *_read_legacy_functions(fields)),
@@ -280,12 +294,23 @@ def _write_builtin(tool: BuiltinTool, tools: list[Any], out: dict[str, Any], emi
         out["web_search_options"] = tool.payload
     elif tool.protocol in (None, CHAT) and "type" in tool.payload:
         tools.append(tool.payload)
+    elif tool.protocol is ProviderProtocol.OPENAI_RESPONSES and tool.payload.get("type") == "custom":
+        tools.append({"type": "custom", "custom": _custom(tool.payload)})
     elif tool.kind is BuiltinToolKind.WEB_SEARCH and "web_search_options" not in out:
         out["web_search_options"] = _search_options(tool, emission, pointer)
     else:
         names = names_in(tool.payload)
         with_its = f", with its {names}" if names else ""
         emission.lose(f"{pointer}/kind", f"Chat Completions runs no {tool.kind.value} itself{with_its}")
+
+
+def _custom(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the custom tool of Responses, which has side by side what lies nested here."""
+    out = {name: value for name, value in payload.items() if name != "type"}
+    form = out.get("format")
+    if isinstance(form, Mapping) and form.get("type") == "grammar":
+        out["format"] = {"type": "grammar", "grammar": {name: value for name, value in form.items() if name != "type"}}
+    return out
 
 
 def _search_options(tool: BuiltinTool, emission: Emission, pointer: str) -> dict[str, Any]:

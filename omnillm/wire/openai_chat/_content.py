@@ -8,7 +8,6 @@ nobody knows of a nested object (``image_url``, ``input_audio``, ``file``) rides
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from ... import _json
@@ -28,7 +27,7 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
-from .._fields import Emission, Fields, is_hollow, kept, names_in, spelling
+from .._fields import Emission, Fields, kept, names_in, spelling
 
 CHAT = ProviderProtocol.OPENAI_CHAT_COMPLETIONS
 WIRE = WireFormat.OPENAI_CHAT_COMPLETIONS
@@ -101,6 +100,7 @@ def _read_text(fields: Fields) -> MessagePart:
 
 
 def _read_refusal(fields: Fields) -> MessagePart:
+    fields.spell("text", "content")  # not the message's own field
     return RefusalPart(fields.required_text("refusal"), vendor_extensions=fields.extensions(WIRE))
 
 
@@ -138,13 +138,29 @@ def _split_data_url(url: str) -> tuple[str, str] | None:
 
 
 def _read_audio(fields: Fields) -> MessagePart:
+    given = fields.peek("input_audio")
+    if isinstance(given, str):  # Mistral takes the data itself, or its URL
+        return _read_short_audio(fields, given)
     audio = _nested(fields, "input_audio")
     data, form = audio.required_text("data"), audio.text("format")
     media_type = None if form is None else _MEDIA_OF_FORMAT.get(form, f"audio/{form}")
     return AudioPart(data, media_type, vendor_extensions=_keep_nested(fields, "input_audio", audio))
 
 
+def _read_short_audio(fields: Fields, given: str) -> MessagePart:
+    if given.startswith(("https://", "http://")):
+        return VendorPart(CHAT, {"type": "input_audio", **fields.rest()})
+    media_type, data = _split_data_url(given) or (None, given)
+    fields.take("input_audio")
+    fields.spell("data", "input_audio")
+    return AudioPart(data, media_type, vendor_extensions=fields.extensions(WIRE))
+
+
 def _read_file(fields: Fields) -> MessagePart:
+    if "file" not in fields and isinstance(fields.peek("file_id"), str):  # Mistral takes the id itself
+        file_id = fields.take("file_id")
+        fields.spell("file_id", "file_id")
+        return FilePart(file_id, vendor_extensions=fields.extensions(WIRE))
     file = _nested(fields, "file")
     file_id, filename, given = file.text("file_id"), file.text("filename"), file.text("file_data")
     media_type = data = url = None
@@ -158,6 +174,8 @@ def _read_file(fields: Fields) -> MessagePart:
         else:
             data = given
             fields.spell("data", "bare")
+        if filename is None:
+            fields.spell("filename", None)
     extensions = _keep_nested(fields, "file", file)
     return FilePart(file_id, media_type, data, filename, url, vendor_extensions=extensions)
 
@@ -226,11 +244,8 @@ def drop(part: Any, emission: Emission, pointer: str) -> None:
     if isinstance(part, VendorPart):
         emission.lose(f"{pointer}/payload", f"a block that only {part.protocol.value} knows, with its {names_in(part.payload)}")
         return
-    held = {field.name: getattr(part, field.name) for field in fields(part)}
-    names = [name for name, value in held.items() if not is_hollow(value) and name != "vendor_extensions"]
-    names.append(names_in(part.vendor_extensions))
     what, main = _MAIN[type(part)]
-    emission.lose(f"{pointer}/{main}", f"{what} has no place in this message, nor have its {', '.join(filter(None, names))}")
+    emission.drop(part, f"{pointer}/{main}", f"{what} has no place in this message")
 
 
 _MAIN: dict[type, tuple[str, str]] = {
@@ -249,6 +264,10 @@ _MAIN: dict[type, tuple[str, str]] = {
 
 def _write_text(part: TextPart, emission: Emission, pointer: str) -> Any:
     return emission.lay({"type": "text", "text": part.text}, part.vendor_extensions, pointer)
+
+
+def _write_refusal(part: RefusalPart, emission: Emission, pointer: str) -> Any:
+    return emission.lay({"type": "refusal", "refusal": part.text}, part.vendor_extensions, pointer)
 
 
 def _write_json(part: JsonPart, emission: Emission, pointer: str) -> Any:
@@ -273,17 +292,25 @@ def _image_data_url(part: ImageBase64Part) -> str:
 
 
 def _write_audio(part: AudioPart, emission: Emission, pointer: str) -> Any:
-    audio = {"data": part.data}
-    if part.media_type is not None:
-        audio["format"] = _FORMAT_OF_MEDIA.get(part.media_type) or part.media_type.removeprefix("audio/")
-    fill(audio, inner(part.vendor_extensions, "input_audio"))
     if part.transcript is not None:
         emission.lose(f"{pointer}/transcript", "Chat Completions takes sound without its transcript")
+    audio: Any
+    if "data" in spelling(part.vendor_extensions, WIRE):
+        audio = part.data if part.media_type is None else f"data:{part.media_type};base64,{part.data}"
+    else:
+        audio = {"data": part.data}
+        if part.media_type is not None:
+            audio["format"] = _FORMAT_OF_MEDIA.get(part.media_type) or part.media_type.removeprefix("audio/")
+        fill(audio, inner(part.vendor_extensions, "input_audio"))
     return emission.lay({"type": "input_audio", "input_audio": audio}, part.vendor_extensions, pointer)
 
 
 def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
     spelled = spelling(part.vendor_extensions, WIRE)
+    by_url = "Chat Completions takes no document by its URL (file_url)"
+    if part.url is not None and "url" not in spelled and part.file_id is None and part.data is None:
+        emission.drop(part, f"{pointer}/url", by_url)
+        return None
     file: dict[str, Any] = {}
     if part.file_id is not None:
         file["file_id"] = part.file_id
@@ -295,14 +322,14 @@ def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
     if part.url is not None and "url" in spelled:
         file.setdefault("file_data", part.url)
     elif part.url is not None:
-        emission.lose(f"{pointer}/url", "Chat Completions takes no document by its URL (file_url)")
-        if not file:
-            return None
+        emission.lose(f"{pointer}/url", by_url)
     if part.filename is not None:
         file["filename"] = part.filename
-    elif part.data is not None:  # the API refuses data without a name
+    elif part.data is not None and "filename" not in spelled:  # the API refuses data without a name
         file["filename"] = _NAME_BY_MEDIA.get(_media_type(part), "document")
     fill(file, inner(part.vendor_extensions, "file"))
+    if "file_id" in spelled and file.keys() == {"file_id"}:
+        return emission.lay({"type": "file", **file}, part.vendor_extensions, pointer)
     return emission.lay({"type": "file", "file": file}, part.vendor_extensions, pointer)
 
 
@@ -330,5 +357,6 @@ _WRITERS: dict[type, Callable[[Any, Emission, str], Any]] = {
     AudioPart: _write_audio,
     FilePart: _write_file,
     ReasoningPart: _write_thinking,
+    RefusalPart: _write_refusal,
     VendorPart: _write_vendor,
 }

@@ -9,18 +9,21 @@ stay as they are. Messages are never merged: only loose items, and results insid
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import operator
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ... import _json
 from ...types.enums import MessageRole
 from ...types.message import Message, RawMessage, RequestItem, ResponseItem
 from ...types.parts import MessagePart, RefusalPart, TextPart, ToolCallPart, ToolResultPart, VendorPart
-from .._fields import Emission, Fields, spelling
-from .._plain import plain_text, read_plain
+from .._fields import Emission, Fields, kept, spelling
+from .._plain import plain_text
 from ._assistant import read_assistant, write_assistant
 from ._content import CHAT, TEXT_ROLE, USER_ROLE, WIRE, Placed, drop, read_content, read_part, text_or_empty, write_content
+
+Part = TypeVar("Part", bound=MessagePart)
 
 _ROLES = {
     "system": MessageRole.SYSTEM,
@@ -30,18 +33,15 @@ _ROLES = {
     "tool": MessageRole.TOOL,
     "function": MessageRole.TOOL,
 }
-_PLAIN_ROLES = {name: _ROLES[name] for name in ("system", "developer", "user", "assistant")}
-_NOT_PLAIN = ("tool_calls", "function_call", "annotations")
+PLAIN_ROLES = {name: _ROLES[name] for name in ("system", "developer", "user", "assistant")}
+_NOT_PLAIN = frozenset(("tool_calls", "function_call", "annotations"))
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------
 
 
 def read_message(value: Any, pointer: str) -> RequestItem:
-    """Read a message of a request."""
-    usual = read_plain(value, _PLAIN_ROLES)
-    if usual is not None:
-        return usual
+    """Read a message of a request that is more than a text in a role."""
     fields = Fields(value, pointer)
     name = fields.required_text("role")
     role = _ROLES.get(name)
@@ -49,11 +49,12 @@ def read_message(value: Any, pointer: str) -> RequestItem:
         return VendorPart(CHAT, value)
     content = fields.peek("content")
     if role is MessageRole.ASSISTANT:
-        plain = isinstance(content, str) and not any(field in fields for field in _NOT_PLAIN)
+        plain = isinstance(content, str) and _NOT_PLAIN.isdisjoint(value)
         message = read_assistant(fields, reply=False)
     else:
         plain = isinstance(content, str)
-        fields.take("content")
+        if content != []:  # an empty one says nothing: it stays among the rest
+            fields.take("content")
         if role is MessageRole.TOOL:
             message = _read_result(fields, content, legacy=name == "function")
         else:
@@ -90,27 +91,25 @@ def read_reply(value: Any, pointer: str) -> Message:
 
 def _read_result(fields: Fields, content: Any, *, legacy: bool) -> Message:
     name = fields.text("name")
-    extensions: dict[str, Any] = {}
+    own = Fields({})
     if legacy:
         fields.spell("role", "function")
         call_id = f"call_{name}"  # as the call before it: see _assistant
     else:
         call_id = text_or_empty(fields, "tool_call_id")
         if not call_id:
-            extensions = _without_id()
+            own.spell("call_id", None)
     output: Any = content
     if isinstance(content, list):
         output = tuple(read_part(part, f"{fields.at('content')}/{i}") for i, part in enumerate(content))
+        if not TEXT_ROLE.issuperset(map(type, output)):
+            own.spell("output", "media")  # which OpenAI refuses, and others take
     elif content is None:
         output = ""
-    result = ToolResultPart(call_id, output, name, vendor_extensions=extensions)
+    elif not isinstance(content, str):
+        own.spell("output", "value")
+    result = ToolResultPart(call_id, output, name, vendor_extensions=own.extensions(WIRE))
     return Message(MessageRole.TOOL, (result,), vendor_extensions=fields.extensions(WIRE))
-
-
-def _without_id() -> dict[str, Any]:
-    own = Fields({})
-    own.spell("call_id", None)
-    return own.extensions(WIRE)
 
 
 def _raw(message: Message, *, reply: bool) -> Any:
@@ -131,10 +130,27 @@ def _raw(message: Message, *, reply: bool) -> Any:
 
 def write_items(items: Iterable[RequestItem], emission: Emission) -> list[Any]:
     """Write a request's items as messages; loose parts of an assistant's turn join the assistant's message next to them."""
+    items = tuple(items)
+    messages = [item for item in items if isinstance(item, Message)]
+    if len(messages) < len(items):
+        return _write_turns(items, emission)
     out: list[Any] = []
-    turn = _Turn()
-    for i, item in enumerate(_identified(items)):
+    ids, as_text = _Ids(), emission.text_content != "array"
+    for i, message in enumerate(messages):
+        text = plain_text(message) if as_text and message.role is not MessageRole.TOOL else None
+        if text is not None:
+            out.append({"role": message.role._value_, "content": text})
+        else:
+            out.extend(_write_item(ids.of_message(message), emission, f"/input/{i}"))
+    return out
+
+
+def _write_turns(items: Iterable[RequestItem], emission: Emission) -> list[Any]:
+    out: list[Any] = []
+    ids, turn = _Ids(), _Turn()
+    for i, given in enumerate(items):
         pointer = f"/input/{i}"
+        item = ids.of_message(given) if isinstance(given, Message) else ids.of_part(given)
         if isinstance(item, Message) and item.role is MessageRole.ASSISTANT:
             if not turn.take(item, pointer):
                 out.extend(turn.close(emission))
@@ -200,26 +216,28 @@ class _Turn:
         return (_spoken(out),)
 
 
-def _identified(items: Iterable[RequestItem]) -> Iterator[RequestItem]:
-    """Give ids by position to calls and results that other wires leave without; what this wire left without one stays so."""
-    calls = results = 0
-    for item in items:
-        if isinstance(item, Message) and len(item.parts) == 1 and type(item.parts[0]) is TextPart:
-            yield item
-            continue
-        parts = item.parts if isinstance(item, Message) else (item,)
-        named: list[Any] = []
-        for part in parts:
-            found = part
-            if isinstance(part, ToolCallPart | ToolResultPart) and not part.call_id and not _is_without_id(part):
-                is_call = isinstance(part, ToolCallPart)
-                found = replace(part, call_id=f"call_{calls if is_call else results}")
-                calls, results = (calls + 1, results) if is_call else (calls, results + 1)
-            named.append(found)
-        if all(found is part for found, part in zip(named, parts, strict=True)):
-            yield item
-        else:
-            yield replace(item, parts=tuple(named)) if isinstance(item, Message) else named[0]
+class _Ids:
+    """Ids by position, for calls and results that other wires leave without; what this wire left without one stays so."""
+
+    __slots__ = ("_calls", "_results")
+
+    def __init__(self) -> None:
+        self._calls = self._results = 0
+
+    def of_message(self, message: Message) -> Message:
+        """Give a message, each of its parts with an id where it needs one."""
+        parts = tuple([self.of_part(part) for part in message.parts])
+        return message if all(map(operator.is_, parts, message.parts)) else replace(message, parts=parts)
+
+    def of_part(self, part: Part) -> Part:
+        """Give a part, with an id where it needs one."""
+        if isinstance(part, ToolCallPart) and not part.call_id and not _is_without_id(part):
+            self._calls += 1
+            return replace(part, call_id=f"call_{self._calls - 1}")
+        if isinstance(part, ToolResultPart) and not part.call_id and not _is_without_id(part):
+            self._results += 1
+            return replace(part, call_id=f"call_{self._results - 1}")
+        return part
 
 
 def _is_without_id(part: ToolCallPart | ToolResultPart) -> bool:
@@ -260,7 +278,9 @@ def _write_other(message: Message, placed: list[Placed], emission: Emission) -> 
     allowed = USER_ROLE if message.role is MessageRole.USER else TEXT_ROLE
     spoken = [(TextPart(part.text), at) if isinstance(part, RefusalPart) else (part, at) for part, at in placed]
     content = write_content(spoken, emission, allowed, array=_was_array(message))
-    return {"role": message.role.value, "content": "" if content is None else content}
+    if content is None:
+        return {"role": message.role.value, "content": kept(message.vendor_extensions, WIRE).get("content", "")}
+    return {"role": message.role.value, "content": content}
 
 
 def _was_array(message: Message) -> bool:
@@ -274,18 +294,21 @@ def _write_result(result: ToolResultPart, emission: Emission, pointer: str, *, l
         out["tool_call_id"] = result.call_id
     if result.name is not None:
         out["name"] = result.name
-    out["content"] = _write_output(result.output, emission, pointer)
+    out["content"] = _write_output(result, emission, pointer)
     if result.is_error:
         emission.lose(f"{pointer}/is_error", "Chat Completions does not say that a tool failed")
     return emission.lay(out, result.vendor_extensions, pointer)
 
 
-def _write_output(output: Any, emission: Emission, pointer: str) -> Any:
+def _write_output(result: ToolResultPart, emission: Emission, pointer: str) -> Any:
+    output, how = result.output, spelling(result.vendor_extensions, WIRE).get("output")
     if isinstance(output, tuple):
         placed = [(part, f"{pointer}/output/{i}") for i, part in enumerate(output)]
-        content = write_content(placed, emission, TEXT_ROLE)
+        content = write_content(placed, emission, USER_ROLE if how == "media" else TEXT_ROLE)
         return "" if content is None else content
     if not isinstance(output, str):
+        if how == "value":
+            return output
         output = _json.dumps(output)
     return [{"type": "text", "text": output}] if emission.text_content == "array" else output
 

@@ -2,7 +2,8 @@
 
 Contract: ``parse_request`` reads any JSON object or raises ``ProtocolError``; ``emit_request`` writes every canonical field or
 records its loss. Rules: instructions become the first system message; ``max_output_tokens`` is ``max_completion_tokens`` unless
-the request came with the older name; what the canonical request does not name rides in its extensions, explicit nulls included.
+the request came with the older name, or the endpoint knows no other; what the canonical request does not name rides in its
+extensions, explicit nulls included.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from ...types.request import GenerationConfig, LlmRequest
 from .._codec import Payload
 from .._fields import Emission, Fields, spelling
 from .._openai_cache import CacheForm, PromptCacheWriter
+from .._plain import read_plain
 from ._capabilities import read_capabilities, write_capabilities
 from ._content import MEDIA, TEXT, WIRE
-from ._messages import read_message, write_items
+from ._messages import PLAIN_ROLES, read_message, write_items
 
 _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed")
 _CACHE = CacheForm({role: TEXT | MEDIA if role is MessageRole.USER else TEXT for role in MessageRole}, long_ttl=False)
@@ -36,10 +38,10 @@ def parse_request(payload: Payload) -> LlmRequest:
     else:
         metadata = {}
     stream = fields.boolean("stream")
-    items = tuple([read_message(message, f"/messages/{i}") for i, message in enumerate(messages)])
+    items = [read_plain(message, PLAIN_ROLES) or read_message(message, f"/messages/{i}") for i, message in enumerate(messages)]
     return LlmRequest(
         model,
-        items,
+        tuple(items),
         generation=generation,
         capabilities=capabilities,
         stream=stream,
@@ -55,7 +57,7 @@ def _read_generation(fields: Fields) -> GenerationConfig:
         cap = fields.integer("max_tokens")
         if cap is not None:
             own.spell("max_output_tokens", "max_tokens")
-    top_k = fields.integer("top_k")
+    top_k = fields.number("top_k")
     if top_k is not None:
         own.spell("top_k", "top_k")
     return GenerationConfig(
@@ -81,7 +83,9 @@ def _read_stop(fields: Fields, own: Fields) -> tuple[str, ...]:
         fields.array("stop")
         fields.keep("stop", given)
         return ()
-    found = fields.array("stop") or ()
+    found = fields.array("stop")
+    if found is None:
+        return ()
     for i, text in enumerate(found):
         if not isinstance(text, str):
             raise InvalidShapeError("stop: expected strings", pointer=f"/stop/{i}")
@@ -117,7 +121,7 @@ def emit_request(request: LlmRequest, emission: Emission) -> Payload:
 def _write_generation(generation: GenerationConfig, out: Payload, emission: Emission) -> None:
     spelled = spelling(generation.vendor_extensions, WIRE)
     if generation.max_output_tokens is not None:
-        old = spelled.get("max_output_tokens") == "max_tokens"
+        old = "max_tokens" in (spelled.get("max_output_tokens"), emission.output_cap)
         out["max_tokens" if old else "max_completion_tokens"] = generation.max_output_tokens
     for name in _SAMPLING:
         value = getattr(generation, name)

@@ -7,11 +7,11 @@ unknown type or shape is a ``VendorPart``. Rules: whose text it is says its type
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from ... import _json
+from ...types.enums import WireFormat
 from ...types.parts import (
     AudioPart,
     FilePart,
@@ -23,11 +23,14 @@ from ...types.parts import (
     TextPart,
     VendorPart,
 )
+from .. import _fields
 from .._fields import Emission, Fields, names_in
 from ._annotations import is_annotation, read_annotation, write_annotations
 from ._own import PROTOCOL, WIRE, Item, fill, kept, spelled
 
 INPUT, OUTPUT = "input_text", "output_text"
+
+_CHAT, _BREAKPOINT = WireFormat.OPENAI_CHAT_COMPLETIONS, "prompt_cache_breakpoint"
 
 _MEDIA_OF_FORMAT = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 _FORMAT_OF_MEDIA = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
@@ -45,6 +48,8 @@ def read_parts(values: list[Any], pointer: str, text_type: str) -> tuple[Message
 
 def read_part(value: Any, pointer: str, text_type: str) -> MessagePart:
     """Read one part."""
+    if type(value) is dict and is_plain_text(value, text_type):
+        return TextPart(value["text"])
     fields = Fields(value, pointer)
     kind = fields.peek("type")
     if kind == text_type or kind in (INPUT, OUTPUT, "text"):
@@ -145,7 +150,13 @@ def write_part(part: MessagePart, emission: Emission, pointer: str, text_type: s
         drop(part, emission, pointer)
         return None
     block = write(part, emission, pointer, text_type)
-    return block if isinstance(part, VendorPart) or block is None else emission.lay(block, part.vendor_extensions, pointer)
+    if block is None or isinstance(part, VendorPart) or not part.vendor_extensions:
+        return block
+    emission.lay(block, part.vendor_extensions, pointer)
+    if text_type == OUTPUT and _BREAKPOINT in _fields.kept(part.vendor_extensions, _CHAT):
+        del block[_BREAKPOINT]
+        emission.lose(f"{pointer}/vendor_extensions/{_CHAT.value}/{_BREAKPOINT}", "an output of Responses ends no cached prefix")
+    return block
 
 
 def drop(part: MessagePart, emission: Emission, pointer: str) -> None:
@@ -155,9 +166,7 @@ def drop(part: MessagePart, emission: Emission, pointer: str) -> None:
         reason = f"a {kind or 'vendor'} part is known to {part.protocol.value} only, with its {names_in(part.payload)}"
         emission.lose(pointer, reason)
         return
-    names = [field.name for field in dataclasses.fields(part) if getattr(part, field.name)]
-    held = ", ".join([*names, names_in(part.vendor_extensions)])
-    emission.lose(pointer, f"{type(part).__name__} has no place in this message of Responses, nor has its {held}")
+    emission.drop(part, pointer, f"{type(part).__name__} has no place in this message of Responses")
 
 
 def is_plain_text(block: Item, text_type: str) -> bool:
@@ -247,7 +256,7 @@ def _write_audio(part: AudioPart, emission: Emission, pointer: str, text_type: s
     if part.transcript:
         emission.lose(f"{pointer}/data", "Responses takes no sound (audio); its transcript is sent")
         return {"type": text_type, "text": part.transcript}
-    emission.lose(f"{pointer}/data", "Responses takes no sound (audio, input_audio)")
+    emission.drop(part, f"{pointer}/data", "Responses takes no sound (audio, input_audio)")
     return None
 
 

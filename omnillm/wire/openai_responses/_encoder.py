@@ -4,12 +4,14 @@ Contract: ``Encoder`` writes the frames that the provider's SDK accumulates to t
 then each item with its parts, deltas and end, then the whole response. What no delta carried is written from the completed
 response.
 Rules: an item of text or reasoning ends when another one begins, a call ends with the stream, so that calls may take turns.
-Where this protocol's own stream is written again, its items keep their ids and places. Another protocol's events have no form
+Where this protocol's own stream is written again, its items keep their ids and places, and one that goes on after another began
+is taken up again. Another protocol's events have no form
 here.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -127,21 +129,25 @@ class Encoder:
         if response.usage.estimated and self._usage is not None:
             body["usage"] = write_usage(self._usage, emission, ours=self._ours)
         body["output"] = self._close(body["output"])
-        end = "incomplete" if body.get("status") == "incomplete" else "completed"
+        end = body["status"] if body.get("status") in ("failed", "incomplete") else "completed"
         self._out.append((f"response.{end}", {"response": body}))
         self._done = True
 
     def _close(self, final: list[Item]) -> list[Item]:
         """End every item; give the output, in which each item that was streamed stands where it was streamed."""
-        left = list(final)
+        places: dict[tuple[str, str], deque[int]] = {}
+        for place, last in enumerate(final):
+            places.setdefault(_key(type_of(last), last.get("call_id")), deque()).append(place)
+        left = dict(enumerate(final))
         output = []
         for item in self._items:
-            whole = _take(left, item)
+            found = places.get(_key(item.kind, item.call_id))
+            whole = left.pop(found.popleft()) if found else None
             if whole is not None and not (self._ours and "id" in whole):
                 whole = {**whole, "id": item.id}
             output.append(item.close(self._out, whole))
-        for whole in left:
-            payload = whole if self._ours and "id" in whole else {**whole, "id": self._next_id(type_of(whole))}
+        for last in left.values():
+            payload = last if self._ours and "id" in last else {**last, "id": self._next_id(type_of(last))}
             output.append(self._add(payload).close(self._out, payload))
         return final if self._ours and all("id" in whole for whole in final) else output
 
@@ -171,13 +177,19 @@ class Encoder:
     def _next_id(self, kind: str) -> str:
         return item_id(kind, self._id, self._first + len(self._items))
 
-    def _target(self, kind: str, index: int) -> WrittenItem:
-        found = self._sources.get(index, self._current) if self._ours else self._current
-        if found is not None and found.kind != kind:  # made by hand: its index says nothing
+    def _source(self, kind: str, index: int) -> WrittenItem | None:
+        """Give the item of that kind that an event is about, where it is there."""
+        found = self._sources.get(index)
+        if found is None or found.kind != kind:  # made by hand: its index says nothing
             found = self._current
-        if found is not None and found.kind == kind and not found.is_closed:
-            return found
-        return self._new(kind)
+        return found if found is not None and found.kind == kind else None
+
+    def _target(self, kind: str, index: int) -> WrittenItem:
+        found = self._source(kind, index)
+        if found is None or (found.is_closed and index not in self._sources):
+            return self._new(kind)
+        found.reopen()
+        return found
 
     def _on_item(self, event: OutputItemAdded) -> None:
         if not self._ours:
@@ -196,8 +208,8 @@ class Encoder:
             item = self._target("reasoning", event.index)
             item.close_text(self._out)
             item.field = SUMMARY if part.summary else REASONING
-        elif self._current is not None and self._current.kind == "message":
-            self._current.close_text(self._out)  # a part behind it: a text that follows is another one
+        elif (message := self._source("message", event.index)) is not None:
+            message.close_text(self._out)  # a part behind it: a text that follows is another one
 
     def _on_text(self, event: TextDelta) -> None:
         if event.delta:
@@ -222,11 +234,11 @@ class Encoder:
             item.grow(item.field, event.delta, self._out)
 
     def _on_annotation(self, event: AnnotationAdded) -> None:
-        item = self._current
-        text = item.open_text() if item is not None else None
-        if item is None or text is None:
+        item = self._source("message", event.index)
+        length = None if item is None else item.open_length()
+        if item is None or length is None:
             return
-        written = write_annotation(event.annotation, len(text))
+        written = write_annotation(event.annotation, length)
         if written is not None:
             item.annotate(written, self._out)
 
@@ -246,12 +258,9 @@ class Encoder:
         """Write nothing: the result is an item of the completed response."""
 
 
-def _take(left: list[Item], item: WrittenItem) -> Item | None:
-    """Take the final form of an item out of those that are left."""
-    for i, whole in enumerate(left):
-        if whole.get("type") == item.kind and (item.kind not in CALLS or whole.get("call_id") == item.call_id):
-            return left.pop(i)
-    return None
+def _key(kind: str, call_id: object) -> tuple[str, str]:
+    """Give what an item that was streamed has in common with its final form."""
+    return kind, str(call_id) if kind in CALLS else ""
 
 
 _HANDLERS: dict[type, Callable[[Encoder, Any], None]] = {

@@ -33,12 +33,13 @@ _NAMES = {REFUSAL: "refusal", ARGUMENTS: "arguments", INPUT: "input"}  # of the 
 class _Text:
     """A text of an item while it grows."""
 
-    __slots__ = ("annotations", "field", "is_open", "number", "pieces")
+    __slots__ = ("annotations", "field", "is_open", "length", "number", "pieces")
 
     def __init__(self, field: str, number: int) -> None:
         self.field = field
         self.number = number
         self.pieces: list[str] = []
+        self.length = 0
         self.annotations: list[Item] = []
         self.is_open = True
 
@@ -57,7 +58,7 @@ class _Text:
 class WrittenItem:
     """Write one item; ``start`` is the item as it is announced."""
 
-    __slots__ = ("_start", "_texts", "field", "index", "is_closed", "kind", "state")
+    __slots__ = ("_numbers", "_start", "_texts", "field", "index", "is_closed", "kind", "state")
 
     def __init__(self, start: Item, index: int, out: Frames) -> None:
         self.kind = type_of(start)
@@ -67,6 +68,7 @@ class WrittenItem:
         self.state: str | None = None  # encrypted reasoning
         self._start = start
         self._texts: list[_Text] = []
+        self._numbers: dict[str, int] = {}  # of the texts in each of the item's arrays
         out.append(("response.output_item.added", {"output_index": index, "item": start}))
 
     @property
@@ -86,6 +88,7 @@ class WrittenItem:
             text = self._open_text(field, out)
         if piece:
             text.pieces.append(piece)
+            text.length += len(piece)
             more: Item = {"logprobs": []} if field == TEXT else {}
             out.append((_EVENTS[field] + ".delta", {**self._where(text), "delta": piece, **more}))
 
@@ -96,18 +99,26 @@ class WrittenItem:
         text.annotations.append(annotation)
         out.append(("response.output_text.annotation.added", {**self._where(text), **more}))
 
-    def open_text(self) -> str | None:
-        """Give what the open output text says so far; ``None`` where none is open."""
+    def open_length(self) -> int | None:
+        """Give the length of the open output text; ``None`` where none is open."""
         text = self._texts[-1] if self._texts else None
-        return "".join(text.pieces) if text is not None and text.is_open and text.field == TEXT else None
+        return text.length if text is not None and text.is_open and text.field == TEXT else None
+
+    def reopen(self) -> None:
+        """Take up an item that was closed; its last text goes on."""
+        if self.is_closed:
+            self.is_closed = False
+            for text in self._texts[-1:]:
+                text.is_open = True
 
     def _where(self, text: _Text) -> Item:
         return {"item_id": self.id, "output_index": self.index, **text.where()}
 
     def _open_text(self, field: str, out: Frames) -> _Text:
         self.close_text(out)
-        number = sum((known.field == SUMMARY) is (field == SUMMARY) for known in self._texts)
-        text = _Text(field, number)
+        array = "summary" if field == SUMMARY else "content"
+        text = _Text(field, self._numbers.get(array, 0))
+        self._numbers[array] = text.number + 1
         self._texts.append(text)
         if field in _TYPES:
             kind = "response.reasoning_summary_part.added" if field == SUMMARY else "response.content_part.added"
@@ -155,19 +166,16 @@ class WrittenItem:
 
     def payload(self) -> Item:
         """Give the item that was written so far, as a finished one."""
-        out = dict(self._start)
-        if "status" in out:
-            out["status"] = "completed"
+        out: Item = {"status": "completed"} if "status" in self._start else {}
         for text in self._texts:
             whole = "".join(text.pieces)
             if text.field in (ARGUMENTS, INPUT):
                 out[text.field] = whole
                 continue
-            name = "summary" if text.field == SUMMARY else "content"
-            out[name] = [*(out.get(name) or []), text.part(whole)]
+            out.setdefault("summary" if text.field == SUMMARY else "content", []).append(text.part(whole))
         if self.state is not None:
             out["encrypted_content"] = self.state
-        return out
+        return {**self._start, **out}
 
 
 def _texts_of(item: Item) -> Iterator[tuple[str, str]]:

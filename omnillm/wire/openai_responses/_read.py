@@ -2,13 +2,13 @@
 
 Contract: messages, calls, results and reasoning become canonical items; an item of any other type is a ``VendorPart`` that
 holds it whole, at its place. Rules: ids, statuses, phases and everything else that only this wire knows ride in the item's
-extensions. A lone text that came in an array keeps the wire's own message beside it: its parts alone would be written as a
-string.
+extensions. A lone text is written as a string, but as an array in a message that has an id or a status; where it came in an array
+without them, the wire's own message is kept beside it, to say so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import InvalidShapeError, MissingFieldError
@@ -60,15 +60,22 @@ def _read_message(fields: Fields, role: MessageRole, value: Any) -> Message:
     raw = None
     if isinstance(content, str):
         parts: tuple[MessagePart, ...] = (TextPart(content),)
+        if is_whole(fields):
+            fields.spell("content", "text")
     elif isinstance(content, list):
         parts = read_parts(content, fields.at("content"), text_type)
-        if len(content) == 1 and is_plain_text(content[0], text_type):
+        if len(content) == 1 and is_plain_text(content[0], text_type) and not is_whole(fields):
             raw = RawMessage(PROTOCOL, value)
     elif content is None:
         raise MissingFieldError("content: required, and not there", pointer=fields.at("content"))
     else:
         raise InvalidShapeError("content: expected a string or an array", pointer=fields.at("content"))
     return Message(role, parts, raw_message=raw, vendor_extensions=fields.extensions(WIRE))
+
+
+def is_whole(fields: Fields | Mapping[str, Any]) -> bool:
+    """Tell a message as the API has it, whose content is an array, from the short form of one."""
+    return "id" in fields or "status" in fields
 
 
 def _read_call(fields: Fields) -> ToolCallPart | None:

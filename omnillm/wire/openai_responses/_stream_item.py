@@ -112,8 +112,11 @@ class StreamItem:
     def complete(self, field: str, number: int, text: Any, events: Events) -> None:
         """Take one of the item's texts as a whole; tell what no delta did."""
         if isinstance(text, str):
-            told = "".join(self._pieces.get((field, number), ()))
-            if text.startswith(told) and (text != told or (field, number) not in self._pieces):
+            pieces = self._pieces.get((field, number))
+            told = "".join(pieces or ())
+            if pieces:
+                pieces[:] = [told]  # joined once, however often its end is told
+            if text.startswith(told) and (text != told or pieces is None):
                 self.grow(field, number, text[len(told) :], events)
 
     def finish(self, whole: Item, events: Events) -> None:
@@ -139,7 +142,7 @@ class StreamItem:
         """Give the item as a response has it."""
         if self.is_whole or not self._pieces:
             return self._start
-        out = dict(self._start)
+        out: Item = {}
         for (field, number), pieces in sorted(self._pieces.items(), key=lambda text: text[0][1]):
             if field in (ARGUMENTS, INPUT):
                 out[field] = "".join(pieces)
@@ -148,10 +151,8 @@ class StreamItem:
             part: Item = {"type": kind, name: "".join(pieces)}
             if field == TEXT:
                 part["annotations"] = list(self._annotations.get(number, ()))
-            given = out.get(array)
-            before = given if isinstance(given, list) and given is not self._start.get(array) else []
-            out[array] = [*before, part]
-        return out
+            out.setdefault(array, []).append(part)
+        return {**self._start, **out}
 
 
 def _texts(item: Item, kind: str) -> Iterator[tuple[str, int, Any]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from ... import _json
-from ...errors import ProtocolError
 from ...types.enums import MessageRole
 from ...types.message import Message, RequestItem
 from ...types.parts import (
@@ -22,11 +21,11 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
-from .._fields import Emission, names_in
+from .._fields import Emission
 from .._plain import plain_text
 from ._content import INPUT, OUTPUT, drop, is_plain_text, write_part
 from ._own import PROTOCOL, Item, kept, spelled
-from ._read import read_item
+from ._read import is_whole
 
 _OWN_ITEMS = frozenset(
     {
@@ -41,6 +40,8 @@ _OWN_ITEMS = frozenset(
         "program",
     }
 )
+_ITEM_PARTS = frozenset({ReasoningPart, ToolCallPart, ToolResultPart})
+_ANSWER_PARTS = frozenset({AudioPart, ImageBase64Part})
 
 
 class ItemWriter:
@@ -75,9 +76,6 @@ class ItemWriter:
         text = plain_text(message) if self._writes_plain and message.role is not MessageRole.TOOL else None
         if text is not None:
             return [{"role": message.role.value, "content": text}]
-        raw = _raw(message)
-        if raw is not None:
-            return [raw]
         text_type = OUTPUT if message.role is MessageRole.ASSISTANT else INPUT
         out: list[Item] = []
         blocks: list[Item] = []
@@ -94,14 +92,15 @@ class ItemWriter:
         self._flush(message, blocks, out)
         if not message.parts and message.role is not MessageRole.TOOL:
             out.append(self._written(message, []))
-        first = next((item for item in out if "role" in item), {})
-        self._emission.lay(first, message.vendor_extensions, pointer)
+        if message.vendor_extensions:
+            first = next((item for item in out if "role" in item), {})
+            self._emission.lay(first, message.vendor_extensions, pointer)
         return out
 
     def _is_item(self, part: MessagePart) -> bool:
         if isinstance(part, VendorPart):
             return part.protocol is PROTOCOL and _is_own_item(part.payload)
-        return isinstance(part, ToolCallPart | ToolResultPart | ReasoningPart)
+        return type(part) in _ITEM_PARTS
 
     def _flush(self, message: Message, blocks: list[Item], out: list[Item]) -> None:
         if blocks:
@@ -110,12 +109,12 @@ class ItemWriter:
     def _written(self, message: Message, blocks: list[Item]) -> Item:
         content: Any = blocks
         text_type = OUTPUT if message.role is MessageRole.ASSISTANT else INPUT
-        own = kept(message.vendor_extensions)
-        as_array = self._emission.text_content == "array" or "id" in own or "status" in own or message.raw_message is not None
-        if len(blocks) == 1 and not as_array and is_plain_text(blocks[0], text_type):
+        note = spelled(message.vendor_extensions)
+        in_array = message.raw_message is not None or (is_whole(kept(message.vendor_extensions)) and "content" not in note)
+        if len(blocks) == 1 and not in_array and self._emission.text_content != "array" and is_plain_text(blocks[0], text_type):
             content = blocks[0]["text"]
         out: Item = {"role": message.role.value, "content": content}
-        kind = spelled(message.vendor_extensions).get("type")
+        kind = note.get("type")
         return out if kind is None else {"type": kind, **out}
 
     # --- calls, results, reasoning --------------------------------------------------------------------------------------------
@@ -167,11 +166,11 @@ class ItemWriter:
     def _reasoning(self, part: ReasoningPart, pointer: str) -> list[Item]:
         if part.protocol in (None, PROTOCOL):
             return [self._own_reasoning(part, pointer)]
-        self._emission.lose(
+        self._emission.drop(
+            part,
             pointer,
             f"reasoning of {part.protocol} is of no use to Responses: its text, summary, signature and encrypted_content,"
-            f" its thinking, reasoning_content, redactedContent and reasoning_details are not sent,"
-            f" nor its {names_in(part.vendor_extensions)}",
+            " its thinking, reasoning_content, redactedContent and reasoning_details are not sent",
         )
         return []
 
@@ -196,7 +195,7 @@ class AnswerWriter(ItemWriter):
     _has_plain_messages = False
 
     def _is_item(self, part: MessagePart) -> bool:
-        return isinstance(part, AudioPart | ImageBase64Part) or super()._is_item(part)
+        return type(part) in _ANSWER_PARTS or super()._is_item(part)
 
     def write(self, item: Any, pointer: str) -> list[Item]:
         """Write an item; a picture of the assistant's is the result of a call here, its sound has no form."""
@@ -228,22 +227,6 @@ def _is_own_item(payload: Any) -> bool:
     """Tell an item from a content part among what only this protocol knows."""
     kind = payload.get("type") if isinstance(payload, dict) else None
     return isinstance(kind, str) and (kind in _OWN_ITEMS or kind.endswith(("_call", "_output")))
-
-
-def _raw(message: Message) -> Item | None:
-    """Give the wire's own message where it still says what the message says, else ``None``."""
-    raw = message.raw_message
-    if raw is None or raw.protocol is not PROTOCOL or not isinstance(raw.payload, dict):
-        return None
-    try:
-        again = read_item(raw.payload, "")
-    except ProtocolError:
-        return None
-    if not isinstance(again, Message) or again != message:
-        return None
-    # equality takes 1 for True and for 1.0: only the written form tells them apart
-    same = repr(again.parts) == repr(message.parts) and repr(again.vendor_extensions) == repr(message.vendor_extensions)
-    return raw.payload if same else None
 
 
 def _cut(text: str, lengths: Any) -> list[str]:

@@ -3,8 +3,9 @@
 Contract: ``parse_request`` reads any JSON object or raises ``ProtocolError``; ``emit_request`` writes every canonical field
 or records its loss. What the canonical request does not name (``store``, ``include``, ``previous_response_id``,
 ``conversation``, …) rides in its extensions, explicit nulls included.
-Rules: an input that came as a string goes out as one while it is one text of the user's; a ``prompt`` may stand in for the
-input, and for the model too. Sampling settings that only compatible servers take are written where the wire itself had them.
+Rules: an input that came as a string goes out as one while it is one text of the user's; a ``prompt`` or the response before it
+may stand in for the input, and a ``prompt`` for the model too.
+Sampling settings that only compatible servers take are written where the wire itself had them.
 """
 
 from __future__ import annotations
@@ -54,20 +55,23 @@ def _read_input(fields: Fields) -> tuple[Any, ...]:
         fields.take("input")
         fields.spell("input", "text")
         return (Message(MessageRole.USER, (TextPart(given),)),)
+    if "input" not in fields:
+        fields.spell("input", "absent")
     return read_items(fields.required_array("input"), "/input") if given else ()
 
 
 def _read_generation(fields: Fields) -> GenerationConfig:
     own = Fields({})
-    found = {name: fields.integer(name) if name == "seed" else fields.number(name) for name in _COMPATIBLE}
-    for name, value in found.items():
-        if value is not None:
+    found: dict[str, Any] = {}
+    for name in _COMPATIBLE:
+        if fields.peek(name) is not None:
+            found[name] = fields.integer(name) if name == "seed" else fields.number(name)
             own.spell(name, name)
     return GenerationConfig(
         fields.integer("max_output_tokens"),
         fields.number("temperature"),
         fields.number("top_p"),
-        **found,  # type: ignore[arg-type]  # seed is the integer among them
+        **found,
         vendor_extensions=own.extensions(WIRE),
     )
 
@@ -83,7 +87,7 @@ def emit_request(request: LlmRequest, emission: Emission) -> Payload:
     if request.instructions is not None:
         out["instructions"] = request.instructions
     given = _write_input(request, emission)
-    if given or not ("input" in kept(request.vendor_extensions) or "prompt" in kept(request.vendor_extensions)):
+    if given or not (spelled(request.vendor_extensions).get("input") == "absent" or "input" in kept(request.vendor_extensions)):
         out["input"] = given
     _write_generation(request.generation, out, emission)
     write_capabilities(request.capabilities, out, emission)
@@ -105,7 +109,7 @@ def _write_input(request: LlmRequest, emission: Emission) -> str | list[Item]:
     place = "/input" if request.input else "/messages"
     writer = ItemWriter(emission)
     items = [out for i, item in enumerate(request.normalized_input()) for out in writer.write(item, f"{place}/{i}")]
-    if "input" in spelled(request.vendor_extensions) and len(items) == 1 and items[0].keys() == {"role", "content"}:
+    if spelled(request.vendor_extensions).get("input") == "text" and len(items) == 1 and items[0].keys() == {"role", "content"}:
         content = items[0]["content"]
         if items[0]["role"] == "user" and isinstance(content, str):
             return content

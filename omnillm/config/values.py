@@ -8,20 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._secret import Secret, fault_of
-from .errors import ConfigurationError, NoAvailableKeyError
-from .hooks import Hook
-from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig, check_count
-from .policy.pricing import PriceTable
-from .policy.retry import RetryPolicy
-from .providers.endpoint import ProviderEndpoint
-from .state import StateStore
-from .transport.http import Timeouts
+from .._secret import KEY_PREFIXES, Secret, fault_of
+from ..errors import ConfigurationError, NoAvailableKeyError
+from ..hooks import Hook
+from ..policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig, check_count
+from ..policy.pricing import PriceTable
+from ..policy.retry import RetryPolicy
+from ..providers.endpoint import ProviderEndpoint
+from ..state import StateStore
+from ..transport.http import Timeouts
 
 DEFAULT_TPM = 90_000
 DEFAULT_RPM = 500
 MAX_LABEL_CHARS = 128
-KEY_PREFIXES = ("sk-", "AIza", "xai-", "gsk_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +236,30 @@ class GatewayConfig:
             if getattr(self, name) is not None:
                 checked_option(name, getattr(self, name))
         object.__setattr__(self, "routes", _labelled(self.routes))
+
+    @classmethod
+    def from_mapping(cls, value: Mapping[str, Any], *, name: str | None = None) -> GatewayConfig:
+        """Read a configuration by the schema of ``docs/configuration.md``; ``name`` says which of several gateways.
+
+        Raises ``ConfigurationError`` naming the field. A key that is given as ``${VARIABLE}`` is held by reference, and pickles.
+        """
+        from . import sources
+
+        return sources.from_mapping(value, name)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], *, name: str | None = None) -> GatewayConfig:
+        """Read a TOML file in the same way; its errors name the file, and its keys are ``${VARIABLE}`` alone."""
+        from . import sources
+
+        return sources.from_file(path, name)
+
+    @classmethod
+    def from_env(cls) -> GatewayConfig:
+        """Read ``OMNILLM_CONFIG`` and ``OMNILLM_GATEWAY``, or ``OMNILLM_MODEL`` and what stands with it."""
+        from . import sources
+
+        return sources.from_environment()
 
 
 def _labelled(routes: tuple[RouteConfig, ...]) -> tuple[RouteConfig, ...]:

@@ -1,0 +1,111 @@
+"""What may be typed. The commands themselves are imported when they are run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..types.enums import WireFormat
+
+_EXIT_CODES = "exit codes: 0 done, 1 an error, 2 wrong usage, 3 lossy with --strict, 130 interrupted, 141 the reader left"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Give the parser of all commands; the namespace it makes has ``run``, and ``json``."""
+    from .. import __version__
+
+    about = "One gateway in front of every language-model provider."
+    parser = argparse.ArgumentParser(prog="omnillm", description=about, epilog=_EXIT_CODES)
+    parser.add_argument("--version", action="version", version=f"omnillm {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _demo(commands)
+    _call(commands)
+    _transcode(commands)
+    _sanitize(commands)
+    _config(commands)
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, runs: str, about: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=about, description=about, epilog=_EXIT_CODES)
+    command.add_argument("--json", action="store_true", help="write JSON")
+    command.set_defaults(run=_later(runs))
+    return command
+
+
+def _later(runs: str) -> Callable[[argparse.Namespace], int]:
+    module, _, name = runs.partition(":")
+
+    def run(options: argparse.Namespace) -> int:
+        code: int = getattr(importlib.import_module(module, __package__), name)(options)
+        return code
+
+    return run
+
+
+def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    _command(commands, "demo", "._demo:demo", "show a gateway at work on a provider inside this process: no key, no network")
+
+
+def _call(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for name, about in (
+        ("call", "ask a model, and print its answer"),
+        ("stream", "ask a model, and print its answer as it arrives"),
+    ):
+        command = _command(commands, name, f"._calls:{name}", about)
+        command.add_argument("model", metavar="MODEL", help="provider/model; with --config a model; - for the gateway's own")
+        command.add_argument("prompt", metavar="PROMPT", nargs="?", default="-", help="what to ask; - or nothing reads stdin")
+        command.add_argument("--instructions", metavar="TEXT", help="what stands above the prompt")
+        command.add_argument("--max-output-tokens", metavar="N", type=int, help="the cap of the output")
+        command.add_argument("--temperature", metavar="X", type=float)
+        command.add_argument("--config", metavar="FILE", help="a configuration (TOML) instead of a provider by name")
+        command.add_argument("--gateway", metavar="NAME", help="which gateway of the file")
+        command.add_argument("--base-url", metavar="URL", help="where the provider is reached instead")
+        command.add_argument("--timeout", metavar="SECONDS", type=float, help="the deadline of the call")
+
+
+def _transcode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "rewrite a request (stdin) of one wire format in another (stdout); what is lost is named on stderr"
+    command = _command(commands, "transcode", "._translate:transcode", about)
+    where: dict[str, Any] = {"metavar": "FORMAT", "required": True, "type": _wire_format}
+    command.add_argument("--from", dest="source", help="as chat_completions, anthropic_messages", **where)
+    command.add_argument("--to", dest="target", **where)
+    kind = command.add_mutually_exclusive_group()
+    kind.add_argument("--response", action="store_true", help="rewrite a response")
+    kind.add_argument("--stream", action="store_true", help="rewrite a streamed response, event by event")
+    command.add_argument("--strict", action="store_true", help="exit with 3 where something is lost")
+
+
+def _wire_format(name: str) -> WireFormat:
+    """Find a format by its own name or by one of its protocol's."""
+    from ..errors import ConfigurationError
+    from ..types.enums import EndpointProtocol, WireFormat
+
+    formats = {wire.value: wire for wire in WireFormat}
+    if name in formats:
+        return formats[name]
+    try:
+        return EndpointProtocol.parse(name).wire_protocol.wire_format
+    except ConfigurationError:
+        raise argparse.ArgumentTypeError(f"unknown format {name!r:.80}: expected one of {', '.join(formats)}") from None
+
+
+def _sanitize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "take secrets and blobs out of a JSON value, or of a recorded fixture (stdin to stdout)"
+    command = _command(commands, "sanitize", "._translate:sanitize", about)
+    command.add_argument(
+        "--secret-env", metavar="NAME", action="append", default=[], help="a variable whose value is taken out wherever it stands"
+    )
+
+
+def _config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "check a configuration, or print its reference"
+    inner = commands.add_parser("config", help=about, description=about).add_subparsers(required=True, metavar="COMMAND")
+    check = _command(inner, "check", "._configs:check", "say of each gateway of a file what it is, or what is wrong with it")
+    check.add_argument("file", metavar="FILE")
+    _command(inner, "docs", "._configs:docs", "print the reference of the configuration (Markdown)")

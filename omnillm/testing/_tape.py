@@ -1,0 +1,146 @@
+"""A recording as values and as a file: what was sent below an endpoint's base, what came back, and JSON at rest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .. import _json
+from ..errors import ConfigurationError, ProtocolError
+from ..gateway.core import Core
+from ..replay import ReplayFixture
+from ..replay.scrubbing import Scrubber
+from ..transport.http import HttpRequest
+from ..types.enums import HttpMethod, WireFormat
+from ..types.request import LlmRequest
+from ..types.transport import BinaryBody, JsonBody, RequestBody, TextBody, TransportRequest
+from ..wire import SseDecoder, StreamParser
+
+VERSION = 1
+_STREAM = "text/event-stream"
+
+
+def as_sent(request: HttpRequest, core: Core) -> tuple[WireFormat, TransportRequest]:
+    """Give the request as its wire format has it: below the base of the endpoint it goes to."""
+    wire_format, path = _found(request.url, core)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    accept = headers.pop("accept", None)
+    body = None if request.body is None else as_body(request.body)
+    return wire_format, TransportRequest(HttpMethod(request.method), path, headers, accept, body)
+
+
+def _found(url: str, core: Core) -> tuple[WireFormat, str]:
+    """Find the route of a URL: the one with its base whose format has such paths; several formats may share a base."""
+    found: list[tuple[bool, WireFormat, str]] = []
+    for route in core.routes:
+        base = route.endpoint.base_url
+        if url.startswith(base):
+            path = _below_host(url) if route.endpoint.protocol.is_compat else url[len(base) :]
+            last = _last(path)
+            ends = {_last(route.codec.path(LlmRequest("m"), streamed)) for streamed in (False, True)}
+            found.append((last in ends, route.codec.wire_format, path))
+    if not found:
+        return core.routes[0].codec.wire_format, _below_host(url)
+    _, wire_format, path = max(found, key=lambda one: one[0])
+    return wire_format, path
+
+
+def _below_host(url: str) -> str:
+    split = urlsplit(url)
+    return f"{split.path}?{split.query}" if split.query else split.path
+
+
+def _last(path: str) -> str:
+    return path.partition("?")[0].replace(":", "/").rpartition("/")[2]
+
+
+def as_body(data: bytes) -> RequestBody:
+    """Give the body that bytes are: JSON, text, or bytes."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return BinaryBody(data)
+    try:
+        return JsonBody(_json.loads(text))
+    except ProtocolError:
+        return TextBody(text)
+
+
+def bytes_of(body: RequestBody | None) -> bytes:
+    """Give the bytes of a body."""
+    if isinstance(body, JsonBody):
+        return _json.dump_bytes(body.value)
+    if isinstance(body, TextBody):
+        return body.text.encode("utf-8")
+    return body.data if isinstance(body, BinaryBody) else b""
+
+
+def difference(recorded: RequestBody | None, asked: RequestBody | None) -> str:
+    """Give the JSON Pointer of the first difference between two bodies."""
+    return _differ(_value(recorded), _value(asked)) or "/"
+
+
+def _value(body: RequestBody | None) -> Any:
+    return body.value if isinstance(body, JsonBody) else body
+
+
+def _differ(recorded: Any, asked: Any) -> str | None:
+    if recorded == asked:
+        return None
+    pairs: Iterable[tuple[object, Any, Any]] = ()
+    if isinstance(recorded, dict) and isinstance(asked, dict):
+        pairs = ((name, recorded.get(name, _MISSING), asked.get(name, _MISSING)) for name in {**recorded, **asked})
+    elif isinstance(recorded, list) and isinstance(asked, list) and len(recorded) == len(asked):
+        pairs = ((n, *both) for n, both in enumerate(zip(recorded, asked, strict=True)))
+    for name, one, other in pairs:
+        inner = _differ(one, other)
+        if inner is not None:
+            return f"/{name}{inner}"
+    return ""
+
+
+_MISSING: Any = object()
+
+
+def write_tape(path: Path, exchanges: tuple[ReplayFixture, ...], scrubber: Scrubber) -> None:
+    """Write a recording; raises ``ConfigurationError``, and writes nothing, where a live key is in it."""
+    text = _json.dumps({"version": VERSION, "exchanges": [fixture.to_dict() for fixture in exchanges]})
+    if scrubber.holds_key(text) or any(scrubber.holds_key(_told(fixture)) for fixture in exchanges):
+        raise ConfigurationError(f"{path}: not written: a key came back in an answer, in a form that cannot be taken out")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    beside.write_text(text + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def _told(fixture: ReplayFixture) -> str:
+    """Give what a stream says in all: a key may have come in pieces."""
+    body = fixture.response.body
+    if not isinstance(body, TextBody) or not (fixture.response.content_type or "").startswith(_STREAM):
+        return ""
+    parser, decoder = StreamParser(fixture.wire_format.protocol), SseDecoder()
+    try:
+        events = [event for frame in decoder.feed(body.text.encode("utf-8")) for event in parser.feed(frame)]
+    except ProtocolError:
+        return ""
+    return "".join(str(getattr(event, "delta", "")) for event in events)
+
+
+def read_tape(path: Path) -> tuple[ReplayFixture, ...]:
+    """Read a recording; raises ``ConfigurationError`` naming the file."""
+    problem: str
+    try:
+        value = _json.loads(path.read_bytes())
+        if not isinstance(value, dict) or value.get("version") != VERSION or not isinstance(value.get("exchanges"), list):
+            raise ConfigurationError(f"{path}: expected a recording of version {VERSION}", field="path")
+        return tuple(ReplayFixture.from_dict(exchange) for exchange in value["exchanges"])
+    except FileNotFoundError:
+        problem = "no such recording: make it with omnillm.testing.record"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except ProtocolError as error:
+        problem = f"no recording: {error.message}{f' at {error.pointer}' if error.pointer else ''}"
+    raise ConfigurationError(f"{path}: {problem}", field="path")
