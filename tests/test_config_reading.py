@@ -571,6 +571,12 @@ def test_the_schema_tells_the_defaults_as_they_are(name: str) -> None:
             assert field.default == f"`{spelled}`"
 
 
+def test_whatever_a_gateway_is_made_of_can_be_said() -> None:
+    """But for what no file holds: a store, and hooks. Routes are where it leads, with its keys and fallbacks."""
+    said = {*TABLES["gateway"].names, "routes", "default_model", "state", "hooks"}
+    assert {field.name for field in fields(GatewayConfig)} - said == set()
+
+
 def test_every_table_is_named_once_and_made() -> None:
     """Each table of the schema has its maker, and each field's table is one."""
     assert set(TABLES) == set(_MAKERS)
