@@ -31,7 +31,7 @@ from ..policy.pricing import Cost
 from ..policy.retry import Disposition, classify, is_quota_exhausted, observed_limits, server_hint, should_retry
 from ..state import Ask, KeyLease, Settlement, Verdict
 from ..transport.body import HttpResponse
-from ..transport.http import HttpRequest
+from ..transport.http import HttpRequest, Watch
 from ..types.hooks import AttemptEnded, AttemptStarted
 from ..types.response import LlmResponse, ResponseMeta
 from ..types.usage import TokenUsage
@@ -65,6 +65,7 @@ class Attempt:
         "route",
         "settled",
         "started",
+        "watch",
     )
 
     def __init__(self, core: Core, call: Call, route: Route, lease: KeyLease, estimate: Estimate) -> None:
@@ -75,6 +76,7 @@ class Attempt:
         self.lease = lease
         self.estimate = estimate
         self.http: HttpResponse | None = None
+        self.watch: Watch | None = None
         self.settled = False
         self.charged: tuple[int, int] | None = None  # tokens and pico-dollars, of a failed one
         self.disposition: Disposition | None = None
@@ -142,6 +144,7 @@ class Attempt:
             first_byte=timeouts.first_byte if call.streaming else math.inf,
             cancel=call.cancel,
             stream=call.streaming,
+            watch=self.watch,
         )
         reservation.sent = "yes"
         limits = observed_limits(http.headers, now_wall=core.clock.wall())
@@ -254,6 +257,10 @@ class Attempt:
             self._record("ok", None, now)
         object.__setattr__(response, "meta", self._meta(cost, now, first_event))  # ours alone until it is handed over
         return response
+
+    def retell(self, response: LlmResponse) -> None:
+        """Tell in the response of the attempts that were still under way when it was settled."""
+        object.__setattr__(response, "meta", replace(response.meta, attempts=tuple(self.call.records)))
 
     def _meta(self, cost: Cost | None, now: float, first_event: float | None = None) -> ResponseMeta:
         return ResponseMeta(
