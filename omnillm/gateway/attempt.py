@@ -30,8 +30,9 @@ from ..errors import (
 from ..policy.pricing import Cost
 from ..policy.retry import Disposition, classify, is_quota_exhausted, observed_limits, server_hint, should_retry
 from ..state import Ask, KeyLease, Settlement, Verdict
+from ..transport import Watch
 from ..transport.body import HttpResponse
-from ..transport.http import HttpRequest, Watch
+from ..transport.http import HttpRequest
 from ..types.hooks import AttemptEnded, AttemptStarted
 from ..types.response import LlmResponse, ResponseMeta
 from ..types.usage import TokenUsage
@@ -229,7 +230,10 @@ class Attempt:
             failure = self.malformed(f"the upstream answered {http.status} with {page}")
         except ProtocolError as error:
             failure = self.malformed(f"the upstream's answer is not its protocol's: {error.message}")
-        raise failure  # here, where no exception is being handled: what holds the body must not become the context
+        try:
+            raise failure  # here, where no exception is being handled: what holds the body must not become the context
+        finally:
+            del failure  # its traceback holds this frame, and what its callers are making
 
     def _gathered(self, body: bytes) -> LlmResponse:
         """Read a stream that came where none was asked for."""
@@ -271,6 +275,7 @@ class Attempt:
             key_label=self.lease.label,
             latency=now - self.call.started,
             time_to_first_event=None if first_event is None else first_event - self.call.started,
+            downgraded_from=self.call.downgraded_from,
         )
 
     def as_charged(self, partial: LlmResponse | None) -> LlmResponse | None:
@@ -346,6 +351,11 @@ class Attempt:
         self.charged = tokens, charge
         if isinstance(error, StreamInterruptedError):
             error.partial_response = self.as_charged(error.partial_response)
+
+    def cancel(self) -> None:
+        """Give everything back: nothing was begun."""
+        self.route.pool.release(self.lease)
+        self.settled = True
 
     def _settle(self, settlement: Settlement) -> bool:
         first = self.route.pool.settle(self.lease, settlement)

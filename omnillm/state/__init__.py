@@ -199,6 +199,12 @@ class StateStore(Protocol):
     def peek(self, ask: Ask) -> Refusal | None:
         """Give what ``admit`` would refuse now, and take nothing."""
 
+    def budget_left(self, ask: Ask) -> float:
+        """Give how much (a fraction of its limit) is left of the tightest budget that applies to the call; 1 where none does.
+
+        Of the budgets of keys that is the one of the key with the most left.
+        """
+
     def settle(self, reservation_id: str, settlement: Settlement) -> bool:
         """Correct what the call had reserved by what it used; true the first time only."""
 

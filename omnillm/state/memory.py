@@ -171,6 +171,19 @@ class MemoryState:
             self._open = False
             return None if isinstance(found, Seat) else found
 
+    def budget_left(self, ask: Ask) -> float:
+        """Give how much (a fraction of its limit) is left of the tightest budget that applies to the call; 1 where none does.
+
+        Of the budgets of keys that is the one of the key with the most left.
+        """
+        pool = self._pool(ask.pool)
+        with self._alone():  # Critical section: read the accounts
+            _, wall = self._begin()
+            living = [label for label, key in pool.keys.items() if key.aside_until < math.inf]
+            left = self._book.left(pool.name, living, tenant=ask.tenant, model=ask.model, wall=wall)
+            self._open = False
+            return left
+
     def settle(self, reservation_id: str, settlement: Settlement) -> bool:
         """Correct what the call had reserved by what it used; true the first time only."""
         with self._alone():  # Critical section: correct what is held

@@ -358,7 +358,7 @@ class SecureConnection(Connection, HTTPSConnection):
 class WatchedSocket(ssl.SSLSocket):
     """A socket whose handshake is waited for in short steps where somebody watches for the first byte."""
 
-    def do_handshake(self, block: bool = False) -> None:
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT002  # ssl's signature
         exchange = running()
         watch = None if exchange is None else exchange.watch
         if exchange is None or watch is None:

@@ -49,7 +49,7 @@ class StoppedError(Exception):
 class Watch:
     """Follow an exchange from outside: be told, once, where its first byte is late, and end it from any thread.
 
-    ``on_late`` is called by the thread that waits for the byte, in the midst of its waiting, at ``late_at`` of the monotonic clock.
+    ``on_late`` is called in the midst of the waiting, by the thread that waits, at ``late_at`` of the monotonic clock.
     """
 
     __slots__ = ("_exchange", "aborted", "late_at", "on_late")

@@ -128,8 +128,9 @@ class HttpTransport:
     ) -> HttpResponse:
         """Send a request and read the head of the answer; close what comes back, or read it to its end.
 
-        ``connect`` and ``first_byte`` are seconds, within the deadline; ``watch`` is told where the first byte is late. Raises ``ConnectError``, ``TlsError``,
-        ``ConnectionLostError``, ``MalformedResponseError``, ``DeadlineExceededError``, ``CallCancelledError``, ``ClosedError``.
+        ``connect`` and ``first_byte`` are seconds, within the deadline; ``watch`` is told where the first byte is late.
+        Raises ``ConnectError``, ``TlsError``, ``ConnectionLostError``, ``MalformedResponseError``, ``DeadlineExceededError``,
+        ``CallCancelledError``, ``ClosedError``.
         """
         if self._closed:
             raise ClosedError("the transport is closed")
@@ -188,8 +189,12 @@ class HttpTransport:
                 failure = stop.error
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 failure = _failure(error, exchange)
-            if not (isinstance(failure, ConnectionLostError) and exchange.again()):
+            if isinstance(failure, ConnectionLostError) and exchange.again():
+                continue
+            try:
                 raise failure  # here, where no exception is being handled: it must not become its context
+            finally:
+                del failure  # its traceback holds this frame, and what its callers are making
 
     def _route(self, url: str) -> _Route:
         route = self._routes.get(url)
