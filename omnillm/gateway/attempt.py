@@ -345,9 +345,11 @@ class Attempt:
         charged = (disposition.charge != "none" or received) and not unsent
         tokens, charge = (reservation.observed_tokens, reservation.observed_charge) if charged else (0, 0)
         unsent = unsent or (isinstance(error, GatewayError) and error.sent == "no")
-        verdict = Verdict(disposition.key.kind, disposition.key.seconds, disposition.key.per_model)
+        now, key = self.core.clock.monotonic(), disposition.key
+        took = now - self.started if self.http is None else None  # until it was clear that no answer would come
+        verdict = Verdict(key.kind, key.seconds, key.per_model, took)
         if self._settle(Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent)):
-            self._record("failed", error, self.core.clock.monotonic())
+            self._record("failed", error, now)
         self.charged = tokens, charge
         if isinstance(error, StreamInterruptedError):
             error.partial_response = self.as_charged(error.partial_response)

@@ -77,7 +77,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Say what a call's outcome means for its key; ``seconds`` is how long it rests, infinity until it is revived."""
+    """Say what a call's outcome means for its key; ``seconds`` is how long it rests, infinity until it is revived.
+
+    ``latency`` is how long it took (seconds): of a success that, of anything else that long at least.
+    """
 
     kind: VerdictKind = "success"
     seconds: float = 0.0

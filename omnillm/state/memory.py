@@ -390,18 +390,21 @@ class MemoryState:
     def _deserved(self, held: _Held, verdict: Verdict, now: float) -> list[Change]:
         """Plan what the verdict means for the key beside its breaker."""
         key, lane, pool, until = held.key, held.lane, held.pool, now + verdict.seconds
+        took = verdict.latency
+        if took is not None and (verdict.kind == "success" or (lane.latency is not None and took > lane.latency)):
+            changes = lane.measuring(took, now)
+        else:
+            changes = []
         match verdict.kind:
-            case "success" if verdict.latency is not None:
-                return [(setattr, (lane, "latency", lane.latency_with(verdict.latency)))]
             case "cool":
-                return [(setattr, (lane, "cool_until", max(lane.cool_until, until)))]
+                changes.append((setattr, (lane, "cool_until", max(lane.cool_until, until))))
             case "retire":
-                return [(setattr, (key, "aside_until", math.inf))]
+                changes.append((setattr, (key, "aside_until", math.inf)))
             case "set_aside" if verdict.per_model:
-                return [(setattr, (pool, "aside", pool.aside.adding(held.reservation.model, key.label, until, now)))]
+                changes.append((setattr, (pool, "aside", pool.aside.adding(held.reservation.model, key.label, until, now))))
             case "set_aside":
-                return [(setattr, (key, "aside_until", max(key.aside_until, until)))]
-        return []
+                changes.append((setattr, (key, "aside_until", max(key.aside_until, until))))
+        return changes
 
 
 _OUTCOMES: dict[str, Outcome] = {"success": "success", "failure": "failure"}
