@@ -220,9 +220,10 @@ class Book:
         self._accounts = lasting
 
 
-def first_refusal(accounts: Iterable[Account], charge: int) -> BudgetRefusal | None:
-    """Give the refusal of the first account without room for the charge."""
-    return next((account.refusal(charge) for account in accounts if not account.allows(charge)), None)
+def last_refusal(accounts: Iterable[Account], charge: int) -> BudgetRefusal | None:
+    """Give the refusal that lasts longest, of the accounts without room for the charge; of several alike the first."""
+    refusals = [account.refusal(charge) for account in accounts if not account.allows(charge)]
+    return max(refusals, key=lambda refusal: refusal.resets_at or math.inf) if refusals else None
 
 
 class BudgetTracker:

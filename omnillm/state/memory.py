@@ -24,7 +24,7 @@ from ..errors import ConfigurationError
 from ..policy.alone import alone
 from ..policy.aside import Aside
 from ..policy.breaker import Outcome
-from ..policy.budget import Account, Book, first_refusal
+from ..policy.budget import Account, Book, last_refusal
 from ..policy.lane import Key, Lane, Seat
 from ..policy.ledger import Change, Journal, KeyLease, LeaseRef, Ledger, Reservation
 from ..policy.limits import Budget, ModelLimits, PoolConfig
@@ -294,7 +294,7 @@ class MemoryState:
         return now, wall
 
     def _decide(self, pool: _Pool, ask: Ask, now: float, wall: float, accounts: Sequence[Account]) -> Seat | Refusal:
-        refused = first_refusal(accounts, ask.charge)
+        refused = last_refusal(accounts, ask.charge)
         if refused is not None:
             return _no_money(refused, wall)
         willing, aside = self._willing(pool, ask, wall), pool.aside.of(ask.model)
