@@ -140,6 +140,7 @@ if TYPE_CHECKING:
     from .gateway.gateway import Gateway
     from .gateway.stream import GatewayStream
     from .policy.budget import BudgetTracker
+    from .policy.downgrade import Downgrade
     from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
     from .policy.retry import RetryPolicy
@@ -147,7 +148,16 @@ if TYPE_CHECKING:
     from .providers.endpoint import ProviderEndpoint
     from .state import KeyLease, KeyStatus, StateStore
     from .transport.http import Timeouts
-    from .types.hooks import AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HookEvent, RetryScheduled
+    from .types.hooks import (
+        AttemptEnded,
+        AttemptStarted,
+        CallEnded,
+        FallbackTaken,
+        HedgeStarted,
+        HookEvent,
+        ModelDowngraded,
+        RetryScheduled,
+    )
     from .types.prompt_layout import PromptLayoutBuilder
     from .types.transport import (
         BinaryBody,
@@ -175,17 +185,20 @@ _LAZY = {
     "BudgetTracker": ".policy.budget",
     "CallEnded": ".types.hooks",
     "Cost": ".policy.pricing",
+    "Downgrade": ".policy.downgrade",
     "FallbackTaken": ".types.hooks",
     "Gateway": ".gateway.gateway",
     "GatewayBuilder": ".gateway.builder",
     "GatewayConfig": ".config",
     "GatewayStream": ".gateway.stream",
+    "HedgeStarted": ".types.hooks",
     "HookEvent": ".types.hooks",
     "JsonBody": ".types.transport",
     "KeyConfig": ".config",
     "KeyLease": ".state",
     "KeyStatus": ".state",
     "LossPolicy": ".policy.limits",
+    "ModelDowngraded": ".types.hooks",
     "ModelLimits": ".policy.limits",
     "ModelPrice": ".policy.pricing",
     "MultipartBody": ".types.transport",
@@ -255,6 +268,7 @@ __all__ = [
     "ConversionReport",
     "Cost",
     "DeadlineExceededError",
+    "Downgrade",
     "EndpointKind",
     "EndpointMismatchError",
     "EndpointProtocol",
@@ -267,6 +281,7 @@ __all__ = [
     "GatewayError",
     "GatewayStream",
     "GenerationConfig",
+    "HedgeStarted",
     "HookEvent",
     "HttpMethod",
     "ImageBase64Part",
@@ -290,6 +305,7 @@ __all__ = [
     "MessagePart",
     "MessageRole",
     "MissingFieldError",
+    "ModelDowngraded",
     "ModelLimits",
     "ModelPrice",
     "MultipartBody",

@@ -12,7 +12,13 @@ ROOT = Path(__file__).parent.parent
 SAID = {
     "basic_usage.py": ["question", "a: ", "b: ", "/12 requests", "spent $"],
     "streaming.py": ["count from one to five", "stop", "first words:", "in flight: 0"],
-    "fallback.py": ["openai: gpt-4.1-mini 503", "claude: claude-haiku-4-5 200 ok"],
+    "fallback.py": [
+        "openai: gpt-4.1-mini 503",
+        "claude: claude-haiku-4-5 200 ok",
+        "another one answered first",
+        "asked for gpt-4.1",
+        "key: gpt-4.1-mini 200 ok",
+    ],
     "transcoding.py": ['"input_schema"', "/generation/seed", '"tool_calls"'],
 }
 
