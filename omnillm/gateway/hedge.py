@@ -96,6 +96,7 @@ class Race(Generic[T]):
         except RuntimeError:  # the machine has no thread left
             self._rival = None
             attempt.cancel()
+            walk.core.allowance.end_hedge(walk.call.ticket)
 
     def _second(self, rival: Rival[T]) -> bool:
         """Tell, the first attempt being out, whether the second was answered; where not, ``_failure`` decides what follows."""
@@ -107,8 +108,7 @@ class Race(Generic[T]):
             rival.take()
             return True
         theirs, rival.error = rival.error, None
-        second = rival.attempt.disposition
-        if isinstance(theirs, GatewayError) and second is not None and second.retry != "never":
+        if isinstance(theirs, GatewayError) and self._walk.may_go_on(rival.attempt):
             self._walk.note(rival.attempt, theirs)
         elif theirs is not None:
             self.decider, self._failure = rival.attempt, theirs

@@ -149,6 +149,11 @@ class Walk:
         self._pause(delay, error)
         return None
 
+    def may_go_on(self, attempt: Attempt) -> bool:
+        """Tell whether another try may follow the failed attempt, by its error and the policy."""
+        disposition = attempt.disposition
+        return disposition is not None and (disposition.retry == "another_key" or self.core.config.retry.permits(disposition))
+
     def note(self, attempt: Attempt, error: GatewayError) -> None:
         """Remember of which key the failure was, and when that may be used again."""
         disposition = attempt.disposition

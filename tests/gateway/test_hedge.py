@@ -214,6 +214,18 @@ def test_both_fail(build: Any, first: int, second: int, raised: type[Exception],
         assert held(gateway) == (0, 0)
 
 
+def test_an_unknown_outcome_of_either_is_final_where_the_policy_says_so(build: Any) -> None:
+    """With ``retry_unknown=False`` nothing follows where one of the two was perhaps answered, whatever the other's error is."""
+    go = threading.Event()
+    with ScriptedServer(
+        [expect(), wait(go), pause(0.05), respond(500, body=b"{}")], [expect(), tell(go), reset()], ANSWER
+    ) as server:
+        gateway = build(server, 3, retry=RetryPolicy(hedge_after=0.02, base=0.001, retry_unknown=False))
+        with pytest.raises(ConnectionLostError):
+            gateway.call("hi")
+        assert len(server.requests) == 2
+
+
 def test_the_second_counts_among_the_attempts(build: Any) -> None:
     """With two attempts in all, the two beside each other are all there are."""
     go = threading.Event()
