@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -376,10 +377,8 @@ class Emission:
         """Give a call's arguments as the object that the wire takes; what is none goes as its field ``input``, and degraded."""
         given = part.arguments
         if isinstance(given, str):
-            try:
+            with suppress(InvalidJsonError):
                 given = _json.loads(given) if given else None
-            except InvalidJsonError:
-                pass
         if given is None or isinstance(given, Mapping):
             return given or {}
         self.lose(f"{pointer}/arguments", "the arguments (input) of a call are an object here: these go as its field 'input'")
