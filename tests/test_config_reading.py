@@ -244,6 +244,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"keys": [5]}, "keys[0]: expected a table, got int"),
     ({"keys": "sk-1"}, "keys: expected a list, got str"),
     ({"keys": []}, "keys: expected at least one key"),
+    ({"endpoint": SITE, "keys": None}, "keys: expected at least one key"),
     ({"keys": [{"key": 5}]}, "keys[0].key: expected a string, got int"),
     ({"keys": [{"key": "sk-1", "label": "a"}, {"key": "sk-2", "label": "a"}]}, "label: two keys are called 'a'"),
     ({"keys": [{"key": "sk-1", "models": {"gpt-4.1": {"tpm_limit": 1}}}]},

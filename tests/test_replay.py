@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import canonical_values
 
 from omnillm import (
     BinaryBody,
@@ -340,6 +341,14 @@ def test_any_text_is_a_text_body(text: str) -> None:
     """Nothing that can be written breaks it, and doing it again changes nothing."""
     once = sanitize_transport_response(response(TextBody(text)))
     assert sanitize_transport_response(once) == once
+
+
+@given(canonical_values[ReplayFixture])
+def test_any_fixture_can_be_sanitised(fixture: ReplayFixture) -> None:
+    """Whatever is in it; doing it again changes nothing, and it is JSON at rest."""
+    clean = fixture.sanitized(secrets=[CANARY])
+    assert clean.sanitized(secrets=[CANARY]) == clean
+    assert ReplayFixture.from_json(clean.to_json()) == clean
 
 
 @pytest.mark.parametrize(
