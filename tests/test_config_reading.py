@@ -32,6 +32,7 @@ from omnillm import (
 from omnillm.config.reading import _MAKERS
 from omnillm.config.reference import reference
 from omnillm.config.schema import REQUIRED, TABLES, VARIABLES
+from omnillm.policy.downgrade import Downgrade
 from omnillm.providers.presets import PRESETS
 from omnillm.testing import LocalProvider
 
@@ -76,6 +77,7 @@ WHOLE: dict[str, Any] = {
             "keys": ["sk-c"],
         },
     ],
+    "downgrades": [{"below": 0.2, "model_map": {"own/model": "cheap/model"}}],
     "pricing": {"unknown": "zero", "overrides": {"own/model": {"input": 1, "output": 2, "cached_input": 0.5}}},
     "transport": {"allow_http": True, "trust_proxy_env": True, "proxies": {"https": "http://proxy:3128"}},
     "max_workers": 8,
@@ -143,6 +145,7 @@ def test_every_field_arrives() -> None:
     assert config.losses is LossPolicy.WARN
     assert config.transport == TransportConfig(allow_http=True, trust_proxy_env=True, proxies={"https": "http://proxy:3128"})
     assert config.max_workers == 8
+    assert config.downgrades == (Downgrade(0.2, {"own/model": "cheap/model"}),)
     assert config.pricing.price("own/model") == PriceTable(WHOLE["pricing"]["overrides"]).price("own/model")
     assert config.pricing.price("nobody's") is not None
 
@@ -549,7 +552,7 @@ def test_a_configuration_is_read_in_a_spawned_process() -> None:
 
 CLASSES: dict[str, Any] = {
     "pool": PoolConfig, "timeouts": Timeouts, "retry": RetryPolicy, "transport": TransportConfig, "endpoint": ProviderEndpoint,
-    "limits": ModelLimits,
+    "limits": ModelLimits, "downgrade": Downgrade,
 }  # fmt: skip
 
 
