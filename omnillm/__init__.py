@@ -146,6 +146,7 @@ if TYPE_CHECKING:
     from .people.tools import Tool, tool
     from .policy.budget import BudgetTracker
     from .policy.catalogue import ModelInfo, model_info, models
+    from .policy.downgrade import Downgrade
     from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
     from .policy.retry import RetryPolicy
@@ -154,7 +155,16 @@ if TYPE_CHECKING:
     from .replay import ReplayFixture, sanitize_json_value, sanitize_transport_request, sanitize_transport_response
     from .state import KeyLease, KeyStatus, StateStore
     from .transport.http import Timeouts
-    from .types.hooks import AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HookEvent, RetryScheduled
+    from .types.hooks import (
+        AttemptEnded,
+        AttemptStarted,
+        CallEnded,
+        FallbackTaken,
+        HedgeStarted,
+        HookEvent,
+        ModelDowngraded,
+        RetryScheduled,
+    )
     from .types.prompt_layout import PromptLayoutBuilder
     from .types.transport import (
         BinaryBody,
@@ -184,17 +194,20 @@ _LAZY = {
     "Conversation": ".people.conversation",
     "ConversationStream": ".people.conversation_stream",
     "Cost": ".policy.pricing",
+    "Downgrade": ".policy.downgrade",
     "FallbackTaken": ".types.hooks",
     "Gateway": ".gateway.gateway",
     "GatewayBuilder": ".gateway.builder",
     "GatewayConfig": ".config",
     "GatewayStream": ".gateway.stream",
+    "HedgeStarted": ".types.hooks",
     "HookEvent": ".types.hooks",
     "JsonBody": ".types.transport",
     "KeyConfig": ".config",
     "KeyLease": ".state",
     "KeyStatus": ".state",
     "LossPolicy": ".policy.limits",
+    "ModelDowngraded": ".types.hooks",
     "ModelLimits": ".policy.limits",
     "ModelInfo": ".policy.catalogue",
     "ModelPrice": ".policy.pricing",
@@ -277,6 +290,7 @@ __all__ = [
     "ConversionReport",
     "Cost",
     "DeadlineExceededError",
+    "Downgrade",
     "EndpointKind",
     "EndpointMismatchError",
     "EndpointProtocol",
@@ -289,6 +303,7 @@ __all__ = [
     "GatewayError",
     "GatewayStream",
     "GenerationConfig",
+    "HedgeStarted",
     "HookEvent",
     "HttpMethod",
     "ImageBase64Part",
@@ -312,6 +327,7 @@ __all__ = [
     "MessagePart",
     "MessageRole",
     "MissingFieldError",
+    "ModelDowngraded",
     "ModelInfo",
     "ModelLimits",
     "ModelPrice",

@@ -23,17 +23,18 @@ from ..config import GatewayConfig, RouteConfig
 from ..errors import AttemptRecord, ClosedError, ConfigurationError
 from ..hooks import dispatch
 from ..policy.catalogue import model_info
+from ..policy.downgrade import ModelRouter
 from ..policy.pricing import ModelPrice
 from ..policy.retry import RetryAllowance
 from ..providers.auth import AuthScheme, Headers, authorize
 from ..providers.endpoint import ProviderEndpoint, is_loopback
 from ..providers.served_by import served_by
-from ..state import KeySpec, StateStore
+from ..state import Ask, KeySpec, StateStore
 from ..state.memory import MemoryState
 from ..state.pool import KeyPool
 from ..transport.http import HttpTransport
 from ..types.enums import WireFormat
-from ..types.hooks import AttemptEnded, HookEvent
+from ..types.hooks import AttemptEnded, HookEvent, ModelDowngraded
 from ..wire import codec
 from ..wire._codec import Codec
 
@@ -113,6 +114,7 @@ class Core:
         self.allowance = RetryAllowance()
         self.routes = tuple(self._route(route) for route in config.routes)
         self.secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
+        self.router = ModelRouter(config.downgrades) if config.downgrades and config.budgets else None
         self.strict = any(budget.estimate == "strict" for budget in config.budgets)
         self._prices: dict[tuple[str, str | None, str | None, str | None], ModelPrice | None] = {}
         self._prices_until = 0.0  # on the wall clock
@@ -171,6 +173,17 @@ class Core:
             return output  # no need to read the catalogue for
         info = model_info(model, route.provider)
         return output if info is None or info.max_output_tokens is None else min(output, info.max_output_tokens)
+
+    def affordable(self, router: ModelRouter, asked: str, tenant: str | None) -> str:
+        """Name the model that the call gets for the one asked for; tells the hooks of another."""
+        if not router.maps(asked):
+            return asked
+        first = self.routes[0]
+        left = self.store.budget_left(Ask(first.pool.name, first.model(asked), 0, 0, tenant))
+        model = router.model(asked, left)
+        if model != asked and self.config.hooks:
+            self.emit(ModelDowngraded(asked, model, left))
+        return model
 
     def check(self) -> None:
         """Begin an operation: refuse it where the gateway is closed."""
