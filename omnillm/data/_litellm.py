@@ -82,7 +82,7 @@ def _installed() -> tuple[Path, str]:
 
     spec = find_spec("litellm")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("litellm is not installed: pip install litellm, or give the path of its model table")
+        raise ModuleNotFoundError("no module named litellm")
     return Path(spec.origin).parent / TABLE, version("litellm")
 
 

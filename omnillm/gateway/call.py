@@ -12,6 +12,7 @@ from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
 from ..errors import AttemptRecord, DeadlineExceededError, GatewayError, LossyRequestError, Sent, UnknownPriceError
 from ..hooks import logger
+from ..policy.catalogue import SAMPLING_PARAMETERS, model_info
 from ..policy.limits import LossPolicy
 from ..policy.pricing import ModelPrice
 from ..types.hooks import CallEnded
@@ -19,7 +20,7 @@ from ..types.report import Loss
 from ..types.request import BYTES_PER_TOKEN, LlmRequest
 from ..types.response import LlmResponse
 from ..wire import emit_request_with_losses
-from .strict import check_payload, strict_prompt_tokens
+from .strict import check_payload, strict_prompt_tokens, unbounded
 
 if TYPE_CHECKING:
     from ..people.structured import Target
@@ -157,6 +158,8 @@ class Call:
         output = core.default_output_tokens(model, route) if cap is None else cap
         prompt_charge = charge = 0
         if price is not None:
+            if core.strict and price.citation is not None:
+                raise unbounded("the model cites what it finds by itself, and that is charged")
             prompt_charge = price.estimate(self.prompt_tokens, 0)
             charge = self._ceiling(core, route, prompt, output) if core.strict else price.estimate(prompt, output)
         told_cap = output if core.strict else cap
@@ -223,6 +226,8 @@ class Call:
             losses = tuple(loss for loss in losses if loss.pointer not in _NOT_ASKED)
         if losses:
             self._account(core, losses)
+        if core.config.losses is LossPolicy.WARN:
+            _warn_of_refused(request, route)
         if self.streaming and endpoint.asks_for_usage:
             payload = route.codec.ask_for_usage(payload)
         payload = route.codec.prepare_body(payload)
@@ -238,3 +243,12 @@ class Call:
         if policy is LossPolicy.WARN:
             for loss in losses[:LOG_LOSSES]:
                 logger.warning("lost in translation: %s (%s)", loss.pointer, loss.reason)
+
+
+def _warn_of_refused(request: LlmRequest, route: Route) -> None:
+    """Say which settings the model is known to refuse; they are sent all the same, as the list may be behind."""
+    given = [name for name in SAMPLING_PARAMETERS if getattr(request.generation, name) is not None]
+    info = model_info(request.model, route.provider) if given else None
+    for name in given:
+        if info is not None and info.refuses(name):
+            logger.warning("%s is known to refuse %s", request.model, name)

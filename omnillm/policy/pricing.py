@@ -74,11 +74,13 @@ class PriceTable:
 
         ``overrides`` stand above it. Raises ``ConfigurationError`` with the place of what is wrong.
         """
+        if not isinstance(path, str | Path):
+            raise ConfigurationError(f"file: expected a path, got {type(path).__name__}", field="file")
         data = _read_file(Path(path))
         if isinstance(data, Mapping) and "providers" in data:
             return cls(overrides or {}, unknown, snapshot=read_snapshot(data, str(path)))
         if not isinstance(data, Mapping):
-            raise ConfigurationError(f"{path}: expected a price list, or prices by model", field=str(path))
+            raise ConfigurationError(f"file: {path}: expected a price list, or prices by model", field="file")
         return cls({**data, **(overrides or {})}, unknown)
 
     def find(
@@ -153,7 +155,7 @@ def _read_file(path: Path) -> Any:
         raw = path.read_bytes()
         return json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
     except (OSError, ValueError, EOFError) as error:
-        raise ConfigurationError(f"{path}: not a price list: {error}", field=str(path)) from None
+        raise ConfigurationError(f"file: {path} is no price list: {error}", field="file") from None
 
 
 def _moment(at: Moment | None) -> dt.datetime:
