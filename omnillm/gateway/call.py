@@ -16,8 +16,10 @@ from ..policy.catalogue import SAMPLING_PARAMETERS, model_info
 from ..policy.limits import LossPolicy
 from ..policy.pricing import ModelPrice
 from ..types.hooks import CallEnded
+from ..types.message import Message
+from ..types.parts import AudioPart
 from ..types.report import Loss
-from ..types.request import BYTES_PER_TOKEN, LlmRequest
+from ..types.request import AUDIO_TOKENS, BYTES_PER_TOKEN, LlmRequest
 from ..types.response import LlmResponse
 from ..wire import emit_request_with_losses
 from .strict import check_payload, strict_prompt_tokens, unbounded
@@ -77,6 +79,15 @@ def asked_tier(request: LlmRequest) -> str | None:
             if isinstance(tier, str):
                 return tier
     return None
+
+
+def audio_tokens(request: LlmRequest) -> int:
+    """Give how many of the prompt's estimated tokens are audio."""
+    heard = 0
+    for item in request.normalized_input():
+        if isinstance(item, Message):
+            heard += AUDIO_TOKENS * sum(isinstance(part, AudioPart) for part in item.parts)
+    return heard
 
 
 def utf8_size(text: str) -> int:
@@ -160,8 +171,13 @@ class Call:
         if price is not None:
             if core.strict and price.citation is not None:
                 raise unbounded("the model cites what it finds by itself, and that is charged")
-            prompt_charge = price.estimate(self.prompt_tokens, 0)
-            charge = self._ceiling(core, route, prompt, output) if core.strict else price.estimate(prompt, output)
+            heard = 0 if price.audio_input is None else audio_tokens(self.request)
+            made = [kind.value for kind in self.request.capabilities.modalities]
+            prompt_charge = price.estimate(self.prompt_tokens, 0, heard=heard)
+            if core.strict:
+                charge = self._ceiling(core, route, prompt, output)
+            else:
+                charge = price.estimate(prompt, output, heard=heard, made=made)
         told_cap = output if core.strict else cap
         return Estimate(self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price, told_cap, tier)
 

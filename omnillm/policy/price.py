@@ -13,7 +13,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, fields
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from operator import add, attrgetter
@@ -214,14 +214,18 @@ class ModelPrice:
             return True
         return any(rate is not None for rate in _APART(self))
 
-    def estimate(self, prompt_tokens: int, output_tokens: int) -> int:
+    def estimate(self, prompt_tokens: int, output_tokens: int, *, heard: int = 0, made: Iterable[str] = ()) -> int:
         """Give the pico-dollars to reserve: prompt and output at their uncached rates, in the dearest tier they may fall in.
 
-        No usage of text within those counts costs more, unless it writes to the cache.
+        ``heard`` of the prompt's tokens are audio; ``made`` are the modalities asked for beside text. No usage of the same kind
+        within those counts costs more, unless it writes to the cache.
         """
-        tiers = self._tiers(prompt_tokens)
-        rate_in, rate_out = max(tier.input for tier in tiers), max(max(tier.output, tier.reasoning or 0) for tier in tiers)
-        return prompt_tokens * rate_in + output_tokens * rate_out + max(tier.request or 0 for tier in tiers)
+        return max(tier._estimate(prompt_tokens, output_tokens, heard, made) for tier in self._tiers(prompt_tokens))
+
+    def _estimate(self, prompt_tokens: int, output_tokens: int, heard: int, made: Iterable[str]) -> int:
+        rates = (self.output, self.reasoning or 0, *(getattr(self, f"{kind}_output", None) or 0 for kind in made))
+        spoken_to = heard * (_or(self.audio_input, self.input) - self.input)
+        return prompt_tokens * self.input + spoken_to + output_tokens * max(rates) + (self.request or 0)
 
     def ceiling(self, prompt_tokens: int, output_tokens: int) -> int:
         """Give the pico-dollars that no usage within those counts exceeds: each token at the dearest rate it may have."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
@@ -98,7 +99,7 @@ def _usage(prompt: int, completion: int, **cache: int | None) -> TokenUsage:
                 cache_creation_short_input_tokens=20,
                 cache_creation_long_input_tokens=10,
             ),
-            Cost(2_000, 500, 4_500, 500),
+            (2_000, 500, 4_500, 500),
         ),
         # rates that the price does not name
         (PLAIN, _usage(10, 1, cached_input_tokens=4, cache_creation_input_tokens=3), (6, 8, 6, 8)),
@@ -125,7 +126,9 @@ def test_a_cost_gives_its_total_exactly_and_in_dollars() -> None:
     spent = cost(TokenUsage(1_000_000, 1_000_000), "gpt-4.1-mini")
     assert spent.total_pico == 2 * 10**12
     assert spent.usd == 2.0
-    assert spent + spent == Cost(2 * spent.input_pico, 0, 0, 2 * spent.output_pico)
+    assert spent + spent == Cost(input_pico=2 * spent.input_pico, output_pico=2 * spent.output_pico)
+    assert spent.breakdown == {"input": spent.input_pico, "output": spent.output_pico}
+    assert spent.completion_pico == spent.output_pico
     assert pickle.loads(pickle.dumps(spent)) == spent
     with pytest.raises(TypeError):
         spent + 1  # type: ignore[operator]  # a cost and a number are no sum
@@ -154,9 +157,9 @@ def usages(draw: st.DrawFn, prompt: int = 10**6, completion: int = 10**5) -> Tok
 def test_the_classes_sum_to_the_total_and_none_is_negative(price: ModelPrice, usage: TokenUsage) -> None:
     """The parts of a cost are its whole."""
     spent = price.cost(usage)
-    parts = (spent.input_pico, spent.cached_input_pico, spent.cache_write_pico, spent.output_pico)
+    parts = [getattr(spent, field.name) for field in fields(spent)]
     assert min(parts) >= 0
-    assert sum(parts) == spent.total_pico
+    assert sum(parts) == spent.total_pico == sum(spent.breakdown.values())
 
 
 @given(usage=usages())
@@ -273,7 +276,7 @@ def test_a_model_without_a_price_is_an_error_by_default() -> None:
 def test_an_unknown_model_may_be_free() -> None:
     """``unknown="zero"`` makes it cost nothing, and known models what they cost."""
     table = PriceTable(unknown="zero")
-    assert cost(TokenUsage(5, 5), "mine", table) == Cost()
+    assert cost(TokenUsage(5, 5), "mine", table=table) == Cost()
     assert table.price("gpt-4.1") == PriceTable().price("gpt-4.1")
     assert table.find("mine") is None
 
