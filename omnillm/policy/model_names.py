@@ -79,9 +79,10 @@ def _places(model: str, provider: str, region: str | None) -> Iterator[Place]:
         if split is not None and split[0] == provider:
             yield provider, split[1], region
         return
-    yield from ((maker, model, region) for maker in MAKERS)
     if split is not None:
         yield from _places(split[1], split[0], region)
+    else:
+        yield from ((maker, model, region) for maker in MAKERS)
 
 
 def provider_named(name: str) -> str:

@@ -31,14 +31,18 @@ def usd(input: str, output: str, **rates: Any) -> ModelPrice:
         ("gpt-4.1", None, usd("2", "8", cached_input="0.5", search="0.01")),
         ("gpt-4.1-mini", None, usd("0.4", "1.6", cached_input="0.1", search="0.01")),
         ("text-embedding-3-small", None, usd("0.02", "0")),
-        ("claude-haiku-4-5", None, usd("1", "5", cached_input="0.1", cache_write_short="1.25", cache_write_long="2", search="0.01")),
+        (
+            "claude-haiku-4-5",
+            None,
+            usd("1", "5", cached_input="0.1", cache_write_short="1.25", cache_write_long="2", search="0.01"),
+        ),
         ("gemini-2.5-flash", None, usd("0.3", "2.5", cached_input="0.03", audio_input="1", cached_audio="0.1", search="0.035")),
         ("whisper-1", None, usd("0", "0", audio_hour="0.36")),
         ("tts-1", "openai", usd("0", "0", character="0.000015")),
         ("rerank-v3.5", "cohere", usd("0", "0", search="0.002")),
         ("llama-3.1-8b-instant", "groq", usd("0.05", "0.08")),
     ],
-)  # fmt: skip
+)
 def test_figures(model: str, provider: str | None, rates: ModelPrice) -> None:
     """What the price page says per million tokens, or per one, is what is charged."""
     found = TABLE.price(model, provider)
@@ -121,7 +125,7 @@ def test_a_longer_name_is_priced_by_its_own_row_or_not_at_all(row: tuple[str, st
     provider, model = row
     longer = model + more
     found = TABLE.listed(longer, provider)
-    if more not in ("-latest",):
+    if more != "-latest":
         assert found is None or found.model == longer
 
 
@@ -158,7 +162,8 @@ def test_a_cached_token_costs_no_more_than_a_fresh_one() -> None:
         (provider, model)
         for provider, model in IDS
         if not model.startswith("~")
-        and (price := TABLE.require(model, provider)).cached_input is not None and price.cached_input > price.input > 0
+        and (price := TABLE.require(model, provider)).cached_input is not None
+        and price.cached_input > price.input > 0
     ]
     assert dearer == []
 
