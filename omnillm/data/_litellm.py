@@ -98,10 +98,23 @@ def _bare(name: str, provider: str) -> str:
     return name
 
 
+def _stepped(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Write prices by ranges of the prompt's length as the rest of the table does: the first range, and above it."""
+    ranges = facts.get("tiered_pricing")
+    if not isinstance(ranges, list) or "input_cost_per_token" in facts:
+        return facts
+    flat = dict(facts)
+    for each in ranges:
+        begin = int(each.get("range", [0])[0])
+        more = f"_above_{begin // 1000}k_tokens" if begin else ""
+        flat |= {f"{key}{more}": value for key, value in each.items() if key in _TOKENS}
+    return flat
+
+
 def _row(facts: Mapping[str, Any], model: str) -> Row | None:
     by_tier: dict[str, Rates] = {}
     longer: dict[tuple[str, str], list[list[int]]] = {}
-    for key, value in facts.items():
+    for key, value in _stepped(facts).items():
         match = _KEY.fullmatch(key)
         name = None if match is None else _TOKENS.get(match["base"])
         if match is None or name is None or not isinstance(value, int | float):

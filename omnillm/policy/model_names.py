@@ -12,18 +12,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 # whose models are found without a provider, in this order
-MAKERS = ("openai", "anthropic", "gemini", "xai", "mistral", "deepseek", "cohere", "perplexity", "voyage", "jina")
+MAKERS = (
+    "openai", "anthropic", "gemini", "xai", "mistral", "deepseek", "cohere", "perplexity", "voyage", "jina", "moonshot", "zai",
+    "minimax", "dashscope",
+)  # fmt: skip
 # where the prices of a host stand that has none of its own for a model
 FALLBACKS = {
     "azure": ("openai", "anthropic", "deepseek", "xai", "mistral", "cohere"),
     "vertex": ("gemini", "anthropic"),
     "gemini": ("vertex",),
 }
-PROVIDERS = frozenset({*MAKERS, *FALLBACKS, "bedrock", "cerebras", "fireworks", "groq", "openrouter", "together"})
+HOSTS = (
+    "avian", "bedrock", "cerebras", "cloudflare", "fireworks", "groq", "novita", "openrouter", "ovhcloud", "together", "zhipu",
+)  # fmt: skip
+PROVIDERS = frozenset({*MAKERS, *FALLBACKS, *HOSTS})
 _ALIASES = {
     "open_ai": "openai", "openai-chat": "openai", "azure_open_ai": "azure", "vertex_ai": "vertex", "google": "gemini",
     "aws": "bedrock", "fireworks_ai": "fireworks", "together_ai": "together", "x-ai": "xai", "mistralai": "mistral",
-    "voyageai": "voyage", "jina_ai": "jina", "google-gla": "gemini", "google-vertex": "vertex",
+    "voyageai": "voyage", "jina_ai": "jina", "moonshotai": "moonshot", "z-ai": "zai", "zhipuai": "zhipu",
+    "alibaba": "dashscope", "google-gla": "gemini", "google-vertex": "vertex",
     "open_ai_compatible": "", "custom": "",
 }  # fmt: skip
 
