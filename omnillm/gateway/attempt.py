@@ -307,14 +307,14 @@ class Attempt:
         )
 
     def cost(self, usage: TokenUsage, response: LlmResponse) -> Cost | None:
-        """Give what the usage costs, at the tier of service that answered, or ``None`` where the model has no price."""
+        """Give what the usage costs, at the tier and in the region that answered, or ``None`` where the model has no price."""
         price = self.estimate.price
         if price is None:
             return None
         details = usage_details(usage, response)
-        if details.tier is not None and details.tier != self.estimate.tier:
-            route = self.route
-            price = self.core.price(self.model, route.provider, region=route.region, tier=details.tier) or price
+        tier, region = details.tier or self.estimate.tier, details.region or self.route.region
+        if (tier, region) != (self.estimate.tier, self.route.region):
+            price = self.core.price(self.model, self.route.provider, region=region, tier=tier) or price
         return price.cost(usage, details)
 
     def observe(self, size: int, usage: TokenUsage | None = None) -> None:

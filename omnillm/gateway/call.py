@@ -66,6 +66,7 @@ class Estimate:
 
 SETTLED_TIERS = ("default", "standard", "standard_only")
 UNASKED_TIERS = ("priority",)
+UNASKED_REGIONS = ("us",)
 
 
 def asked_tier(request: LlmRequest) -> str | None:
@@ -182,10 +183,11 @@ class Call:
         return Estimate(self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price, told_cap, tier)
 
     def _ceiling(self, core: Core, route: Route, prompt: int, output: int) -> int:
-        """Bound the cost by the dearest tier that may answer: a project may have set one that is not asked for."""
+        """Bound the cost by the dearest tier and region that may answer: an account may have set what is not asked for here."""
         model, asked = route.model(self.request.model), asked_tier(self.request)
         tiers = (asked,) if asked in SETTLED_TIERS else (asked, *UNASKED_TIERS)
-        prices = (core.price(model, route.provider, region=route.region, tier=tier) for tier in tiers)
+        regions = (route.region,) if route.region is not None else (None, *UNASKED_REGIONS)
+        prices = [core.price(model, route.provider, region=region, tier=tier) for tier in tiers for region in regions]
         return max(price.ceiling(prompt, output) for price in prices if price is not None)
 
     def emitted(self, core: Core, route: Route) -> Emitted:
