@@ -60,7 +60,7 @@ def test_the_region_that_answered_decides_the_price(build: Any) -> None:
     """What is kept in one country costs more, and the usage tells."""
     said = {"input_tokens": 100, "output_tokens": 10, "inference_geo": "us"}
     body = {
-        "id": "m", "type": "message", "role": "assistant", "model": "claude-opus-4-7", "content": [{"type": "text", "text": "Hi"}],
+        "id": "m", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": "Hi"}],
         "stop_reason": "end_turn", "stop_sequence": None, "usage": said,
     }  # fmt: skip
     with ScriptedServer([expect(), respond(body=json.dumps(body).encode())]) as server:
