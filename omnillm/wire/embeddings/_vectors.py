@@ -13,6 +13,8 @@ import struct
 from typing import Any, Literal
 
 from ...errors import InvalidShapeError
+from ...types.retrieval import EmbeddingResponse, EmbeddingVector
+from .._fields import Emission
 
 Kind = Literal["f", "d", "b"]  # of struct
 KINDS: tuple[Kind, ...] = ("f", "d", "b")
@@ -44,6 +46,15 @@ def decoded(text: str, pointer: str) -> tuple[tuple[float, ...], Kind]:
     if singles is not None and sum(map(_is_small, singles)) * 10 > len(singles) * 9:
         raise InvalidShapeError("expected numbers, got float32 that are infinite or none", pointer=pointer)
     return struct.unpack(f"{len(raw)}b", raw), "b"
+
+
+def in_order(response: EmbeddingResponse, emission: Emission) -> list[EmbeddingVector]:
+    """Give the embeddings in the order of their inputs, for a format that has no indexes."""
+    vectors = sorted(response.data, key=lambda vector: vector.index)
+    for place, vector in enumerate(vectors):
+        if vector.index != place:
+            emission.lose(f"/data/{place}/index", f"an embedding's place is its index here: {vector.index} became {place}")
+    return vectors
 
 
 def encoded(values: tuple[float, ...], kind: Kind) -> str:

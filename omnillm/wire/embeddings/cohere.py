@@ -16,7 +16,7 @@ from ...types.retrieval import EmbeddingInput, EmbeddingRequest, EmbeddingRespon
 from .._codec import Payload
 from .._endpoint import EndpointCodec, lone_text, lose_fields, objects
 from .._fields import Emission, Fields, fill, kept, spelling
-from ._vectors import decoded, encoded, numbers
+from ._vectors import decoded, encoded, in_order, numbers
 
 WIRE = WireFormat.COHERE_EMBED
 MAX_INPUTS = 96  # Cohere, "Embed API (v2)", texts
@@ -164,7 +164,7 @@ def emit_response(response: EmbeddingResponse, emission: Emission) -> Payload:
     out: Payload = {"model": response.model} if response.model and "embeddings" in spelled else {}
     if response.model and not out:
         emission.lose("/model", "Cohere's answer does not name the model")
-    vectors = [_write_vector(vector, kind, emission, f"/data/{i}") for i, vector in enumerate(response.data)]
+    vectors = [_write_vector(vector, kind, emission, f"/data/{i}") for i, vector in enumerate(in_order(response, emission))]
     known = kept(response.vendor_extensions, WIRE)
     if kind == "list":
         out["embeddings"] = vectors

@@ -16,7 +16,7 @@ from ...types.retrieval import EmbeddingInput, EmbeddingRequest, EmbeddingRespon
 from .._codec import Payload
 from .._endpoint import EndpointCodec, lone_text, lose_fields, model_segment, objects
 from .._fields import SPELLING, WIRE_NAMES, Emission, Fields, fill, kept, spelling
-from ._vectors import numbers
+from ._vectors import in_order, numbers
 
 WIRE = WireFormat.GEMINI_EMBED_CONTENT
 MAX_INPUTS = 100  # Gemini, "Embeddings": requests of one batch
@@ -254,11 +254,11 @@ def emit_response(response: EmbeddingResponse, emission: Emission) -> Payload:
     """Write a response."""
     if response.model:
         emission.lose("/model", "Gemini's answer does not name the model")
-    form = spelling(response.vendor_extensions, WIRE).get("form")
+    form, ordered = spelling(response.vendor_extensions, WIRE).get("form"), in_order(response, emission)
     if form == "predict":
-        out: Payload = {"predictions": [_write_prediction(v, emission, f"/data/{i}") for i, v in enumerate(response.data)]}
+        out: Payload = {"predictions": [_write_prediction(v, emission, f"/data/{i}") for i, v in enumerate(ordered)]}
     else:
-        vectors = [_write_vector(vector, emission, f"/data/{i}") for i, vector in enumerate(response.data)]
+        vectors = [_write_vector(vector, emission, f"/data/{i}") for i, vector in enumerate(ordered)]
         single = len(vectors) == 1 and form != "batch"
         out = {"embedding": vectors[0]} if single else {"embeddings": vectors}
     usage = response.usage
