@@ -145,6 +145,7 @@ if TYPE_CHECKING:
     from .people.conversation_stream import ConversationStream
     from .people.tools import Tool, tool
     from .policy.budget import BudgetTracker
+    from .policy.downgrade import Downgrade
     from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
     from .policy.retry import RetryPolicy
@@ -153,7 +154,16 @@ if TYPE_CHECKING:
     from .replay import ReplayFixture, sanitize_json_value, sanitize_transport_request, sanitize_transport_response
     from .state import KeyLease, KeyStatus, StateStore
     from .transport.http import Timeouts
-    from .types.hooks import AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HookEvent, RetryScheduled
+    from .types.hooks import (
+        AttemptEnded,
+        AttemptStarted,
+        CallEnded,
+        FallbackTaken,
+        HedgeStarted,
+        HookEvent,
+        ModelDowngraded,
+        RetryScheduled,
+    )
     from .types.prompt_layout import PromptLayoutBuilder
     from .types.transport import (
         BinaryBody,
@@ -183,17 +193,20 @@ _LAZY = {
     "Conversation": ".people.conversation",
     "ConversationStream": ".people.conversation_stream",
     "Cost": ".policy.pricing",
+    "Downgrade": ".policy.downgrade",
     "FallbackTaken": ".types.hooks",
     "Gateway": ".gateway.gateway",
     "GatewayBuilder": ".gateway.builder",
     "GatewayConfig": ".config",
     "GatewayStream": ".gateway.stream",
+    "HedgeStarted": ".types.hooks",
     "HookEvent": ".types.hooks",
     "JsonBody": ".types.transport",
     "KeyConfig": ".config",
     "KeyLease": ".state",
     "KeyStatus": ".state",
     "LossPolicy": ".policy.limits",
+    "ModelDowngraded": ".types.hooks",
     "ModelLimits": ".policy.limits",
     "ModelPrice": ".policy.pricing",
     "MultipartBody": ".types.transport",
@@ -273,6 +286,7 @@ __all__ = [
     "ConversionReport",
     "Cost",
     "DeadlineExceededError",
+    "Downgrade",
     "EndpointKind",
     "EndpointMismatchError",
     "EndpointProtocol",
@@ -285,6 +299,7 @@ __all__ = [
     "GatewayError",
     "GatewayStream",
     "GenerationConfig",
+    "HedgeStarted",
     "HookEvent",
     "HttpMethod",
     "ImageBase64Part",
@@ -308,6 +323,7 @@ __all__ = [
     "MessagePart",
     "MessageRole",
     "MissingFieldError",
+    "ModelDowngraded",
     "ModelLimits",
     "ModelPrice",
     "MultipartBody",

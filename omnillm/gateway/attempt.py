@@ -30,6 +30,7 @@ from ..errors import (
 from ..policy.pricing import Cost
 from ..policy.retry import Disposition, classify, is_quota_exhausted, observed_limits, server_hint, should_retry
 from ..state import Ask, KeyLease, Settlement, Verdict
+from ..transport import Watch
 from ..transport.body import HttpResponse
 from ..transport.http import HttpRequest
 from ..types.hooks import AttemptEnded, AttemptStarted
@@ -65,6 +66,7 @@ class Attempt:
         "route",
         "settled",
         "started",
+        "watch",
     )
 
     def __init__(self, core: Core, call: Call, route: Route, lease: KeyLease, estimate: Estimate) -> None:
@@ -75,6 +77,7 @@ class Attempt:
         self.lease = lease
         self.estimate = estimate
         self.http: HttpResponse | None = None
+        self.watch: Watch | None = None
         self.settled = False
         self.charged: tuple[int, int] | None = None  # tokens and pico-dollars, of a failed one
         self.disposition: Disposition | None = None
@@ -142,6 +145,7 @@ class Attempt:
             first_byte=timeouts.first_byte if call.streaming else math.inf,
             cancel=call.cancel,
             stream=call.streaming,
+            watch=self.watch,
         )
         reservation.sent = "yes"
         limits = observed_limits(http.headers, now_wall=core.clock.wall())
@@ -226,7 +230,10 @@ class Attempt:
             failure = self.malformed(f"the upstream answered {http.status} with {page}")
         except ProtocolError as error:
             failure = self.malformed(f"the upstream's answer is not its protocol's: {error.message}")
-        raise failure  # here, where no exception is being handled: what holds the body must not become the context
+        try:
+            raise failure  # here, where no exception is being handled: what holds the body must not become the context
+        finally:
+            del failure  # its traceback holds this frame, and what its callers are making
 
     def _gathered(self, body: bytes) -> LlmResponse:
         """Read a stream that came where none was asked for."""
@@ -255,6 +262,10 @@ class Attempt:
         object.__setattr__(response, "meta", self._meta(cost, now, first_event))  # ours alone until it is handed over
         return response
 
+    def retell(self, response: LlmResponse) -> None:
+        """Tell in the response of the attempts that were still under way when it was settled."""
+        object.__setattr__(response, "meta", replace(response.meta, attempts=tuple(self.call.records)))
+
     def _meta(self, cost: Cost | None, now: float, first_event: float | None = None) -> ResponseMeta:
         return ResponseMeta(
             attempts=tuple(self.call.records),
@@ -264,6 +275,7 @@ class Attempt:
             key_label=self.lease.label,
             latency=now - self.call.started,
             time_to_first_event=None if first_event is None else first_event - self.call.started,
+            downgraded_from=self.call.downgraded_from,
         )
 
     def as_charged(self, partial: LlmResponse | None) -> LlmResponse | None:
@@ -333,12 +345,19 @@ class Attempt:
         charged = (disposition.charge != "none" or received) and not unsent
         tokens, charge = (reservation.observed_tokens, reservation.observed_charge) if charged else (0, 0)
         unsent = unsent or (isinstance(error, GatewayError) and error.sent == "no")
-        verdict = Verdict(disposition.key.kind, disposition.key.seconds, disposition.key.per_model)
+        now, key = self.core.clock.monotonic(), disposition.key
+        took = now - self.started if self.http is None else None  # until it was clear that no answer would come
+        verdict = Verdict(key.kind, key.seconds, key.per_model, took)
         if self._settle(Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent)):
-            self._record("failed", error, self.core.clock.monotonic())
+            self._record("failed", error, now)
         self.charged = tokens, charge
         if isinstance(error, StreamInterruptedError):
             error.partial_response = self.as_charged(error.partial_response)
+
+    def cancel(self) -> None:
+        """Give everything back: nothing was begun."""
+        self.route.pool.release(self.lease)
+        self.settled = True
 
     def _settle(self, settlement: Settlement) -> bool:
         first = self.route.pool.settle(self.lease, settlement)

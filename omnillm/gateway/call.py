@@ -73,6 +73,7 @@ class Call:
         "_estimates",
         "cancel",
         "deadline",
+        "downgraded_from",
         "left",
         "limit",
         "over",
@@ -98,7 +99,9 @@ class Call:
         target: Target | None = None,
     ) -> None:
         total = timeout if timeout is not None else (math.inf if streaming else core.config.timeouts.total)
-        self.request = request
+        model = request.model if core.router is None else core.affordable(core.router, request.model, tenant)
+        self.downgraded_from = None if model == request.model else request.model
+        self.request = request if model == request.model else dataclasses.replace(request, model=model)
         self.streaming = streaming
         self.cancel = cancel
         self.tenant = tenant
@@ -109,7 +112,7 @@ class Call:
         self.deadline = Deadline(self.started + total, core.clock)
         self.limit = f"the {'request_timeout' if timeout is None else 'timeout'} of {spoken(total)} is over"
         self.records: list[AttemptRecord] = []
-        self.prompt_tokens = request.estimated_prompt_tokens()
+        self.prompt_tokens = self.request.estimated_prompt_tokens()
         self.ticket: CallTicket = core.allowance.enter()
         self._emitted: dict[str, Emitted] = {}
         self._estimates: dict[str, Estimate] = {}

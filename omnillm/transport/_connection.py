@@ -15,8 +15,12 @@ Rules.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import http.client
 import io
+import math
+import os
 import queue
 import re
 import socket
@@ -30,16 +34,18 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ClosedPoolError, HTTPError
 from urllib3.util.proxy import connection_requires_http_tunnel
+from urllib3.util.wait import wait_for_write
 
+from .._clock import Deadline
 from ..errors import ClosedError, ConfigurationError
-from ._exchange import Exchange, StoppedError, current
+from ._exchange import GLANCE, Exchange, StoppedError, current, running
 
 MAX_LINE = 64 << 10
 MAX_HEADERS = 100
 MAX_INTERIM = 8
 _BUFFER = 16 << 10
 _SMALL = 64 << 10
-_GLANCE = 0.5  # seconds; a signal that comes just before the system's wait begins does not end it, so no wait is long
+_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY)
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 _HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0]*?)[ \t]*\r?\n", re.ASCII)
@@ -64,8 +70,7 @@ class _Inflow(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         exchange = self._exchange
         while True:
-            left = exchange.timeout()
-            self._sock.settimeout(_GLANCE if left is None or left > _GLANCE else left)
+            self._sock.settimeout(exchange.glance())
             try:
                 count = self._sock.recv_into(buffer)
                 break
@@ -241,8 +246,11 @@ class Connection(HTTPConnection):
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
             exchange.socket = sock
-            sock.settimeout(None if left is None else left / share)
-            sock.connect(place)
+            if exchange.watch is None:
+                sock.settimeout(None if left is None else left / share)
+                sock.connect(place)
+            else:
+                _connect_watched(sock, place, exchange, math.inf if left is None else left / share)
             sock.settimeout(exchange.timeout())
             return sock
         except BaseException:
@@ -267,8 +275,16 @@ class Connection(HTTPConnection):
             pass  # it may have answered before it closed (413, 429): reading will tell
 
     def send(self, data: Any) -> None:
-        self.sock.settimeout(current().timeout())
-        self.sock.sendall(data)
+        exchange = current()
+        if exchange.watch is None:
+            self.sock.settimeout(exchange.timeout())
+            self.sock.sendall(data)
+            return
+        rest = memoryview(data)
+        while rest:
+            self.sock.settimeout(exchange.glance())
+            with contextlib.suppress(TimeoutError):
+                rest = rest[self.sock.send(rest) :]
 
     def answer(self) -> urllib3.HTTPResponse:
         """Read the head of the answer."""
@@ -337,6 +353,38 @@ class SecureConnection(Connection, HTTPSConnection):
         sock = super()._new_conn()
         current().socket = self._twin = sock.dup()
         return sock
+
+
+class WatchedSocket(ssl.SSLSocket):
+    """A socket whose handshake is waited for in short steps where somebody watches for the first byte."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT002  # ssl's signature
+        exchange = running()
+        watch = None if exchange is None else exchange.watch
+        if exchange is None or watch is None:
+            super().do_handshake(block)
+            return
+        deadline = exchange.deadline
+        while (left := deadline.remaining()) > 0:
+            self.settimeout(min(left, GLANCE, watch.until_late(deadline.clock.monotonic())))
+            with contextlib.suppress(TimeoutError):
+                super().do_handshake(block)
+                return
+        raise TimeoutError
+
+
+def _connect_watched(sock: socket.socket, place: Any, exchange: Exchange, seconds: float) -> None:
+    """Connect in short steps; raises ``TimeoutError`` after so many seconds, and what the system says."""
+    until = Deadline.after(seconds, exchange.total.clock)
+    sock.setblocking(False)
+    failure = sock.connect_ex(place)
+    while failure in _UNDER_WAY:
+        if until.expired:
+            raise TimeoutError
+        if wait_for_write(sock, min(exchange.glance(), until.remaining())):
+            failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if failure:
+        raise OSError(failure, os.strerror(failure))
 
 
 class _Shelf:

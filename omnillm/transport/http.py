@@ -48,8 +48,8 @@ from ..errors import (
     GatewayError,
     TlsError,
 )
-from ._connection import POOLS
-from ._exchange import Exchange, StoppedError, Turn
+from ._connection import POOLS, WatchedSocket
+from ._exchange import Exchange, StoppedError, Turn, Watch
 from .body import HttpResponse
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
@@ -124,11 +124,13 @@ class HttpTransport:
         first_byte: float,
         cancel: CancellationToken | None = None,
         stream: bool = False,
+        watch: Watch | None = None,
     ) -> HttpResponse:
         """Send a request and read the head of the answer; close what comes back, or read it to its end.
 
-        ``connect`` and ``first_byte`` are seconds, within the deadline. Raises ``ConnectError``, ``TlsError``,
-        ``ConnectionLostError``, ``MalformedResponseError``, ``DeadlineExceededError``, ``CallCancelledError``, ``ClosedError``.
+        ``connect`` and ``first_byte`` are seconds, within the deadline; ``watch`` is told where the first byte is late.
+        Raises ``ConnectError``, ``TlsError``, ``ConnectionLostError``, ``MalformedResponseError``, ``DeadlineExceededError``,
+        ``CallCancelledError``, ``ClosedError``.
         """
         if self._closed:
             raise ClosedError("the transport is closed")
@@ -138,7 +140,7 @@ class HttpTransport:
             cancel.raise_if_cancelled()
         route = self._route(request.url)
         prepared = _Prepared(request, route, stream=stream)
-        exchange = Exchange(route.where, deadline, connect=connect, first_byte=first_byte, stream=stream)
+        exchange = Exchange(route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, watch=watch)
         self._running[id(exchange)] = exchange
         if self._closed:  # meanwhile: ``abort`` may have looked before this one was there
             raise ClosedError("the transport is closed")
@@ -187,8 +189,12 @@ class HttpTransport:
                 failure = stop.error
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 failure = _failure(error, exchange)
-            if not (isinstance(failure, ConnectionLostError) and exchange.again()):
+            if isinstance(failure, ConnectionLostError) and exchange.again():
+                continue
+            try:
                 raise failure  # here, where no exception is being handled: it must not become its context
+            finally:
+                del failure  # its traceback holds this frame, and what its callers are making
 
     def _route(self, url: str) -> _Route:
         route = self._routes.get(url)
@@ -304,6 +310,7 @@ class _Adapter(HTTPAdapter):
         if self._context is None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks the host name and requires a certificate
             context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.sslsocket_class = WatchedSocket
             bundle = self._ca_bundle or certifi.where()
             if Path(bundle).is_dir():
                 context.load_verify_locations(capath=bundle)

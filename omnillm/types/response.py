@@ -16,7 +16,10 @@ from .usage import TokenUsage
 
 @dataclass(frozen=True, slots=True)
 class ResponseMeta:
-    """Tell what only a gateway knows of a response: what was tried, what it cost (USD), how long it took (seconds)."""
+    """Tell what only a gateway knows of a response: what was tried, what it cost (USD), how long it took (seconds).
+
+    ``downgraded_from`` is the model asked for, where a budget that ran low put another one in its place.
+    """
 
     attempts: tuple[AttemptRecord, ...] = ()
     cost: Any = None
@@ -26,6 +29,7 @@ class ResponseMeta:
     latency: float | None = None
     time_to_first_event: float | None = None
     parsed: Any = None
+    downgraded_from: str | None = None
 
 
 NO_META = ResponseMeta()

@@ -237,7 +237,7 @@ def test_cancel(build: Any, closing: Any, where: str) -> None:
     assert [record.outcome for record in error.attempts] == ["failed"] * (where != "key")
 
 
-@pytest.mark.parametrize("where", ["key", "back-off", "stream"])
+@pytest.mark.parametrize("where", ["key", "back-off", "headers", "body", "stream headers", "stream"])
 def test_close(build: Any, closing: Any, where: str) -> None:
     """Closing the gateway ends what waits and every open stream with ``ClosedError``."""
     place = Place(build, where, closing)
