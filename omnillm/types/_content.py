@@ -32,6 +32,7 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"GIF8", "gif", "image/gif"),
     (8, b"WEBP", "webp", "image/webp"),
 )
+_BY_ENDING = {ending: media_type for _, _, ending, media_type in _MAGIC}
 
 
 class _Codec:
@@ -86,4 +87,4 @@ def named(value: Content, fallback: str) -> tuple[str, str | None]:
         return fallback, None
     name = value.name if isinstance(value, PurePath) else getattr(value, "name", None)
     name = PurePath(name).name if isinstance(name, str) and name else fallback
-    return name, mimetypes.guess_type(name)[0]
+    return name, _BY_ENDING.get(PurePath(name).suffix.lower().removeprefix(".")) or mimetypes.guess_type(name)[0]

@@ -138,9 +138,9 @@ def _read_vector(value: Any, kind: str, pointer: str, index: int) -> EmbeddingVe
             raise InvalidShapeError("expected base64", pointer=pointer)
         vector, form = decoded(value, pointer)
         fields = Fields({})
-        fields.spell("base64", form)
+        fields.spell("embedding", form)
         if encoded(vector, form) != value:
-            fields.spell("raw", value)
+            fields.spell("base64", value)
         return EmbeddingVector(index, vector, vendor_extensions=fields.extensions(WIRE))
     if not isinstance(value, list):
         raise InvalidShapeError("expected an array of numbers", pointer=pointer)
@@ -181,7 +181,7 @@ def _write_vector(vector: EmbeddingVector, kind: Any, emission: Emission, pointe
     if kind != "base64":
         return list(vector.embedding)
     spelled = spelling(vector.vendor_extensions, WIRE)
-    raw, form = spelled.get("raw"), spelled.get("base64", "f")
+    raw, form = spelled.get("base64"), spelled.get("embedding", "f")
     if isinstance(raw, str) and decoded(raw, pointer)[0] == vector.embedding:
         return raw
     return encoded(vector.embedding, form)
