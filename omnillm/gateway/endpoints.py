@@ -148,6 +148,8 @@ class EndpointCall(Call):
         told = reported(self.request, response, bill)
         self.bill = told if is_credible(told.usage) else bill
         usage = self.usage = self.bill.usage
+        if getattr(response, "model", None) == "":  # Google and Cohere do not say
+            object.__setattr__(response, "model", attempt.model)
         if isinstance(response, EmbeddingResponse) and response.usage is None:
             object.__setattr__(response, "usage", EmbeddingUsage(usage.prompt_tokens, estimated=True))
         return usage

@@ -72,7 +72,8 @@ def codec(wire_format: WireFormat | ProviderProtocol) -> Codec:
     if found is None:
         row = row_of(wire)
         if not isinstance(row, Codec):
-            raise UnsupportedFeatureError(f"{wire.value} is no format of generation: the *_api_* functions read and write it")
+            said = f"there is no codec of generation for {wire.value}, only for {_known(generation=True)}"
+            raise UnsupportedFeatureError(f"{said}; the *_api_* functions read and write it")
         found = row
     return found
 
@@ -113,8 +114,8 @@ _BY_NAME: dict[str, WireFormat] = {
 }
 
 
-def _known() -> str:
-    return ", ".join(dict.fromkeys(wire.value for wire in (*_MODULES, *CODECS)))
+def _known(*, generation: bool = False) -> str:
+    return ", ".join(dict.fromkeys(wire.value for wire in (*_MODULES, *CODECS) if wire.is_generation or not generation))
 
 
 def _guarded(function: Callable[[Payload], T], payload: Any) -> T:
