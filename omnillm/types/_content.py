@@ -6,6 +6,7 @@ stands when the request is made to where it ends.
 
 from __future__ import annotations
 
+import io
 import mimetypes
 from collections.abc import Callable
 from pathlib import Path, PurePath
@@ -56,7 +57,7 @@ def checked_content(field: str, value: Any) -> Content:
     if isinstance(value, PurePath):
         return Path(value)
     if callable(getattr(value, "read", None)):
-        if isinstance(getattr(value, "encoding", None), str):
+        if isinstance(value, io.TextIOBase):
             raise ConfigurationError(f"{field}: expected a file opened as binary ('rb'), got one of text", field=field)
         return value  # type: ignore[no-any-return]  # an open file
     raise wrong_type(field, "bytes, a Path or a file opened as binary", value)
