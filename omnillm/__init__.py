@@ -164,6 +164,31 @@ if TYPE_CHECKING:
         ModelDowngraded,
         RetryScheduled,
     )
+    from .types.media import (
+        ApiRequest,
+        ApiResponse,
+        AudioInput,
+        AudioSegment,
+        AudioSpeechRequest,
+        AudioSpeechResponse,
+        AudioTranscriptionRequest,
+        AudioTranscriptionResponse,
+        EmbeddingInput,
+        EmbeddingRequest,
+        EmbeddingResponse,
+        EmbeddingUsage,
+        EmbeddingVector,
+        GeneratedImage,
+        ImageGenerationRequest,
+        ImageGenerationResponse,
+        ImageInput,
+        RerankDocument,
+        RerankRequest,
+        RerankResponse,
+        RerankResult,
+        RerankUsage,
+        TranscribedWord,
+    )
     from .types.prompt_layout import PromptLayoutBuilder
     from .types.transport import (
         BinaryBody,
@@ -238,6 +263,13 @@ _LAZY = {
     "sanitize_transport_response": ".replay",
     "tool": ".people.tools",
 }
+_MEDIA = """
+    ApiRequest ApiResponse AudioInput AudioSegment AudioSpeechRequest AudioSpeechResponse AudioTranscriptionRequest
+    AudioTranscriptionResponse EmbeddingInput EmbeddingRequest EmbeddingResponse EmbeddingUsage EmbeddingVector GeneratedImage
+    ImageGenerationRequest ImageGenerationResponse ImageInput RerankDocument RerankRequest RerankResponse RerankResult
+    RerankUsage TranscribedWord
+"""
+_LAZY |= dict.fromkeys(_MEDIA.split(), ".types.media")
 
 
 def __getattr__(name: str) -> Any:
@@ -257,10 +289,18 @@ __all__ = [
     "AdmissionError",
     "Annotation",
     "AnnotationAdded",
+    "ApiRequest",
+    "ApiResponse",
     "AttemptEnded",
     "AttemptRecord",
     "AttemptStarted",
+    "AudioInput",
     "AudioPart",
+    "AudioSegment",
+    "AudioSpeechRequest",
+    "AudioSpeechResponse",
+    "AudioTranscriptionRequest",
+    "AudioTranscriptionResponse",
     "AuthScheme",
     "BadRequestError",
     "BinaryBody",
@@ -287,6 +327,11 @@ __all__ = [
     "Cost",
     "DeadlineExceededError",
     "Downgrade",
+    "EmbeddingInput",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
+    "EmbeddingUsage",
+    "EmbeddingVector",
     "EndpointKind",
     "EndpointMismatchError",
     "EndpointProtocol",
@@ -298,11 +343,15 @@ __all__ = [
     "GatewayConfig",
     "GatewayError",
     "GatewayStream",
+    "GeneratedImage",
     "GenerationConfig",
     "HedgeStarted",
     "HookEvent",
     "HttpMethod",
     "ImageBase64Part",
+    "ImageGenerationRequest",
+    "ImageGenerationResponse",
+    "ImageInput",
     "ImageUrlPart",
     "IncompleteStreamError",
     "InvalidJsonError",
@@ -360,6 +409,11 @@ __all__ = [
     "ReplayFixture",
     "RequestBody",
     "RequestItem",
+    "RerankDocument",
+    "RerankRequest",
+    "RerankResponse",
+    "RerankResult",
+    "RerankUsage",
     "ResponseBody",
     "ResponseItem",
     "ResponseMeta",
@@ -394,6 +448,7 @@ __all__ = [
     "ToolDefinition",
     "ToolResultAdded",
     "ToolResultPart",
+    "TranscribedWord",
     "TransportConfig",
     "TransportError",
     "TransportRequest",

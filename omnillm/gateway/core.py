@@ -72,10 +72,10 @@ class Route:
         """Name the model here for the model asked for."""
         return self.model_map.get(asked, asked)
 
-    def url(self, path: str, label: str) -> str:
-        """Give the URL of a request with that key."""
+    def url(self, path: str, label: str, beside: str | None = None) -> str:
+        """Give the URL of a request with that key; ``beside`` is the path of generation, where it is another one's."""
         auth = self.endpoint.auth
-        url = self.endpoint.url(path)
+        url = self.endpoint.url(path) if beside is None else self.endpoint.url_beside(path, beside)
         return authorize(auth, self.secrets[label], url, {})[0] if auth is not None and auth.kind == "query" else url
 
 

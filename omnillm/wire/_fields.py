@@ -64,10 +64,11 @@ _FITS: dict[tuple[str, str], Callable[[Any], bool]] = {
     (WireFormat.OPENAI_CHAT_COMPLETIONS.value, "service_tier"): lambda tier: tier != "ultrafast",
 }
 
-# How Gemini, in either of its spellings, calls a canonical field: a loss is found by the name that the sender gave the field.
+# How Gemini, in either of its spellings, or Cohere calls a canonical field: a loss is found by the name that the sender gave it.
 _CALLED = {
     "budget_tokens": "thinkingBudget, thinking_budget",
     "data": "inlineData, inline_data",
+    "encoding_format": "embedding_types",
     "effort": "thinkingLevel, thinking_level",
     "fileData": "file_data",
     "filename": "displayName, display_name",
