@@ -121,6 +121,12 @@ def spelling(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, An
     return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
 
 
+def count_in(value: Any, name: str) -> int:
+    """Give a count of a kept object; 0 where there is none, or where it is no count."""
+    count = value.get(name) if isinstance(value, Mapping) else None
+    return count if type(count) is int and count > 0 else 0
+
+
 def fill(out: dict[str, Any], kept_object: Any) -> dict[str, Any]:
     """Fill the gaps of a nested object with what parsing kept of it."""
     if isinstance(kept_object, Mapping):
