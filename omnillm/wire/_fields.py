@@ -409,7 +409,7 @@ class Emission:
         shared = _SHARED.get((source, self.wire.value), frozenset())
         for key, value in foreign.items():
             fits = _FITS.get((self.wire.value, key))
-            if key in shared and (fits is None or fits(value)):
+            if key in shared and value is not None and (fits is None or fits(value)):
                 out.setdefault(key, value)
             elif key != SPELLING and not is_hollow(value):
                 at = f"{pointer}/vendor_extensions/{source}/{escape(key)}"
