@@ -405,6 +405,16 @@ class Emission:
                 self._cross(out, name, value, pointer)
         return out
 
+    def forfeit(self, extensions: Mapping[str, Any], pointer: str, reason: str) -> None:
+        """Record that a value's extensions are lost, because nothing is written that could have them; ``reason`` says why."""
+        for name, value in extensions.items():
+            at = f"{pointer}/vendor_extensions/{escape(name)}"
+            of_a_wire = name in WIRE_NAMES and isinstance(value, Mapping)
+            for key, found in value.items() if of_a_wire else ((None, value),):
+                if key != SPELLING and not is_hollow(found):
+                    within = names_in({key or name: found})
+                    self.lose(at if key is None else f"{at}/{escape(key)}", f"{reason}, and so has no {within}")
+
     def _cross(self, out: dict[str, Any], source: str, foreign: Mapping[str, Any], pointer: str) -> None:
         shared = _SHARED.get((source, self.wire.value), frozenset())
         for key, value in foreign.items():

@@ -396,7 +396,7 @@ def test_an_edited_annotation_is_written() -> None:
             {"content": None, "audio": {"data": "AA", "id": "audio_0", "expires_at": 0, "transcript": "hi"}},
             ["media_type"],
         ),
-        ([ImageUrlPart("u")], {"content": None}, ["url"]),
+        ([ImageUrlPart("u")], {"content": None}, [""]),
         ([VendorPart(CHAT, {"type": "new"})], {"content": [{"type": "new"}]}, []),
     ],
 )
@@ -404,7 +404,7 @@ def test_parts_of_a_reply_made_by_hand(parts: list[Any], message: Json, pointers
     """Each part is written in the reply's form, or named."""
     report = emit_api_response(WIRE, LlmResponse((Message(MessageRole.ASSISTANT, parts),), NOTHING, "m", CHAT))
     assert report.value["choices"][0]["message"] == {"role": "assistant", **message}
-    assert [loss.pointer for loss in report.losses] == [f"/output/0/parts/0/{pointer}" for pointer in pointers]
+    assert [loss.pointer for loss in report.losses] == [f"/output/0/parts/0/{pointer}".rstrip("/") for pointer in pointers]
 
 
 def test_choices_that_a_caller_broke_do_not_break_the_body() -> None:

@@ -183,9 +183,9 @@ ITEMS: list[tuple[str, list[Any], Any, list[str]]] = [
     ),
     (
         "sound",
-        [o.Message("user", [o.AudioPart("AAAA"), o.AudioPart("AAAA", None, "Hi")])],
+        [o.Message("user", [o.AudioPart("AAAA"), o.AudioPart("AAAA", "audio/wav", "Hi")])],
         [{"role": "user", "content": "Hi"}],
-        ["/input/0/parts/0/data", "/input/0/parts/1/data"],
+        ["/input/0/parts/0", "/input/0/parts/1/data", "/input/0/parts/1/media_type"],
     ),
     (
         "image_of_the_assistant",
@@ -197,7 +197,7 @@ ITEMS: list[tuple[str, list[Any], Any, list[str]]] = [
     ("no_parts", [o.Message("user", [])], [{"role": "user", "content": []}], []),
     ("result_parts", [o.ToolResultPart("c1", (o.TextPart("15 C"),))], [GAVE], []),
     ("result_json", [o.ToolResultPart("c1", {"a": 1})], [{**GAVE, "output": '{"a":1}'}], []),
-    ("result_of_nothing", [o.ToolResultPart("c1", (o.AudioPart("AAAA"),))], [{**GAVE, "output": []}], ["/input/0/output/0/data"]),
+    ("result_of_nothing", [o.ToolResultPart("c1", (o.AudioPart("AAAA"),))], [{**GAVE, "output": []}], ["/input/0/output/0"]),
     (
         "failed",
         [o.ToolResultPart("c1", "15 C", "look", is_error=True)],

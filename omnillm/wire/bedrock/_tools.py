@@ -128,10 +128,10 @@ def write_tool_choice(capabilities: CapabilitySet, emission: Emission, *, tools:
         return None
     if choice.mode == "none":
         emission.lose("/capabilities/tool_choice/mode", "tools cannot be forbidden here other than by leaving them out")
-        return None
-    if not tools:
+    elif not tools:
         emission.lose("/capabilities/tool_choice", "without tools there is nothing to choose")
-        emission.lay({}, choice.vendor_extensions, "/capabilities/tool_choice")
+    if choice.mode == "none" or not tools:
+        emission.forfeit(choice.vendor_extensions, "/capabilities/tool_choice", "no choice is sent")
         return None
     kind = next(kind for kind, mode in _MODES.items() if mode == choice.mode)
     inner = {} if choice.name is None else {"name": choice.name}

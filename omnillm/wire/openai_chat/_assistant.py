@@ -183,6 +183,8 @@ def write_assistant(placed: Iterable[Placed], emission: Emission, *, reply: bool
         elif isinstance(part, RefusalPart):
             out["refusal"] = out.get("refusal", "") + part.text
             emission.lay(out, part.vendor_extensions, at)
+        elif isinstance(part, AudioPart) and part.transcript and not reply and not _is_referred_to(part):
+            content.append((part, at))  # where its transcript is written
         elif isinstance(part, AudioPart):
             _write_audio(out, part, emission, at, reply=reply)
         else:
@@ -196,6 +198,11 @@ def _is_inside(part: MessagePart) -> bool:
     if not isinstance(part, ReasoningPart | RefusalPart):
         return False
     return spelling(part.vendor_extensions, WIRE).get("text") in ("thinking", "content")
+
+
+def _is_referred_to(part: AudioPart) -> bool:
+    """Tell whether sound is the API's own, which it knows by its id."""
+    return "id" in kept(part.vendor_extensions, WIRE)
 
 
 def _is_call(part: VendorPart) -> bool:
@@ -245,7 +252,7 @@ def _write_reasoning(out: dict[str, Any], part: ReasoningPart, emission: Emissio
 
 
 def _write_audio(out: dict[str, Any], part: AudioPart, emission: Emission, at: str, *, reply: bool) -> None:
-    if not reply and "id" not in kept(part.vendor_extensions, WIRE):
+    if not reply and not _is_referred_to(part):
         drop(part, emission, at)  # the API takes its own sound back, by reference
         return
     own = emission.lay({}, part.vendor_extensions, at)

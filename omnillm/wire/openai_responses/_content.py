@@ -267,8 +267,10 @@ def _write_audio(part: AudioPart, emission: Emission, pointer: str, text_type: s
         return {"type": "input_audio", "input_audio": fill(audio, kept(part.vendor_extensions).get("input_audio"))}
     if part.transcript:
         emission.lose(f"{pointer}/data", "Responses takes no sound (audio); its transcript is sent")
+        if part.media_type is not None:
+            emission.lose(f"{pointer}/media_type", "a transcript has no format of sound (input_audio)")
         return {"type": text_type, "text": part.transcript}
-    emission.drop(part, f"{pointer}/data", "Responses takes no sound (audio, input_audio)")
+    emission.drop(part, pointer, "Responses takes no sound (audio, input_audio)")
     return None
 
 

@@ -95,8 +95,11 @@ class ItemWriter:
         if not message.parts and message.role is not MessageRole.TOOL:
             out.append(self._written(message, []))
         if message.vendor_extensions:
-            first = next((item for item in out if "role" in item), {})
-            self._emission.lay(first, message.vendor_extensions, pointer)
+            first = next((item for item in out if "role" in item), None)
+            if first is not None:
+                self._emission.lay(first, message.vendor_extensions, pointer)
+            else:
+                self._emission.forfeit(message.vendor_extensions, pointer, "calls, results and reasoning stand beside messages")
         return out
 
     def _is_item(self, part: MessagePart) -> bool:
