@@ -376,7 +376,7 @@ class Emission:
     def arguments(self, part: ToolCallPart, pointer: str) -> Mapping[str, Any]:
         """Give a call's arguments as the object that the wire takes; what is none goes as its field ``input``, and degraded."""
         given = part.arguments
-        if isinstance(given, str):
+        if isinstance(given, str) and part.raw_arguments != given:  # which says that the text itself is meant
             with suppress(InvalidJsonError):
                 given = _json.loads(given) if given else None
         if given is None or isinstance(given, Mapping):

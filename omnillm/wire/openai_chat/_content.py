@@ -225,7 +225,8 @@ def write_content(
         elif isinstance(part, AudioPart) and part.transcript:
             block = _write_transcript(part, emission, pointer)
         else:
-            block = drop(part, emission, pointer)
+            drop(part, emission, pointer)
+            continue
         if block is not None:
             written.append(block)
     if not written:
@@ -326,7 +327,8 @@ def _audio_format(part: AudioPart) -> str | None:
 def _write_transcript(part: AudioPart, emission: Emission, pointer: str) -> Any:
     """Write sound that has no place, or is of no format that the API takes, as what is said in it."""
     if not part.transcript:
-        return drop(part, emission, pointer)
+        drop(part, emission, pointer)
+        return None
     for name in ("data", "media_type"):
         if getattr(part, name):
             emission.lose(f"{pointer}/{name}", "this sound (audio, input_audio) is not sent; its transcript is")
