@@ -83,6 +83,8 @@ BODIES: list[Json] = [
     body(choice(content="hi", reasoning_content="hm")),
     body(choice(content="hi", reasoning="hm", reasoning_details=[{"type": "reasoning.encrypted", "data": "d"}])),
     body(choice(content="hi", reasoning="", reasoning_content=None)),
+    body(choice(content="hi", reasoning="hm", reasoning_content="hm")),
+    body(choice(content="hi", reasoning="h", reasoning_content="m", reasoning_details=[{"type": "reasoning.encrypted"}])),
     body(choice(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "hi"}])),
     body(choice(content=[{"type": "text", "text": "hi"}, {"type": "reference", "reference_ids": [1]}])),
     body(choice(content={"title": "an object"})),
