@@ -197,10 +197,11 @@ class Call:
             self._account(core, losses)
         if self.streaming and endpoint.asks_for_usage:
             payload = route.codec.ask_for_usage(payload)
-        payload = route.codec.prepare_body(payload)
+        payload = endpoint.envelope.filled(route.codec.prepare_body(payload))
         if core.strict:
             check_payload(payload, request.generation.max_output_tokens)
-        return Emitted(_json.dump_bytes(payload), route.codec.path(request, self.streaming), losses)
+        path = endpoint.envelope.addressed(route.codec.path(request, self.streaming), request.model, streamed=self.streaming)
+        return Emitted(_json.dump_bytes(payload), path, losses)
 
     @staticmethod
     def _account(core: Core, losses: tuple[Loss, ...]) -> None:

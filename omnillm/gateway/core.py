@@ -24,7 +24,7 @@ from ..hooks import dispatch
 from ..policy.downgrade import ModelRouter
 from ..policy.pricing import ModelPrice
 from ..policy.retry import RetryAllowance
-from ..providers.auth import AuthScheme, Headers, authorize
+from ..providers.auth import AuthScheme, Headers, Signer, authorize, signer_of
 from ..providers.endpoint import ProviderEndpoint, is_loopback
 from ..state import Ask, KeySpec, StateStore
 from ..state.memory import MemoryState
@@ -34,6 +34,7 @@ from ..types.enums import WireFormat
 from ..types.hooks import AttemptEnded, HookEvent, ModelDowngraded
 from ..wire import codec
 from ..wire._codec import Codec
+from .reading import check_stream_type
 
 if TYPE_CHECKING:
     from ..transport.body import HttpResponse
@@ -57,7 +58,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Route:
-    """One endpoint, ready to be called: its codec, its pool of labels, and the headers of each of its keys."""
+    """One endpoint, ready to be called: its codec, its pool of labels, and the headers of each of its keys.
+
+    ``signers`` are of the keys that are shown request by request.
+    """
 
     endpoint: ProviderEndpoint
     name: str
@@ -67,6 +71,7 @@ class Route:
     headers: Mapping[str, Mapping[str, str]]
     stream_headers: Mapping[str, Mapping[str, str]]
     secrets: Mapping[str, Secret]
+    signers: Mapping[str, Signer]
 
     def model(self, asked: str) -> str:
         """Name the model here for the model asked for."""
@@ -106,7 +111,8 @@ class Core:
         )
         self.allowance = RetryAllowance()
         self.routes = tuple(self._route(route) for route in config.routes)
-        self.secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
+        self._secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
+        self._signers = tuple(signer for route in self.routes for signer in route.signers.values())
         self.router = ModelRouter(config.downgrades) if config.downgrades and config.budgets else None
         self.strict = any(budget.estimate == "strict" for budget in config.budgets)
         self._prices: dict[str, ModelPrice | None] = {}
@@ -128,12 +134,19 @@ class Core:
             )
         wire: WireFormat = endpoint.protocol.wire_protocol.wire_format
         found = codec(wire)
-        common = {"Content-Type": "application/json", "User-Agent": "omnillm-python", **found.headers, **endpoint.default_headers}
+        own = endpoint.envelope.headed(found.headers)
+        common = {"Content-Type": "application/json", "User-Agent": "omnillm-python", **own, **endpoint.default_headers}
         secrets = {str(key.label): key.key for key in config.keys}
         auth = endpoint.auth or AuthScheme.bearer()
-        headers = {label: authorize(auth, secret, "", common)[1] for label, secret in secrets.items()}
+        asked = {label: signer_of(auth, secret, self.transport, self.clock) for label, secret in secrets.items()}
+        signers = {label: signer for label, signer in asked.items() if signer is not None}
+        headers = {
+            label: common if label in signers else authorize(auth, secret, "", common)[1] for label, secret in secrets.items()
+        }
+        stream_type = endpoint.envelope.stream_type
+        check_stream_type(stream_type)
         calls = {label: Headers({**given, "Accept": "application/json"}) for label, given in headers.items()}
-        streams = {label: Headers({**given, "Accept": "text/event-stream"}) for label, given in headers.items()}
+        streams = {label: Headers({**given, "Accept": stream_type}) for label, given in headers.items()}
         specs = [
             KeySpec(str(key.label), tpm_limit=key.tpm_limit, rpm_limit=key.rpm_limit, models=dict(key.models or {}))
             for key in config.keys
@@ -141,7 +154,12 @@ class Core:
         name = pool_name(config)
         self.store.add_pool(name, specs, config=self.config.pool)
         pool = KeyPool(self.store, name, clock=self.clock, acquire_timeout=self.config.pool.acquire_timeout)
-        return Route(endpoint, endpoint.name, found, pool, config.model_map, calls, streams, secrets)
+        return Route(endpoint, endpoint.name, found, pool, config.model_map, calls, streams, secrets, signers)
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Give what must not stand in an error: the keys, and what signs or was given for them now."""
+        return (*self._secrets, *(secret for signer in self._signers for secret in signer.secrets()))
 
     def price(self, model: str) -> ModelPrice | None:
         """Give the model's price, looked up once."""

@@ -1,0 +1,53 @@
+"""What a host's requests have otherwise than their protocol's: path, query, fields of the body, headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+EVENT_STREAM = "text/event-stream"
+AMAZON_EVENT_STREAM = "application/vnd.amazon.eventstream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """Wrap a protocol's requests for a host.
+
+    In ``path``, and ``stream_path`` where a stream has another, ``{path}`` stands for the protocol's own path and ``{model}`` for
+    the model, quoted; ``query`` is added to every URL. Of the body, ``without`` names what is left out and ``fields`` is laid over
+    the rest; ``without_headers`` names the protocol's own headers that are not sent. ``stream_type`` is what a stream is asked for as.
+    """
+
+    path: str = "{path}"
+    stream_path: str | None = None
+    query: str = ""
+    without: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    without_headers: tuple[str, ...] = ()
+    stream_type: str = EVENT_STREAM
+
+    def addressed(self, path: str, model: str, *, streamed: bool) -> str:
+        """Give the path below the base."""
+        template = self.stream_path if streamed and self.stream_path is not None else self.path
+        if template == "{path}":
+            return path
+        return template.replace("{model}", quote(model, safe="", errors="replace")).replace("{path}", path)
+
+    def filled(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Give the body as it is sent."""
+        if not (self.without or self.fields):
+            return body
+        return {**{name: value for name, value in body.items() if name not in self.without}, **self.fields}
+
+    def headed(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Give the protocol's headers as they are sent."""
+        return {name: value for name, value in headers.items() if name not in self.without_headers}
+
+    def queried(self, url: str) -> str:
+        """Give the URL with the query."""
+        return f"{url}{'&' if '?' in url else '?'}{self.query}" if self.query else url
+
+
+PLAIN = Envelope()
