@@ -150,7 +150,10 @@ if TYPE_CHECKING:
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
     from .policy.retry import RetryPolicy
     from .providers.auth import AuthScheme
+    from .providers.credentials import AwsCredentials, GoogleCredentials
     from .providers.endpoint import ProviderEndpoint
+    from .providers.envelope import Envelope
+    from .providers.registry import EndpointSupport, ProviderDescriptor, ProviderRegistry, embedded_provider_registry
     from .replay import ReplayFixture, sanitize_json_value, sanitize_transport_request, sanitize_transport_response
     from .state import KeyLease, KeyStatus, StateStore
     from .transport.http import Timeouts
@@ -186,6 +189,7 @@ _LAZY = {
     "AttemptEnded": ".types.hooks",
     "AttemptStarted": ".types.hooks",
     "AuthScheme": ".providers.auth",
+    "AwsCredentials": ".providers.credentials",
     "BinaryBody": ".types.transport",
     "Budget": ".policy.limits",
     "BudgetTracker": ".policy.budget",
@@ -194,11 +198,14 @@ _LAZY = {
     "ConversationStream": ".people.conversation_stream",
     "Cost": ".policy.pricing",
     "Downgrade": ".policy.downgrade",
+    "EndpointSupport": ".providers.registry",
+    "Envelope": ".providers.envelope",
     "FallbackTaken": ".types.hooks",
     "Gateway": ".gateway.gateway",
     "GatewayBuilder": ".gateway.builder",
     "GatewayConfig": ".config",
     "GatewayStream": ".gateway.stream",
+    "GoogleCredentials": ".providers.credentials",
     "HedgeStarted": ".types.hooks",
     "HookEvent": ".types.hooks",
     "JsonBody": ".types.transport",
@@ -217,7 +224,9 @@ _LAZY = {
     "PoolConfig": ".policy.limits",
     "PriceTable": ".policy.pricing",
     "PromptLayoutBuilder": ".types.prompt_layout",
+    "ProviderDescriptor": ".providers.registry",
     "ProviderEndpoint": ".providers.endpoint",
+    "ProviderRegistry": ".providers.registry",
     "ReplayFixture": ".replay",
     "RequestBody": ".types.transport",
     "ResponseBody": ".types.transport",
@@ -233,6 +242,7 @@ _LAZY = {
     "TransportResponse": ".types.transport",
     "connect": ".gateway.connect",
     "cost": ".policy.pricing",
+    "embedded_provider_registry": ".providers.registry",
     "sanitize_json_value": ".replay",
     "sanitize_transport_request": ".replay",
     "sanitize_transport_response": ".replay",
@@ -262,6 +272,7 @@ __all__ = [
     "AttemptStarted",
     "AudioPart",
     "AuthScheme",
+    "AwsCredentials",
     "BadRequestError",
     "BinaryBody",
     "Budget",
@@ -290,6 +301,8 @@ __all__ = [
     "EndpointKind",
     "EndpointMismatchError",
     "EndpointProtocol",
+    "EndpointSupport",
+    "Envelope",
     "FallbackTaken",
     "FilePart",
     "FinishReason",
@@ -299,6 +312,7 @@ __all__ = [
     "GatewayError",
     "GatewayStream",
     "GenerationConfig",
+    "GoogleCredentials",
     "HedgeStarted",
     "HookEvent",
     "HttpMethod",
@@ -345,10 +359,12 @@ __all__ = [
     "PromptCacheUsage",
     "PromptLayoutBuilder",
     "ProtocolError",
+    "ProviderDescriptor",
     "ProviderEndpoint",
     "ProviderError",
     "ProviderKind",
     "ProviderProtocol",
+    "ProviderRegistry",
     "QuotaExhaustedError",
     "RateLimitedError",
     "RawMessage",
@@ -408,6 +424,7 @@ __all__ = [
     "WireFormat",
     "connect",
     "cost",
+    "embedded_provider_registry",
     "emit_api_request",
     "emit_api_response",
     "emit_error",

@@ -23,7 +23,7 @@ from ..providers.presets import Preset, preset, split_model
 from ..transport.http import Timeouts
 from .own import own_key
 from .place import Place
-from .schema import TABLES, Field
+from .schema import PROVIDER_OPTIONS, TABLES, Field
 from .values import DEFAULT_RPM, DEFAULT_TPM, EnvironmentVariable, GatewayConfig, KeyConfig, RouteConfig, TransportConfig
 
 Read = dict[str, Any]
@@ -185,19 +185,19 @@ def _where(at: Place, read: Read) -> tuple[Preset | None, ProviderEndpoint, str 
     if model is not None and not (isinstance(model, str) and model):
         raise at.field("model").wrong(f"expected a model's name, got {type(model).__name__}")
     if "endpoint" in read:
-        for other in ("provider", "base_url"):
+        for other in ("provider", *PROVIDER_OPTIONS):
             if other in read:
                 raise at.field(other).wrong("expected either this or endpoint, not both")
         return None, read["endpoint"], model
-    with at.naming("provider", "model", "base_url"):
+    with at.naming("provider", "model", *PROVIDER_OPTIONS):
         if "provider" in read:
             found = preset(read["provider"])
         elif model is not None:
             found, model = split_model(model)
         else:
             raise ConfigurationError("expected model as 'provider/model', a provider, or an endpoint")
-        options = {name: read[name] for name in ("base_url",) if name in read}
-        return found, found.build(**options), model
+        options = {name: read[name] for name in PROVIDER_OPTIONS if name in read}
+        return found, found.build(model or "", **options), model
 
 
 def _pricing(at: Place, read: Read) -> PriceTable:

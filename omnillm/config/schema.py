@@ -50,13 +50,22 @@ class Table:
 
 REQUIRED = "required"
 _NAMED = "a provider's name"
+_OWN = "of `from_env`: its own variable"
 _WHERE = (
     Field("provider", _NAMED, "the part of `model` before its first slash", "Which of the providers below is called."),
     Field("endpoint", "table `endpoint`", "the provider's", "Where to call instead of a provider by name.", "endpoint", "table"),
     Field(
         "base_url", "URL", "the provider's", "Where the provider is reached instead; only beside `provider` or `provider/model`."
     ),
+    Field("resource", "text", _OWN, "Of `azure`: the resource's name, or the URL of its endpoint."),
+    Field("deployment", "text", "the model", "Of `azure`: the deployment that every model means."),
+    Field("api_version", "text", "the v1 API", "Of `azure`: a version; a dated one has the path of a deployment."),
+    Field("project", "text", _OWN, "Of `vertex`: the project's id."),
+    Field("location", "text", "`global`", "Of `vertex`: the location."),
+    Field("publisher", "`google` or `anthropic`", "by the model's name", "Of `vertex`: whose models."),
+    Field("region", "text", _OWN, "Of `bedrock`: the region."),
 )
+PROVIDER_OPTIONS = ("base_url", "resource", "deployment", "api_version", "project", "location", "publisher", "region")
 _KEYS = (
     Field(
         "keys",
@@ -287,4 +296,4 @@ VARIABLES = (
     Variable("OMNILLM_TIMEOUT", "The field `timeouts.total`.", "timeouts.total", is_number=True),
 )
 
-__all__ = ["REQUIRED", "TABLES", "VARIABLES", "Field", "Table", "Variable"]
+__all__ = ["PROVIDER_OPTIONS", "REQUIRED", "TABLES", "VARIABLES", "Field", "Table", "Variable"]

@@ -22,6 +22,7 @@ from ..types.usage import TokenUsage
 from ..wire import StreamEmitter, emit_error, emit_response, emit_stream_event, parse_request
 from ..wire._errors import error_class
 from ._answers import events_of, respond, respond_with
+from ._clouds import TOKEN_PATH, Signatures, Tokens, service_account
 from ._http import Ending, HttpReply, HttpRequest, HttpServer
 from ._limits import RequestLimits
 from ._routes import BY_PROTOCOL, Route, find_route
@@ -68,7 +69,8 @@ class LocalProvider:
     {json}``), quotes their results, fits the schema of structured output and refuses what starts with ``refuse``; the rest is
     for ``script``. A word is an output token, and a delta of a stream.
 
-    ``keys`` are the keys it takes (any, where not given), ``dead_keys`` are answered with 401 and ``forbidden`` pairs of key and
+    ``keys`` are the keys it takes (any, where not given); one of the form ``ACCESS:SECRET`` or ``ACCESS:SECRET:TOKEN`` signs by AWS's
+    Signature Version 4, which is verified. Access tokens of Google's are issued to ``service_account()``. ``dead_keys`` are answered with 401 and ``forbidden`` pairs of key and
     model with 403; both are sets that may change while it serves. ``rpm`` limits the requests per minute of the keys in it, by
     ``clock``. ``latency`` is waited before every answer, ``event_interval`` before every event of a stream.
     """
@@ -84,7 +86,8 @@ class LocalProvider:
         event_interval: float = 0.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._keys = None if keys is None else frozenset(_texts(keys, "keys"))
+        given = None if keys is None else _texts(keys, "keys")
+        self._keys = None if given is None else frozenset(key.split(":")[0] for key in given)
         self.dead_keys: set[str] = set(_texts(dead_keys, "dead_keys"))
         self.forbidden: set[tuple[str, str]] = set(forbidden)
         self._limits = RequestLimits(_rpm(rpm), clock)
@@ -98,6 +101,8 @@ class LocalProvider:
         self._script: list[_Scripted] = []
         self._numbers = itertools.count(1)
         self._server = HttpServer(self._exchange)
+        self._signatures = Signatures(given or (), self.base_url, clock)
+        self._tokens = Tokens(self.base_url + TOKEN_PATH, clock)
 
     def __enter__(self) -> Self:
         return self
@@ -127,6 +132,24 @@ class LocalProvider:
         spoken = EndpointProtocol.parse(protocol)
         route = BY_PROTOCOL[spoken.wire_protocol]
         return ProviderEndpoint(spoken, self.base_url + route.base + (route.path if spoken.is_compat else ""))
+
+    def service_account(self) -> dict[str, Any]:
+        """Give the key file of a service account, as JSON, whose access tokens this provider issues; needs the extra ``vertex``."""
+        return service_account(self.base_url + TOKEN_PATH)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Give the access tokens that were issued, oldest first."""
+        return self._tokens.issued
+
+    @property
+    def token_life(self) -> float:
+        """Be how long the next access tokens are good (seconds)."""
+        return self._tokens.life
+
+    @token_life.setter
+    def token_life(self, seconds: float) -> None:
+        self._tokens.life = seconds_of(seconds, "token_life")
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
@@ -177,6 +200,8 @@ class LocalProvider:
 
     def _exchange(self, http: HttpRequest) -> HttpReply | None:
         path, _, query = http.target.partition("?")
+        if path == TOKEN_PATH:
+            return self._tokens.answer(http)
         route = find_route(path)
         received = self._record(http, route, query)
         if route is None:
@@ -196,8 +221,12 @@ class LocalProvider:
         refused = self._refused_key(route, received, headers)
         if refused is not None:
             return refused
+        path, _, query = received.path.partition("?")
+        lacking = route.lacks(path, parse_qs(query), received.json)
+        if lacking is not None:
+            return _refusal(route, 400, lacking, headers)
         try:
-            request = route.addressed(parse_request(route.protocol, received.body), received.path.partition("?")[0])
+            request = route.addressed(parse_request(route.protocol, received.body), path)
         except ProtocolError as error:
             return _refusal(route, 400, f"{error.message} at {error.pointer or '/'}", headers)
         return self._answer(_Call(route, request, received, headers, number))
@@ -229,12 +258,19 @@ class LocalProvider:
             return _refusal(route, 401, "no API key was given", headers)
         if key in self.dead_keys or (self._keys is not None and key not in self._keys):
             return _refusal(route, 401, "the API key is not valid", headers)
+        if not self._tokens.is_good(key):
+            return _refusal(route, 401, "the access token is not valid", headers)
+        if self._signatures.knows(key) and (fault := self._fault(received)) is not None:
+            return _refusal(route, 403, fault, headers | {"x-amzn-errortype": "InvalidSignatureException"})
         standing = self._limits.take(key)
         if standing is not None:
             headers |= route.limit_headers(standing)
             if not standing.allowed:
                 return _refusal(route, 429, f"more than {standing.limit} requests per minute", headers)
         return None
+
+    def _fault(self, received: ReceivedRequest) -> str | None:
+        return self._signatures.fault(received.method, received.path, received.headers, received.body)
 
     def _answer(self, call: _Call) -> HttpReply | None:
         if (call.received.key, call.request.model) in self.forbidden:

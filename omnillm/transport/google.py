@@ -10,11 +10,13 @@ Time is counted from when a token came, on the monotonic clock. google-auth asks
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -182,7 +184,7 @@ def found(file: str | os.PathLike[str] | None, credentials: Any, scopes: Sequenc
         if credentials is not None:
             return with_scopes_if_required(credentials, list(scopes))
         if file is not None:
-            return google.auth.load_credentials_from_file(os.fspath(file), scopes=list(scopes), request=asking)[0]
+            return _of_file(os.fspath(file), list(scopes))
         return google.auth.default(scopes=list(scopes), request=asking)[0]
 
     return load
@@ -195,6 +197,27 @@ class _Answer:
     status: int
     headers: Mapping[str, str]
     data: bytes
+
+
+def _of_file(file: str, scopes: list[str]) -> Any:
+    """Read a file by the type that it says; google-auth's own reader of any type is deprecated."""
+    from google.auth import identity_pool
+    from google.oauth2 import credentials, service_account
+
+    readers: dict[str, Callable[..., Any]] = {
+        "service_account": service_account.Credentials.from_service_account_info,
+        "authorized_user": credentials.Credentials.from_authorized_user_info,
+        "external_account": identity_pool.Credentials.from_info,
+    }
+    info = json.loads(Path(file).read_bytes())
+    kind = info.get("type") if isinstance(info, dict) else None
+    if kind not in readers:
+        raise UnauthorizedError(
+            f"the file of credentials is of type {kind!r:.40}, not {', '.join(readers)}: "
+            "make it the default one by GOOGLE_APPLICATION_CREDENTIALS, or give an object",
+            sent="no",
+        )
+    return readers[kind](info, scopes=scopes)
 
 
 class _Asking:
