@@ -17,8 +17,9 @@ from ..policy.downgrade import Downgrade
 from ..policy.limits import Budget, ModelLimits, PoolConfig, pico_usd
 from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
-from ..providers.auth import AuthScheme
+from ..providers.auth import SCHEMES, AuthScheme
 from ..providers.endpoint import ProviderEndpoint
+from ..providers.envelope import Envelope
 from ..providers.presets import Preset, preset, split_model
 from ..transport.http import Timeouts
 from .own import own_key
@@ -207,10 +208,12 @@ def _pricing(at: Place, read: Read) -> PriceTable:
 
 def _auth(at: Place, read: Read) -> AuthScheme:
     with at.field("scheme").naming():
-        if read["scheme"] not in ("bearer", "header", "query"):
-            raise ConfigurationError("expected 'bearer', 'header' or 'query'")
+        if read["scheme"] not in SCHEMES:
+            raise ConfigurationError(f"expected one of {', '.join(SCHEMES)}")
     with at.field("name").naming(own="auth"):
-        return AuthScheme(read["scheme"], read.get("name"))
+        if read["scheme"] == "google_oauth":
+            return AuthScheme.google_oauth(**{name: read[name] for name in ("scopes",) if name in read})
+        return AuthScheme(read["scheme"], read.get("name"), read.get("region"), read.get("service"))
 
 
 def _as_read(_at: Place, read: Read) -> Read:
@@ -223,6 +226,7 @@ _MAKERS: dict[str, Callable[[Place, Read], Any]] = {
     "limits": _of(ModelLimits, "limits"),
     "endpoint": _of(ProviderEndpoint, "endpoint"),
     "auth": _auth,
+    "envelope": _of(Envelope, "envelope"),
     "budget": _of(Budget, "budget"),
     "pool": _of(PoolConfig, "pool"),
     "timeouts": _of(Timeouts, "timeouts"),

@@ -82,9 +82,9 @@ base URL, or for what an endpoint is made of, is read by `connect` and `from_env
 shown the text `no-key`.
 
 `vertex` and `bedrock` without a key of their own are left to Google's and Amazon's libraries, which look for credentials when the
-first request is signed, and renew them: variables and files, single sign-on, the roles of machines and containers. In a pool each
-key may be other credentials: `KeyConfig(GoogleCredentials("service-account.json"))`, `KeyConfig(AwsCredentials("profile"))`, or AWS
-credentials as text, `"ACCESS:SECRET"` or `"ACCESS:SECRET:TOKEN"`.
+first request is signed, and renew them: variables and files, single sign-on, the roles of machines and containers. In a pool
+each key may be other credentials: `KeyConfig(GoogleCredentials("service-account.json"))`,
+`KeyConfig(AwsCredentials("profile"))`, or AWS credentials as text, `"ACCESS:SECRET"` or `"ACCESS:SECRET:TOKEN"`.
 """
 
 

@@ -164,16 +164,45 @@ TABLES: dict[str, Table] = {
                 "`max_completion_tokens`",
                 "The name by which a Chat Completions host knows the cap of the output.",
             ),
+            Field(
+                "envelope", "table `envelope`", "the protocol's", "What else its requests have otherwise.", "envelope", "table"
+            ),
             Field("asks_for_usage", "boolean", "`true`", "Whether streams are asked for their usage; some hosts refuse that."),
         ),
     ),
     "auth": Table(
         "How a key is shown; a text is the `scheme`.",
         (
-            Field("scheme", "`bearer`, `header` or `query`", REQUIRED, "Where the key goes."),
+            Field(
+                "scheme",
+                "`bearer`, `header`, `query`, `aws_sigv4` or `google_oauth`",
+                REQUIRED,
+                "Where the key goes, or what is made of it.",
+            ),
             Field("name", "text", "none", "The name of the header or of the query parameter."),
+            Field("region", "text", "none", "Of `aws_sigv4`: the region."),
+            Field("service", "text", "none", "Of `aws_sigv4`: the service, as `bedrock`."),
+            Field("scopes", "list of texts", "that of Google's cloud", "Of `google_oauth`: what the tokens are for."),
         ),
         text="scheme",
+    ),
+    "envelope": Table(
+        "What a host's requests have otherwise than its protocol's. In a path `{path}` stands for the protocol's own, `{model}` for "
+        "the model.",
+        (
+            Field("path", "text", "`{path}`", "The path below the base."),
+            Field("stream_path", "text", "`path`", "The path of a stream."),
+            Field("query", "text", "none", "What is added to every URL, as `api-version=v1`."),
+            Field("without", "list of texts", "none", "Fields of the body that are left out."),
+            Field("fields", "values by name", "none", "Fields of the body that are laid over the rest."),
+            Field("without_headers", "list of texts", "none", "The protocol's own headers that are not sent."),
+            Field(
+                "stream_type",
+                "`text/event-stream` or `application/vnd.amazon.eventstream`",
+                "`text/event-stream`",
+                "What a stream is asked for as.",
+            ),
+        ),
     ),
     "budget": Table(
         "What may be spent.",

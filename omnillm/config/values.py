@@ -48,8 +48,8 @@ class EnvironmentVariable:
 class KeyConfig:
     """Bring one API key and what it may use in a minute; its ``label`` is its name wherever it is spoken of.
 
-    ``models`` gives a model limits of its own, beside the key's. A missing label becomes ``key-1``, ``key-2``, … by place. The key may
-    be ``AwsCredentials`` or ``GoogleCredentials``: what their libraries find and renew.
+    ``models`` gives a model limits of its own, beside the key's. A missing label becomes ``key-1``, ``key-2``, … by place. The
+    key may be ``AwsCredentials`` or ``GoogleCredentials``: what their libraries find and renew.
     """
 
     key: Secret = field(repr=False)

@@ -25,8 +25,10 @@ from .gateway import Gateway
 class ConnectOptions(TypedDict, total=False):
     """What ``connect`` takes beside the model, the keys and the budget: the steps of ``GatewayBuilder``, by their names.
 
-    ``base_url`` is where the provider is reached instead; ``resource``, ``deployment`` and ``api_version`` are Azure's, ``project``,
-    ``location`` and ``publisher`` Vertex AI's, ``region`` is Bedrock's; ``rpm_limit`` and ``tpm_limit`` are the limits of each key that is no
+    ``base_url`` is where the provider is reached instead; ``resource``, ``deployment`` and ``api_version`` are Azure's,
+    ``project``,
+    ``location`` and ``publisher`` Vertex AI's, ``region`` is Bedrock's; ``rpm_limit`` and ``tpm_limit`` are the limits of each
+    key that is no
     ``KeyConfig``; ``timeout`` is ``request_timeout``; a fallback is ``"provider/model"``, with its own variable's key.
     """
 

@@ -12,6 +12,7 @@ from ..errors import (
     ProviderError,
     StreamInterruptedError,
 )
+from ..providers.envelope import AMAZON_EVENT_STREAM
 from ..types.events import (
     Completed,
     LlmStreamEvent,
@@ -26,12 +27,12 @@ from ..types.events import (
 from ..types.message import Message
 from ..types.parts import ReasoningPart, RefusalPart, TextPart, ToolCallPart
 from ..types.response import LlmResponse
-from ..providers.envelope import AMAZON_EVENT_STREAM
 from ..wire import SseDecoder, SseFrame, StreamParser
 
 if TYPE_CHECKING:
     from ..transport.body import HttpResponse
     from .attempt import Attempt
+
 
 class Frames(Protocol):
     """Turn bytes into frames, however they are cut."""

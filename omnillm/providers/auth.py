@@ -1,7 +1,7 @@
 """How a key is shown to a provider; the one place where a ``Secret`` is opened.
 
-Two kinds. A key that is shown as it is gives headers that are made once (``authorize``). One that signs each request, or stands for
-tokens that are renewed, gives a ``Signer``, which is asked when a request is sent; a route without any never asks.
+Two kinds. A key that is shown as it is gives headers that are made once (``authorize``). One that signs each request, or stands
+for tokens that are renewed, gives a ``Signer``, which is asked when a request is sent; a route without any never asks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote
 
-from .._secret import Headers, Secret
+from .._secret import Headers as Headers
+from .._secret import Secret
 from ..errors import ConfigurationError
 from .credentials import AwsCredentials, CredentialReference, GoogleCredentials
 
@@ -29,6 +30,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110 sect
 _QUERY_NAME = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
 _AWS_NAME = re.compile(r"[a-z0-9-]{1,64}")
 _ACCESS_KEY = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,124}")  # IAM, "unique identifiers": AKIA…, ASIA…
+_AWS_TEXT = re.compile(r"[^:]+:[^:]+(?::.+)?")
 _RESERVED = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "accept", "accept-encoding"})
 
 
@@ -66,7 +68,8 @@ class AuthScheme:
 
     @classmethod
     def aws_sigv4(cls, region: str, service: str) -> AuthScheme:
-        """Sign each request with Signature Version 4 by AWS credentials; a key that is none, an API key, is sent as by ``bearer``.
+        """Sign each request with Signature Version 4 by AWS credentials; a key that is none, an API key, is sent as by
+        ``bearer``.
 
         Needs the extra ``bedrock``.
         """
@@ -109,6 +112,7 @@ _CHECKS: dict[str, Callable[[AuthScheme], None]] = {
     "aws_sigv4": _check_aws,
     "google_oauth": _check_google,
 }
+SCHEMES = tuple(_CHECKS)
 
 
 def header_name(name: object, field: str) -> str:
@@ -169,17 +173,17 @@ def _aws_signer(scheme: AuthScheme, secret: Secret, _transport: HttpTransport, c
         from ..transport import aws
 
         return aws.SigV4(aws.found(source.profile, source.credentials), region, service, clock)
-    access, colon, rest = secret.reveal().partition(":")
-    if not colon:
-        if _ACCESS_KEY.fullmatch(access):
-            raise ConfigurationError("key: an access key alone signs nothing: expected ACCESS:SECRET or ACCESS:SECRET:TOKEN", field="key")
-        return None
+    if ":" not in secret.reveal():
+        if _ACCESS_KEY.fullmatch(secret.reveal()):
+            raise ConfigurationError(
+                "key: an access key alone signs nothing: expected ACCESS:SECRET or ACCESS:SECRET:TOKEN", field="key"
+            )
+        return None  # an API key
+    if not _AWS_TEXT.fullmatch(secret.reveal()):
+        raise ConfigurationError("key: expected ACCESS:SECRET or ACCESS:SECRET:TOKEN", field="key")
     from ..transport import aws
 
-    key, _, token = rest.partition(":")
-    if not access or not key:
-        raise ConfigurationError("key: expected ACCESS:SECRET or ACCESS:SECRET:TOKEN", field="key")
-    return aws.SigV4(aws.given(access, key, token or None), region, service, clock)
+    return aws.SigV4(aws.given(*secret.reveal().split(":", 2)), region, service, clock)
 
 
 def _google_signer(scheme: AuthScheme, secret: Secret, transport: HttpTransport, clock: Clock) -> Signer | None:

@@ -26,7 +26,8 @@ class CredentialReference:
 class AwsCredentials(CredentialReference):
     """Refer to the AWS credentials of a profile, of botocore's default chain, or to an object of botocore's.
 
-    The chain is the environment (``AWS_ACCESS_KEY_ID``, …), shared files, SSO, container and machine roles; what expires is renewed.
+    The chain is the environment (``AWS_ACCESS_KEY_ID``, …), shared files, SSO, container and machine roles; what expires is
+    renewed.
     """
 
     profile: str | None = None
@@ -47,7 +48,8 @@ class AwsCredentials(CredentialReference):
 class GoogleCredentials(CredentialReference):
     """Refer to a file of Google credentials, to the application-default ones, or to an object of google-auth's.
 
-    A file is a service account's, a user's or a workload identity's. The default ones are looked for as Google's own libraries do.
+    A file is a service account's, a user's or a workload identity's. The default ones are looked for as Google's own libraries
+    do.
     """
 
     file: str | os.PathLike[str] | None = None

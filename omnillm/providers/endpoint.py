@@ -164,8 +164,8 @@ class ProviderEndpoint:
     ) -> ProviderEndpoint:
         """Reach Amazon Bedrock in a region: by Converse, or Anthropic's models by ``invoke_model`` with their own bodies.
 
-        A key is ``"ACCESS:SECRET"`` or ``"ACCESS:SECRET:TOKEN"`` or ``AwsCredentials``, which sign, or the text of a Bedrock API key.
-        A model is a model id, an inference profile's id or an ARN. ``base_url`` is a private endpoint.
+        A key is ``"ACCESS:SECRET"`` or ``"ACCESS:SECRET:TOKEN"`` or ``AwsCredentials``, which sign, or the text of a Bedrock
+        API key. A model is a model id, an inference profile's id or an ARN. ``base_url`` is a private endpoint.
         """
         from .hosts import bedrock
 

@@ -49,9 +49,7 @@ def azure_openai(
     return ProviderEndpoint(spoken, base, auth=AuthScheme.header("api-key"), envelope=envelope)
 
 
-def vertex_ai(
-    project: str, location: str, publisher: Literal["google", "anthropic"], base_url: str | None
-) -> ProviderEndpoint:
+def vertex_ai(project: str, location: str, publisher: Literal["google", "anthropic"], base_url: str | None) -> ProviderEndpoint:
     """Reach Vertex AI: Gemini's models, or Anthropic's."""
     _checked(project, "project", _PROJECT)
     _checked(location, "location", _PLACE)

@@ -26,9 +26,9 @@ ProviderEndpoint.azure_openai("my-resource", protocol="responses")             #
 ProviderEndpoint.azure_openai("my-resource", "my-deployment", "2024-10-21")    # …/openai/deployments/my-deployment/…
 ```
 
-`resource` is a name or the URL of an endpoint (a custom domain, a gateway, another cloud). Without `api_version` the v1 path is taken;
-with a dated one that of the deployment: the one given, else the model of each request. A `deployment` beside a model lets requests
-keep the model's name, by which they are priced. The key goes into the header `api-key`; an Entra token is sent by
+`resource` is a name or the URL of an endpoint (a custom domain, a gateway, another cloud). Without `api_version` the v1 path is
+taken; with a dated one that of the deployment: the one given, else the model of each request. A `deployment` beside a model
+lets requests keep the model's name, by which they are priced. The key goes into the header `api-key`; an Entra token is sent by
 `.with_auth(AuthScheme.bearer())`.
 
 ## Vertex AI
@@ -58,7 +58,8 @@ KeyConfig(AwsCredentials("my-profile"), "account-b")
 Needs `pip install omnillm[bedrock]`. A key is one of
 
 - `"ACCESS:SECRET"` or `"ACCESS:SECRET:TOKEN"`, text, or a variable that holds it by `KeyConfig.from_env`;
-- `AwsCredentials()` (botocore's default chain), `AwsCredentials(PROFILE)` or `AwsCredentials(credentials=OBJECT)`: looked for when the
+- `AwsCredentials()` (botocore's default chain), `AwsCredentials(PROFILE)` or `AwsCredentials(credentials=OBJECT)`: looked for
+when the
   first request is signed, and renewed by botocore, which has time-outs of its own for that;
 - a Bedrock API key, sent by `Authorization: Bearer`.
 

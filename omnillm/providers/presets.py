@@ -54,10 +54,11 @@ class Option:
 class Preset:
     """Describe a provider: its endpoint, its variables, its ways.
 
-    A row without a ``make`` is where ``endpoint`` says, or at another ``base_url``. With one, ``takes`` names what may be told of
-    the endpoint, of which ``make`` builds it; ``implied`` gives what the model's name tells, and ``options`` what was not told: the
-    first of the option's own variables that is set, else its default, and without one it is required. Where no variable holds a
-    key, ``credentials`` are what the cloud's own library finds, by ``found_by``. ``needs_key=False`` is for servers of one's own.
+    A row without a ``make`` is where ``endpoint`` says, or at another ``base_url``. With one, ``takes`` names what may be told
+    of the endpoint, of which ``make`` builds it; ``implied`` gives what the model's name tells, and ``options`` what was not
+    told: the first of the option's own variables that is set, else its default, and without one it is required. Where no
+    variable holds a key, ``credentials`` are what the cloud's own library finds, by ``found_by``. ``needs_key=False`` is for
+    servers of one's own.
     """
 
     name: str

@@ -33,7 +33,7 @@ class EndpointSupport(Model):
 
 @dataclass(frozen=True, slots=True)
 class ProviderDescriptor(Model):
-    """Describe a provider; ``default_base_url`` is ``None`` where the base is made of a resource, a region or a host of one's own."""
+    """Describe a provider; ``default_base_url`` is ``None`` where the base is made of a resource, a region or a host."""
 
     kind: ProviderKind
     display_name: str

@@ -8,20 +8,26 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from .. import _json
 from .._clock import Clock
 from ._http import HttpReply, HttpRequest
 
-TOKEN_PATH = "/token"
-TOKEN_PREFIX = "local-token-"
+if TYPE_CHECKING:
+    from .local_provider import ReceivedRequest
+
+TOKEN_PATH = "/token"  # noqa: S105  # a path
+TOKEN_PREFIX = "local-token-"  # noqa: S105  # how a made-up one begins
+_TOKEN = "x-amz-security-token"  # noqa: S105  # a header
+_AUDIENCE = "https://oauth2.googleapis.com/token"  # google-auth says so whatever the URI is
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523 section 2.1
 _SKEW_SECONDS = 300.0  # AWS: "within five minutes of the request's arrival"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _SIGNATURE = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=(?P<access>[^/,\s]+)/(?P<day>[0-9]{8})/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)/aws4_request, "
+    r"AWS4-HMAC-SHA256
+    Credential=(?P<access>[^/,\s]+)/(?P<day>[0-9]{8})/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)/aws4_request, "
     r"SignedHeaders=(?P<headers>[^,\s]+), Signature=(?P<signature>[0-9a-f]{64})"
 )
 
@@ -38,8 +44,9 @@ class Signatures:
         """Tell whether the secret of an access key is known."""
         return access in self._secrets
 
-    def fault(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> str | None:
+    def fault(self, received: ReceivedRequest) -> str | None:
         """Say, as AWS does, what is wrong with a request that is signed by a known key; ``None`` where nothing is."""
+        headers = received.headers
         found = _SIGNATURE.fullmatch(headers.get("authorization", ""))
         if found is None:
             return "the Authorization header is not that of Signature Version 4"
@@ -50,25 +57,22 @@ class Signatures:
             return "X-Amz-Date is missing"
         if abs(at - self._clock.wall()) > _SKEW_SECONDS:
             return f"Signature expired: {stamp}"
-        signed = found["headers"].split(";")
-        if not {"host", "x-amz-date"} <= set(signed) or any(n.startswith("x-amz-") and n not in signed for n in headers):
+        signed = set(found["headers"].split(";"))
+        if not {"host", "x-amz-date"} <= signed or any(name.startswith("x-amz-") for name in headers.keys() - signed):
             return "the host and all headers of AWS must be signed"
-        _, secret, token = (*self._secrets[found["access"]].split(":", 2), None)[:3]
-        if token != headers.get("x-amz-security-token"):
+        if self._secrets[found["access"]].split(":", 2)[2:] != [headers[name] for name in (_TOKEN,) if name in headers]:
             return "The security token included in the request is invalid."
-        expected = self._expected(found, method, target, {name: headers.get(name, "") for name in signed}, body, stamp)
-        return None if hmac.compare_digest(expected, found["signature"]) else _DIFFERS
+        return None if hmac.compare_digest(self._expected(received, found), found["signature"]) else _DIFFERS
 
-    def _expected(
-        self, found: re.Match[str], method: str, target: str, headers: dict[str, str], body: bytes, stamp: str
-    ) -> str:
+    def _expected(self, received: ReceivedRequest, found: re.Match[str]) -> str:
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
 
         access, secret = self._secrets[found["access"]].split(":")[:2]
-        request = AWSRequest(method=method, url=self._root + target, headers=headers, data=body)
-        request.context["timestamp"] = stamp
+        headers = {name: received.headers.get(name, "") for name in found["headers"].split(";")}
+        request = AWSRequest(method=received.method, url=self._root + received.path, headers=headers, data=received.body)
+        request.context["timestamp"] = received.headers["x-amz-date"]
         auth = SigV4Auth(Credentials(access, secret), found["service"], found["region"])
         signature: str = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
         return signature
@@ -124,16 +128,14 @@ class Tokens:
             _key().public_key().verify(_unpadded(signature), head.encode(), padding.PKCS1v15(), hashes.SHA256())
         except (ValueError, InvalidSignature):
             return "Invalid JWT Signature."
-        return None if claims.get("aud") == self._uri and claims.get("scope") else "Invalid audience or scope."
+        return None if claims.get("aud") in (self._uri, _AUDIENCE) and claims.get("scope") else "Invalid audience or scope."
 
 
 def service_account(uri: str) -> dict[str, Any]:
     """Give the key of a service account whose tokens are issued at the URI."""
     from cryptography.hazmat.primitives import serialization
 
-    pem = _key().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = _key().private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return {
         "type": "service_account",
         "project_id": "local",

@@ -27,8 +27,8 @@ class Route:
     """Serve a wire format at a path below ``base``; ``aliases`` are other paths at which hosts serve it.
 
     A group ``model`` in ``aliases`` is the model, a group ``stream`` says that the answer streams. ``reports_usage`` tells
-    whether a stream for this payload reports its usage; ``encode`` writes its frames. ``required`` are what the body must say, and
-    the query where a path in ``aliases`` has a ``deployment``.
+    whether a stream for this payload reports its usage; ``encode`` writes its frames. ``required`` are what the body must say,
+    and the query where a path in ``aliases`` has a ``deployment``.
     """
 
     base: str
@@ -63,7 +63,6 @@ class Route:
         if found is None or "model" not in found.groupdict():
             return request if found is None or not found.groupdict().get("deployment") else self._deployed(request, found)
         return replace(request, model=unquote(found["model"]), stream=found["stream"] is not None)
-
 
     @staticmethod
     def _deployed(request: LlmRequest, found: re.Match[str]) -> LlmRequest:

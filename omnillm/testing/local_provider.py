@@ -69,9 +69,10 @@ class LocalProvider:
     {json}``), quotes their results, fits the schema of structured output and refuses what starts with ``refuse``; the rest is
     for ``script``. A word is an output token, and a delta of a stream.
 
-    ``keys`` are the keys it takes (any, where not given); one of the form ``ACCESS:SECRET`` or ``ACCESS:SECRET:TOKEN`` signs by AWS's
-    Signature Version 4, which is verified. Access tokens of Google's are issued to ``service_account()``. ``dead_keys`` are answered with 401 and ``forbidden`` pairs of key and
-    model with 403; both are sets that may change while it serves. ``rpm`` limits the requests per minute of the keys in it, by
+    ``keys`` are the keys it takes (any, where not given); one of the form ``ACCESS:SECRET`` or ``ACCESS:SECRET:TOKEN`` signs by
+    AWS's Signature Version 4, which is verified. Access tokens of Google's are issued to ``service_account()``. ``dead_keys``
+    are answered with 401 and ``forbidden`` pairs of key and model with 403; both are sets that may change while it serves.
+    ``rpm`` limits the requests per minute of the keys in it, by
     ``clock``. ``latency`` is waited before every answer, ``event_interval`` before every event of a stream.
     """
 
@@ -134,7 +135,7 @@ class LocalProvider:
         return ProviderEndpoint(spoken, self.base_url + route.base + (route.path if spoken.is_compat else ""))
 
     def service_account(self) -> dict[str, Any]:
-        """Give the key file of a service account, as JSON, whose access tokens this provider issues; needs the extra ``vertex``."""
+        """Give a service account's key file, as JSON, for which this provider issues tokens; needs the extra ``vertex``."""
         return service_account(self.base_url + TOKEN_PATH)
 
     @property
@@ -260,7 +261,7 @@ class LocalProvider:
             return _refusal(route, 401, "the API key is not valid", headers)
         if not self._tokens.is_good(key):
             return _refusal(route, 401, "the access token is not valid", headers)
-        if self._signatures.knows(key) and (fault := self._fault(received)) is not None:
+        if self._signatures.knows(key) and (fault := self._signatures.fault(received)) is not None:
             return _refusal(route, 403, fault, headers | {"x-amzn-errortype": "InvalidSignatureException"})
         standing = self._limits.take(key)
         if standing is not None:
@@ -268,9 +269,6 @@ class LocalProvider:
             if not standing.allowed:
                 return _refusal(route, 429, f"more than {standing.limit} requests per minute", headers)
         return None
-
-    def _fault(self, received: ReceivedRequest) -> str | None:
-        return self._signatures.fault(received.method, received.path, received.headers, received.body)
 
     def _answer(self, call: _Call) -> HttpReply | None:
         if (call.received.key, call.request.model) in self.forbidden:

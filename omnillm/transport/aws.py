@@ -1,15 +1,17 @@
 """What AWS does otherwise over HTTP: Signature Version 4, and the binary event stream. Both are botocore's (extra: bedrock).
 
-Contract. ``SigV4`` signs a request that is ready to go: its method, URL, headers and body, dated by the injected clock. Any number
-of threads may sign at once; credentials that expire renew themselves, in botocore. ``MessageReader`` turns bytes into messages,
-however they are cut, with every checksum tested and every length bounded by botocore's.
+Contract. ``SigV4`` signs a request that is ready to go: its method, URL, headers and body, dated by the injected clock. Any
+number of threads may sign at once; credentials that expire renew themselves, in botocore. ``MessageReader`` turns bytes into
+messages, however they are cut, with every checksum tested and every length bounded by botocore's.
 
-Rules. botocore is imported where it is first needed, and never logs here: what it would write at debug level holds a session token.
+Rules. botocore is imported where it is first needed, and never logs here: what it would write at debug level holds a session
+token.
 """
 
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,19 +26,20 @@ if TYPE_CHECKING:
 
 Source = Callable[[], Any]  # gives frozen credentials: access_key, secret_key, token
 
+_PARTS = 3  # of credentials: access key, secret key, token
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
 def require() -> None:
     """Refuse to go on without botocore; raises ``ConfigurationError`` that says what to install."""
     try:
-        import botocore.auth  # noqa: F401
+        import botocore.auth
         import botocore.eventstream  # noqa: F401
     except ImportError:
         raise ConfigurationError("auth: AWS needs botocore: pip install omnillm[bedrock]", field="auth") from None
 
 
-def given(access_key: str, secret_key: str, token: str | None) -> Source:
+def given(access_key: str, secret_key: str, token: str | None = None) -> Source:
     """Give the source of credentials that were given as text."""
     require()
     from botocore.credentials import Credentials
@@ -75,14 +78,15 @@ def _look_up(profile: str | None) -> Any:
 class SigV4:
     """Sign requests to a service in a region."""
 
-    __slots__ = ("_clock", "_last", "_region", "_service", "_source")
+    __slots__ = ("_clock", "_last", "_region", "_service", "_shown", "_source")
 
     def __init__(self, source: Source, region: str, service: str, clock: Clock) -> None:
         self._source = source
         self._region = region
         self._service = service
         self._clock = clock
-        self._last: tuple[Secret, ...] = ()
+        self._last: Any = None
+        self._shown: deque[Secret] = deque(maxlen=2 * _PARTS)  # of the credentials before, too: what they signed may be under way
 
     def sign(
         self,
@@ -106,8 +110,8 @@ class SigV4:
         return False
 
     def secrets(self) -> tuple[Secret, ...]:
-        """Give the parts of the credentials that signed last."""
-        return self._last
+        """Give the parts of the credentials that signed last, and of those before."""
+        return tuple(self._shown)
 
     def _frozen(self) -> Any:
         from botocore.exceptions import BotoCoreError
@@ -117,8 +121,9 @@ class SigV4:
         except BotoCoreError as error:
             failure = f"AWS credentials cannot be had: {type(error).__name__}"
         else:
-            parts = (credentials.access_key, credentials.secret_key, credentials.token)
-            self._last = tuple(Secret.literal(part) for part in parts if part)
+            if credentials != self._last:
+                self._last = credentials
+                self._shown.extend(Secret.literal(part) for part in credentials[:_PARTS] if part)
             return credentials
         raise UnauthorizedError(failure, sent="no")  # here, where no exception is handled: the library's may hold the credentials
 
@@ -150,7 +155,7 @@ class MessageReader:
         self._buffer = EventStreamBuffer()
 
     def feed(self, data: bytes) -> Iterator[tuple[dict[str, str], bytes]]:
-        """Give the messages that these bytes complete: the headers and the payload; raises ``InvalidShapeError`` behind the last good."""
+        """Give the messages that these bytes complete, headers and payload; raises ``InvalidShapeError`` behind the last good."""
         from botocore.eventstream import ParserError
 
         self._buffer.add_data(data)

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ class _Token:
 class GoogleTokens:
     """Show the token of credentials in each request."""
 
-    __slots__ = ("_clock", "_held", "_load", "_token", "_transport", "_turns")
+    __slots__ = ("_clock", "_held", "_load", "_shown", "_token", "_transport", "_turns")
 
     def __init__(self, load: Loader, transport: HttpTransport, clock: Clock) -> None:
         self._load = load
@@ -65,6 +66,7 @@ class GoogleTokens:
         self._clock = clock
         self._held: dict[str, Any] = {}  # the credentials, once they were looked for
         self._token: _Token | None = None
+        self._shown: deque[Secret] = deque(maxlen=4)  # the tokens before it, too: they may be under way
         self._turns: dict[int, threading.Event] = {}  # by process: whoever renewed in the parent does not in the child
 
     def sign(self, request: HttpRequest, *, deadline: Deadline, cancel: CancellationToken | None) -> HttpRequest:
@@ -85,9 +87,8 @@ class GoogleTokens:
         return True
 
     def secrets(self) -> tuple[Secret, ...]:
-        """Give the token."""
-        held = self._token
-        return () if held is None else (held.secret,)
+        """Give the last tokens."""
+        return tuple(self._shown)
 
     def _fresh(self, deadline: Deadline, cancel: CancellationToken | None) -> _Token:
         while True:
@@ -162,11 +163,12 @@ class GoogleTokens:
 
         if not credentials.token:
             raise UnauthorizedError("Google gave no access token", sent="no")
-        now = self._clock.monotonic()
+        secret = Secret.literal(credentials.token)
+        self._shown.append(secret)
         if credentials.expiry is None:
-            return _Token(Secret.literal(credentials.token), math.inf, math.inf)
-        life = (credentials.expiry - _helpers.utcnow()).total_seconds()
-        return _Token(Secret.literal(credentials.token), now + max(life - EARLY_SECONDS, life / 2), now + life)
+            return _Token(secret, math.inf, math.inf)
+        now, life = self._clock.monotonic(), (credentials.expiry - _helpers.utcnow()).total_seconds()
+        return _Token(secret, now + max(life - EARLY_SECONDS, life / 2), now + life)
 
 
 def found(file: str | os.PathLike[str] | None, credentials: Any, scopes: Sequence[str]) -> Loader:
@@ -223,9 +225,7 @@ def _of_file(file: str, scopes: list[str]) -> Any:
 class _Asking:
     """Be what google-auth asks the network through, within a call's time; ``failure`` is what it was not told in our words."""
 
-    def __init__(
-        self, transport: HttpTransport, clock: Clock, deadline: Deadline, cancel: CancellationToken | None
-    ) -> None:
+    def __init__(self, transport: HttpTransport, clock: Clock, deadline: Deadline, cancel: CancellationToken | None) -> None:
         self._transport = transport
         self._clock = clock
         self._deadline = deadline
@@ -266,9 +266,7 @@ class _Asking:
         raise exceptions.TransportError("the metadata server does not answer")
 
     def _exchange(self, transport: HttpTransport, request: HttpRequest, deadline: Deadline) -> _Answer:
-        http = transport.send(
-            request, deadline=deadline, connect=CONNECT_SECONDS, first_byte=math.inf, cancel=self._cancel
-        )
+        http = transport.send(request, deadline=deadline, connect=CONNECT_SECONDS, first_byte=math.inf, cancel=self._cancel)
         with http:
             return _Answer(http.status, http.headers, http.read(MAX_ANSWER))
 

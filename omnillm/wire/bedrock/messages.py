@@ -30,8 +30,8 @@ def read_message(headers: Mapping[str, str], payload: bytes) -> SseFrame:
         name = headers.get(":exception-type") or "internalServerException"
         body = _json.loads(text) if text else {}
         raise parse_error(None, {**body, "__type": name} if isinstance(body, dict) else {"__type": name, "message": text})
-    name = headers.get(":event-type")
-    return SseFrame(None, _inside(text)) if name == _CHUNK else SseFrame(name, text)
+    event = headers.get(":event-type")
+    return SseFrame(None, _inside(text)) if event == _CHUNK else SseFrame(event, text)
 
 
 def _inside(text: str) -> str:
