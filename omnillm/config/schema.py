@@ -187,8 +187,8 @@ TABLES: dict[str, Table] = {
         text="scheme",
     ),
     "envelope": Table(
-        "What a host's requests have otherwise than its protocol's. In a path `{path}` stands for the protocol's own, `{model}` for "
-        "the model.",
+        "What a host's requests have otherwise than its protocol's. In a path `{path}` stands for the protocol's own, `{model}` "
+        "for the model.",
         (
             Field("path", "text", "`{path}`", "The path below the base."),
             Field("stream_path", "text", "`path`", "The path of a stream."),

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._clock import SYSTEM_CLOCK, Clock
-from .._secret import Secret
+from .._secret import Headers, Secret
 from ..config import GatewayConfig, RouteConfig
 from ..errors import AttemptRecord, ClosedError, ConfigurationError
 from ..hooks import dispatch
 from ..policy.downgrade import ModelRouter
 from ..policy.pricing import ModelPrice
 from ..policy.retry import RetryAllowance
-from ..providers.auth import AuthScheme, Headers, Signer, authorize, signer_of
+from ..providers.auth import AuthScheme, Signer, authorize, signer_of
 from ..providers.endpoint import ProviderEndpoint, is_loopback
 from ..state import Ask, KeySpec, StateStore
 from ..state.memory import MemoryState

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote
 
-from .._secret import Headers as Headers
-from .._secret import Secret
+from .._secret import Headers, Secret
 from ..errors import ConfigurationError
 from .credentials import AwsCredentials, CredentialReference, GoogleCredentials
 
@@ -68,8 +67,7 @@ class AuthScheme:
 
     @classmethod
     def aws_sigv4(cls, region: str, service: str) -> AuthScheme:
-        """Sign each request with Signature Version 4 by AWS credentials; a key that is none, an API key, is sent as by
-        ``bearer``.
+        """Sign each request by AWS credentials with Signature Version 4; a key that is none is sent as by ``bearer``.
 
         Needs the extra ``bedrock``.
         """

@@ -26,8 +26,7 @@ _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523 section 2.1
 _SKEW_SECONDS = 300.0  # AWS: "within five minutes of the request's arrival"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _SIGNATURE = re.compile(
-    r"AWS4-HMAC-SHA256
-    Credential=(?P<access>[^/,\s]+)/(?P<day>[0-9]{8})/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)/aws4_request, "
+    r"AWS4-HMAC-SHA256 Credential=(?P<access>[^/,\s]+)/[0-9]{8}/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)/aws4_request, "
     r"SignedHeaders=(?P<headers>[^,\s]+), Signature=(?P<signature>[0-9a-f]{64})"
 )
 
