@@ -120,16 +120,23 @@ def header_name(name: object, field: str) -> str:
     return name
 
 
+def _check_reference(scheme: AuthScheme, secret: Secret) -> None:
+    """Refuse credentials by reference that the scheme cannot open."""
+    source = secret.source
+    if isinstance(source, CredentialReference) and not isinstance(source, _TAKEN.get(scheme.kind, ())):
+        expected = getattr(_TAKEN.get(scheme.kind), "__name__", "a key")
+        raise ConfigurationError(f"key: {scheme.kind} takes {expected}, not {type(source).__name__}", field="key")
+
+
+_TAKEN: dict[str, type[CredentialReference]] = {"aws_sigv4": AwsCredentials, "google_oauth": GoogleCredentials}
+
+
 # --- shown as it is -----------------------------------------------------------------------------------------------------------
 
 
 def authorize(scheme: AuthScheme, secret: Secret, url: str, headers: dict[str, str]) -> tuple[str, Headers]:
     """Give the URL and the headers that show the key; a header of the same name gives way, however it is spelled."""
-    if isinstance(secret.source, CredentialReference):
-        expected = " or ".join(kind.__name__ for kind in _TAKEN_BY if scheme.kind in _TAKEN_BY[kind]) or "a key"
-        raise ConfigurationError(
-            f"key: the endpoint's auth, {scheme.kind}, takes {expected}, not {type(secret.source).__name__}", field="key"
-        )
+    _check_reference(scheme, secret)
     key = secret.reveal()
     if scheme.kind != "query":
         name, value = (str(scheme.name), key) if scheme.kind == "header" else ("Authorization", f"Bearer {key}")
@@ -160,6 +167,7 @@ def signer_of(scheme: AuthScheme, secret: Secret, transport: HttpTransport, cloc
 
     Raises ``ConfigurationError`` where the scheme's library is not installed.
     """
+    _check_reference(scheme, secret)
     make = _SIGNERS.get(scheme.kind)
     return None if make is None else make(scheme, secret, transport, clock)
 
@@ -196,8 +204,4 @@ def _google_signer(scheme: AuthScheme, secret: Secret, transport: HttpTransport,
 _SIGNERS: dict[str, Callable[[AuthScheme, Secret, HttpTransport, Clock], Signer | None]] = {
     "aws_sigv4": _aws_signer,
     "google_oauth": _google_signer,
-}
-_TAKEN_BY: dict[type[CredentialReference], tuple[str, ...]] = {
-    AwsCredentials: ("aws_sigv4",),
-    GoogleCredentials: ("google_oauth",),
 }
