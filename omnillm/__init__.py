@@ -151,7 +151,10 @@ if TYPE_CHECKING:
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
     from .policy.retry import RetryPolicy
     from .providers.auth import AuthScheme
+    from .providers.credentials import AwsCredentials, GoogleCredentials
     from .providers.endpoint import ProviderEndpoint
+    from .providers.envelope import Envelope
+    from .providers.registry import EndpointSupport, ProviderDescriptor, ProviderRegistry, embedded_provider_registry
     from .replay import ReplayFixture, sanitize_json_value, sanitize_transport_request, sanitize_transport_response
     from .state import KeyLease, KeyStatus, StateStore
     from .transport.http import Timeouts
@@ -212,6 +215,7 @@ _LAZY = {
     "AttemptEnded": ".types.hooks",
     "AttemptStarted": ".types.hooks",
     "AuthScheme": ".providers.auth",
+    "AwsCredentials": ".providers.credentials",
     "BinaryBody": ".types.transport",
     "Budget": ".policy.limits",
     "BudgetTracker": ".policy.budget",
@@ -220,11 +224,14 @@ _LAZY = {
     "ConversationStream": ".people.conversation_stream",
     "Cost": ".policy.pricing",
     "Downgrade": ".policy.downgrade",
+    "EndpointSupport": ".providers.registry",
+    "Envelope": ".providers.envelope",
     "FallbackTaken": ".types.hooks",
     "Gateway": ".gateway.gateway",
     "GatewayBuilder": ".gateway.builder",
     "GatewayConfig": ".config",
     "GatewayStream": ".gateway.stream",
+    "GoogleCredentials": ".providers.credentials",
     "HedgeStarted": ".types.hooks",
     "HookEvent": ".types.hooks",
     "JsonBody": ".types.transport",
@@ -244,7 +251,9 @@ _LAZY = {
     "PoolConfig": ".policy.limits",
     "PriceTable": ".policy.pricing",
     "PromptLayoutBuilder": ".types.prompt_layout",
+    "ProviderDescriptor": ".providers.registry",
     "ProviderEndpoint": ".providers.endpoint",
+    "ProviderRegistry": ".providers.registry",
     "ReplayFixture": ".replay",
     "RequestBody": ".types.transport",
     "ResponseBody": ".types.transport",
@@ -260,6 +269,7 @@ _LAZY = {
     "TransportResponse": ".types.transport",
     "connect": ".gateway.connect",
     "cost": ".policy.pricing",
+    "embedded_provider_registry": ".providers.registry",
     "model_info": ".policy.catalogue",
     "models": ".policy.catalogue",
     "sanitize_json_value": ".replay",
@@ -306,6 +316,7 @@ __all__ = [
     "AudioTranscriptionRequest",
     "AudioTranscriptionResponse",
     "AuthScheme",
+    "AwsCredentials",
     "BadRequestError",
     "BinaryBody",
     "Budget",
@@ -339,6 +350,8 @@ __all__ = [
     "EndpointKind",
     "EndpointMismatchError",
     "EndpointProtocol",
+    "EndpointSupport",
+    "Envelope",
     "FallbackTaken",
     "FilePart",
     "FinishReason",
@@ -349,6 +362,7 @@ __all__ = [
     "GatewayStream",
     "GeneratedImage",
     "GenerationConfig",
+    "GoogleCredentials",
     "HedgeStarted",
     "HookEvent",
     "HttpMethod",
@@ -399,10 +413,12 @@ __all__ = [
     "PromptCacheUsage",
     "PromptLayoutBuilder",
     "ProtocolError",
+    "ProviderDescriptor",
     "ProviderEndpoint",
     "ProviderError",
     "ProviderKind",
     "ProviderProtocol",
+    "ProviderRegistry",
     "QuotaExhaustedError",
     "RateLimitedError",
     "RawMessage",
@@ -468,6 +484,7 @@ __all__ = [
     "WireFormat",
     "connect",
     "cost",
+    "embedded_provider_registry",
     "emit_api_request",
     "emit_api_response",
     "emit_error",

@@ -25,6 +25,7 @@ from ..hooks import logger
 from ..policy.catalogue import SAMPLING_PARAMETERS, model_info
 from ..policy.limits import LossPolicy
 from ..policy.pricing import Cost, ModelPrice
+from ..providers.envelope import STREAM_TYPES
 from ..transport import MAX_BODY, Upload
 from ..types.hooks import CallEnded
 from ..types.message import Message
@@ -219,7 +220,7 @@ class Call:
     def read(self, attempt: Attempt, http: HttpResponse, body: bytes) -> Any:
         """Give the answer that a body is; raises the error that it is, or says that it is none."""
         kind = http.headers.get("content-type", "")
-        if kind.startswith("text/event-stream"):
+        if kind.startswith(STREAM_TYPES):
             return _gathered(attempt, body)
         if not body:
             raise attempt.malformed(f"the upstream answered {http.status} with an empty body")
@@ -321,10 +322,11 @@ class Call:
             _warn_of_refused(request, route)
         if self.streaming and endpoint.asks_for_usage:
             payload = route.codec.ask_for_usage(payload)
-        payload = route.codec.prepare_body(payload)
+        payload = endpoint.envelope.filled(route.codec.prepare_body(payload))
         if core.strict:
             check_payload(payload, request.generation.max_output_tokens)
-        return Emitted(_json.dump_bytes(payload), route.codec.path(request, self.streaming), losses)
+        path = endpoint.envelope.addressed(route.codec.path(request, self.streaming), request.model, streamed=self.streaming)
+        return Emitted(_json.dump_bytes(payload), path, losses)
 
     @staticmethod
     def _account(core: Core, losses: tuple[Loss, ...]) -> None:

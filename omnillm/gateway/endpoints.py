@@ -175,7 +175,8 @@ class EndpointCall(Call):
         losses: tuple[Loss, ...] = tuple(emission.losses)
         if losses:
             self._account(core, losses)
-        path, beside = row.path(request, False), route.codec.path(_ANY, False)
+        path = route.endpoint.envelope.addressed(row.path(request, False), request.model, streamed=False)
+        beside = route.codec.path(_ANY, False)
         headers = {**row.headers, "Accept": row.accept(request, False)}
         if isinstance(body, MultipartBody):
             boundary = f"omnillm-{secrets.token_hex(16)}"
