@@ -151,7 +151,10 @@ if TYPE_CHECKING:
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
     from .policy.retry import RetryPolicy
     from .providers.auth import AuthScheme
+    from .providers.credentials import AwsCredentials, GoogleCredentials
     from .providers.endpoint import ProviderEndpoint
+    from .providers.envelope import Envelope
+    from .providers.registry import EndpointSupport, ProviderDescriptor, ProviderRegistry, embedded_provider_registry
     from .replay import ReplayFixture, sanitize_json_value, sanitize_transport_request, sanitize_transport_response
     from .state import KeyLease, KeyStatus, StateStore
     from .transport.http import Timeouts
@@ -164,6 +167,31 @@ if TYPE_CHECKING:
         HookEvent,
         ModelDowngraded,
         RetryScheduled,
+    )
+    from .types.media import (
+        ApiRequest,
+        ApiResponse,
+        AudioInput,
+        AudioSegment,
+        AudioSpeechRequest,
+        AudioSpeechResponse,
+        AudioTranscriptionRequest,
+        AudioTranscriptionResponse,
+        EmbeddingInput,
+        EmbeddingRequest,
+        EmbeddingResponse,
+        EmbeddingUsage,
+        EmbeddingVector,
+        GeneratedImage,
+        ImageGenerationRequest,
+        ImageGenerationResponse,
+        ImageInput,
+        RerankDocument,
+        RerankRequest,
+        RerankResponse,
+        RerankResult,
+        RerankUsage,
+        TranscribedWord,
     )
     from .types.prompt_layout import PromptLayoutBuilder
     from .types.transport import (
@@ -187,6 +215,7 @@ _LAZY = {
     "AttemptEnded": ".types.hooks",
     "AttemptStarted": ".types.hooks",
     "AuthScheme": ".providers.auth",
+    "AwsCredentials": ".providers.credentials",
     "BinaryBody": ".types.transport",
     "Budget": ".policy.limits",
     "BudgetTracker": ".policy.budget",
@@ -195,11 +224,14 @@ _LAZY = {
     "ConversationStream": ".people.conversation_stream",
     "Cost": ".policy.pricing",
     "Downgrade": ".policy.downgrade",
+    "EndpointSupport": ".providers.registry",
+    "Envelope": ".providers.envelope",
     "FallbackTaken": ".types.hooks",
     "Gateway": ".gateway.gateway",
     "GatewayBuilder": ".gateway.builder",
     "GatewayConfig": ".config",
     "GatewayStream": ".gateway.stream",
+    "GoogleCredentials": ".providers.credentials",
     "HedgeStarted": ".types.hooks",
     "HookEvent": ".types.hooks",
     "JsonBody": ".types.transport",
@@ -219,7 +251,9 @@ _LAZY = {
     "PoolConfig": ".policy.limits",
     "PriceTable": ".policy.pricing",
     "PromptLayoutBuilder": ".types.prompt_layout",
+    "ProviderDescriptor": ".providers.registry",
     "ProviderEndpoint": ".providers.endpoint",
+    "ProviderRegistry": ".providers.registry",
     "ReplayFixture": ".replay",
     "RequestBody": ".types.transport",
     "ResponseBody": ".types.transport",
@@ -235,6 +269,7 @@ _LAZY = {
     "TransportResponse": ".types.transport",
     "connect": ".gateway.connect",
     "cost": ".policy.pricing",
+    "embedded_provider_registry": ".providers.registry",
     "model_info": ".policy.catalogue",
     "models": ".policy.catalogue",
     "sanitize_json_value": ".replay",
@@ -242,6 +277,13 @@ _LAZY = {
     "sanitize_transport_response": ".replay",
     "tool": ".people.tools",
 }
+_MEDIA = """
+    ApiRequest ApiResponse AudioInput AudioSegment AudioSpeechRequest AudioSpeechResponse AudioTranscriptionRequest
+    AudioTranscriptionResponse EmbeddingInput EmbeddingRequest EmbeddingResponse EmbeddingUsage EmbeddingVector GeneratedImage
+    ImageGenerationRequest ImageGenerationResponse ImageInput RerankDocument RerankRequest RerankResponse RerankResult
+    RerankUsage TranscribedWord
+"""
+_LAZY |= dict.fromkeys(_MEDIA.split(), ".types.media")
 
 
 def __getattr__(name: str) -> Any:
@@ -261,11 +303,20 @@ __all__ = [
     "AdmissionError",
     "Annotation",
     "AnnotationAdded",
+    "ApiRequest",
+    "ApiResponse",
     "AttemptEnded",
     "AttemptRecord",
     "AttemptStarted",
+    "AudioInput",
     "AudioPart",
+    "AudioSegment",
+    "AudioSpeechRequest",
+    "AudioSpeechResponse",
+    "AudioTranscriptionRequest",
+    "AudioTranscriptionResponse",
     "AuthScheme",
+    "AwsCredentials",
     "BadRequestError",
     "BinaryBody",
     "Budget",
@@ -291,9 +342,16 @@ __all__ = [
     "Cost",
     "DeadlineExceededError",
     "Downgrade",
+    "EmbeddingInput",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
+    "EmbeddingUsage",
+    "EmbeddingVector",
     "EndpointKind",
     "EndpointMismatchError",
     "EndpointProtocol",
+    "EndpointSupport",
+    "Envelope",
     "FallbackTaken",
     "FilePart",
     "FinishReason",
@@ -302,11 +360,16 @@ __all__ = [
     "GatewayConfig",
     "GatewayError",
     "GatewayStream",
+    "GeneratedImage",
     "GenerationConfig",
+    "GoogleCredentials",
     "HedgeStarted",
     "HookEvent",
     "HttpMethod",
     "ImageBase64Part",
+    "ImageGenerationRequest",
+    "ImageGenerationResponse",
+    "ImageInput",
     "ImageUrlPart",
     "IncompleteStreamError",
     "InvalidJsonError",
@@ -350,10 +413,12 @@ __all__ = [
     "PromptCacheUsage",
     "PromptLayoutBuilder",
     "ProtocolError",
+    "ProviderDescriptor",
     "ProviderEndpoint",
     "ProviderError",
     "ProviderKind",
     "ProviderProtocol",
+    "ProviderRegistry",
     "QuotaExhaustedError",
     "RateLimitedError",
     "RawMessage",
@@ -365,6 +430,11 @@ __all__ = [
     "ReplayFixture",
     "RequestBody",
     "RequestItem",
+    "RerankDocument",
+    "RerankRequest",
+    "RerankResponse",
+    "RerankResult",
+    "RerankUsage",
     "ResponseBody",
     "ResponseItem",
     "ResponseMeta",
@@ -399,6 +469,7 @@ __all__ = [
     "ToolDefinition",
     "ToolResultAdded",
     "ToolResultPart",
+    "TranscribedWord",
     "TransportConfig",
     "TransportError",
     "TransportRequest",
@@ -413,6 +484,7 @@ __all__ = [
     "WireFormat",
     "connect",
     "cost",
+    "embedded_provider_registry",
     "emit_api_request",
     "emit_api_response",
     "emit_error",

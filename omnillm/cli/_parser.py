@@ -110,6 +110,7 @@ def _config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     check = _command(inner, "check", "._configs:check", "say of each gateway of a file what it is, or what is wrong with it")
     check.add_argument("file", metavar="FILE")
     _command(inner, "docs", "._configs:docs", "print the reference of the configuration (Markdown)")
+    _command(inner, "providers", "._configs:providers", "print what can be called where (Markdown)")
 
 
 def _prices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -10,17 +10,16 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .. import _json
-from .._secret import Secret, scrub
+from .._secret import Headers, Secret, scrub
 from ..errors import (
     AttemptRecord,
     GatewayError,
     InvalidJsonError,
     MalformedResponseError,
     OmniLLMError,
-    ProtocolError,
     ProviderError,
     QuotaExhaustedError,
     Sent,
@@ -34,17 +33,20 @@ from ..transport import Watch
 from ..transport.body import HttpResponse
 from ..transport.http import HttpRequest
 from ..types.hooks import AttemptEnded, AttemptStarted
-from ..types.response import LlmResponse, ResponseMeta
+from ..types.response import LlmResponse, Metered, ResponseMeta
 from ..types.usage import TokenUsage
-from ..wire import parse_error, parse_response, usage_details
-from .call import Call, Estimate, utf8_size
+from ..wire import parse_error
+from .call import Call, Estimate, is_credible
 
 if TYPE_CHECKING:
+    from ..providers.auth import Signer
     from .core import Core, Route
+
+Response = TypeVar("Response", bound=Metered)
 
 ERROR_BODY_BYTES = 64 << 10
 ERROR_BODY_SECONDS = 2.0
-MOST_TOKENS = 10**9  # no call has more; a count beyond it is a fault of who counted
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 
 
 class Attempt:
@@ -112,13 +114,12 @@ class Attempt:
 
     # --- the road -------------------------------------------------------------------------------------------------------------
 
-    def complete(self) -> LlmResponse:
+    def complete(self) -> Any:
         """Send the request and give the whole answer, settled."""
         http = self._send()
-        body = http.read()
+        body = http.read(self.call.max_bytes)
         http.close()
-        response = self._parse(http, body)
-        return self.settle(response)
+        return self.settle(self.call.read(self, http, body))
 
     def open(self) -> Attempt:
         """Send the request for a stream and read the status; whoever keeps the attempt must ``settle`` or ``fail`` it."""
@@ -131,14 +132,38 @@ class Attempt:
         if core.config.hooks:
             # a lease of its own, which the ledger does not watch: a hook may keep it, and reserves nothing
             core.emit(AttemptStarted(route.name, self.model, KeyLease(lease.reservation)))
-        headers = route.stream_headers if call.streaming else route.headers
-        request = HttpRequest("POST", route.url(emitted.path, lease.label), headers[lease.label], emitted.body)
-        reservation = lease.reservation
+        headers = (route.stream_headers if call.streaming else route.headers)[lease.label]
+        if emitted.headers is not None:
+            headers = Headers({**headers, **emitted.headers})
+        request = HttpRequest("POST", route.url(emitted.path, lease.label, emitted.beside), headers, emitted.body)
+        signer = route.signers.get(lease.label) if route.signers else None
+        http = self._exchange(request) if signer is None else self._signed(request, signer)
+        limits = observed_limits(http.headers, now_wall=core.clock.wall())
+        if limits is not None:
+            core.store.report(route.pool.name, lease.label, self.model, limits)
+        if not 200 <= http.status < 300:
+            self._refused(http)
+        if call.records:
+            core.allowance.end_retry(call.ticket)  # the answer has begun: it keeps no place from another call's retry
+        return http
+
+    def _signed(self, request: HttpRequest, signer: Signer) -> HttpResponse:
+        """Send a request as its key signs it: once more, signed anew, where it is refused and that may help."""
+        deadline, cancel = self.call.deadline, self.call.cancel
+        signed = signer.sign(request, deadline=deadline, cancel=cancel)
+        http = self._exchange(signed)
+        if http.status == 401 and signer.refused(signed):
+            http.close()
+            http = self._exchange(signer.sign(request, deadline=deadline, cancel=cancel))
+        return http
+
+    def _exchange(self, request: HttpRequest) -> HttpResponse:
+        core, call, reservation = self.core, self.call, self.lease.reservation
         reservation.observed_tokens = self.estimate.prompt_tokens
         reservation.observed_charge = self.estimate.prompt_charge
         reservation.sent = "maybe"
         timeouts = core.config.timeouts
-        http = self.http = core.transport.send(
+        self.http = core.transport.send(
             request,
             deadline=call.deadline,
             connect=timeouts.connect,
@@ -148,14 +173,7 @@ class Attempt:
             watch=self.watch,
         )
         reservation.sent = "yes"
-        limits = observed_limits(http.headers, now_wall=core.clock.wall())
-        if limits is not None:
-            core.store.report(route.pool.name, lease.label, self.model, limits)
-        if not 200 <= http.status < 300:
-            self._refused(http)
-        if call.records:
-            core.allowance.end_retry(call.ticket)  # the answer has begun: it keeps no place from another call's retry
-        return http
+        return self.http
 
     def _refused(self, http: HttpResponse) -> NoReturn:
         """Raise the error that a status of failure means."""
@@ -192,8 +210,8 @@ class Attempt:
         if hint is None:
             hint = server_hint(http.headers, error.raw_body, now_wall=self.core.clock.wall())
         parts = {
-            "code": error.code,
-            "request_id": error.request_id or http.headers.get("x-request-id") or http.headers.get("request-id"),
+            "code": _named(http) or error.code if error.code in (None, str(error.status)) else error.code,
+            "request_id": error.request_id or next(filter(None, map(http.headers.get, _REQUEST_IDS)), None),
             "raw_body": error.raw_body,
             "vendor_extensions": error.vendor_extensions,
         }
@@ -212,44 +230,13 @@ class Attempt:
         status = None if self.http is None else self.http.status
         return MalformedResponseError(scrub(why, self.core.secrets), status=status, sent="yes")
 
-    def _parse(self, http: HttpResponse, body: bytes) -> LlmResponse:
-        kind = http.headers.get("content-type", "")
-        if kind.startswith("text/event-stream"):
-            return self._gathered(body)
-        if not body:
-            raise self.malformed(f"the upstream answered {http.status} with an empty body")
-        failure: GatewayError
-        try:
-            payload = _json.loads(body)
-            failed = self.route.codec.embedded_error(payload) if isinstance(payload, dict) else None
-            if failed is None:
-                return parse_response(self.route.endpoint.protocol.wire_protocol, payload)
-            failure = self.described(failed, http)
-        except InvalidJsonError as error:
-            page = "a page of HTML" if "html" in kind else error.message
-            failure = self.malformed(f"the upstream answered {http.status} with {page}")
-        except ProtocolError as error:
-            failure = self.malformed(f"the upstream's answer is not its protocol's: {error.message}")
-        try:
-            raise failure  # here, where no exception is being handled: what holds the body must not become the context
-        finally:
-            del failure  # its traceback holds this frame, and what its callers are making
-
-    def _gathered(self, body: bytes) -> LlmResponse:
-        """Read a stream that came where none was asked for."""
-        from .reading import gather
-
-        return gather(self, body)
-
     # --- the end --------------------------------------------------------------------------------------------------------------
 
-    def settle(self, response: LlmResponse, *, first_event: float | None = None) -> LlmResponse:
+    def settle(self, response: Response, *, first_event: float | None = None) -> Response:
         """Settle by the response's usage, and give the response with what the gateway knows of it."""
         now = self.core.clock.monotonic()
-        usage = self._believed(response)
-        if usage is not response.usage:
-            object.__setattr__(response, "usage", usage)
-        cost = self.cost(usage, response)
+        usage = self.call.believed(self, response)
+        cost = self.call.cost(self, usage, response)
         first = self._settle(
             Settlement(
                 tokens=max(usage.total(), usage.prompt_tokens + usage.completion_tokens),
@@ -262,7 +249,7 @@ class Attempt:
         object.__setattr__(response, "meta", self._meta(cost, now, first_event))  # ours alone until it is handed over
         return response
 
-    def retell(self, response: LlmResponse) -> None:
+    def retell(self, response: Metered) -> None:
         """Tell in the response of the attempts that were still under way when it was settled."""
         object.__setattr__(response, "meta", replace(response.meta, attempts=tuple(self.call.records)))
 
@@ -291,38 +278,12 @@ class Attempt:
         usage = TokenUsage(prompt, tokens - prompt, estimated=True)
         return replace(partial, usage=usage, meta=self._meta(cost, self.core.clock.monotonic()))
 
-    def _believed(self, response: LlmResponse) -> TokenUsage:
-        """Give the usage, estimating what was not reported or cannot be: the prompt as admitted, the output by its length."""
-        usage = response.usage
-        if not _is_credible(usage):
-            usage = TokenUsage(estimated=True)
-        if not usage.estimated or (usage.prompt_tokens and usage.completion_tokens):
-            return usage
-        size = utf8_size(response.content_text) + utf8_size(response.reasoning_text)
-        size += sum(utf8_size(call.name) + utf8_size(call.arguments_text()) for call in response.tool_calls)
-        return replace(
-            usage,
-            prompt_tokens=usage.prompt_tokens or self.call.prompt_tokens,
-            completion_tokens=usage.completion_tokens or self.estimate.output_of(size),
-        )
-
-    def cost(self, usage: TokenUsage, response: LlmResponse) -> Cost | None:
-        """Give what the usage costs, at the tier and in the region that answered, or ``None`` where the model has no price."""
-        price = self.estimate.price
-        if price is None:
-            return None
-        details = usage_details(usage, response)
-        tier, region = details.tier or self.estimate.tier, details.region or self.route.region
-        if (tier, region) != (self.estimate.tier, self.route.region):
-            price = self.core.price(self.model, self.route.provider, region=region, tier=tier) or price
-        return price.cost(usage, details)
-
     def observe(self, size: int, usage: TokenUsage | None = None) -> None:
         """Note how much output has arrived (bytes) and what was reported, so that a lost stream is charged for the larger."""
         estimate, reservation = self.estimate, self.lease.reservation
         prompt, output = estimate.prompt_tokens, estimate.output_of(size)
         price, prompt_charge = estimate.price, estimate.prompt_charge
-        if usage is not None and _is_credible(usage):
+        if usage is not None and is_credible(usage):
             output = max(output, usage.completion_tokens)
             if price is not None:
                 told = price.cost(usage)
@@ -395,8 +356,9 @@ class Attempt:
         return error.sent if isinstance(error, GatewayError) else self.lease.reservation.sent
 
 
-def _is_credible(usage: TokenUsage) -> bool:
-    return max(usage.prompt_tokens, usage.completion_tokens, usage.total()) <= MOST_TOKENS
+def _named(http: HttpResponse) -> str | None:
+    """Give the name of an error that AWS says in a header alone, without the link behind it."""
+    return http.headers.get("x-amzn-errortype", "").partition(":")[0] or None
 
 
 def _without_keys(value: Any, secrets: Iterable[Secret]) -> Any:

@@ -4,32 +4,48 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import _json
 from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
-from ..errors import AttemptRecord, DeadlineExceededError, GatewayError, LossyRequestError, Sent, UnknownPriceError
+from ..errors import (
+    AttemptRecord,
+    DeadlineExceededError,
+    GatewayError,
+    InvalidJsonError,
+    LossyRequestError,
+    ProtocolError,
+    Sent,
+    UnknownPriceError,
+)
 from ..hooks import logger
 from ..policy.catalogue import SAMPLING_PARAMETERS, model_info
 from ..policy.limits import LossPolicy
-from ..policy.pricing import ModelPrice
+from ..policy.pricing import Cost, ModelPrice
+from ..providers.envelope import STREAM_TYPES
+from ..transport import MAX_BODY, Upload
 from ..types.hooks import CallEnded
 from ..types.message import Message
 from ..types.parts import AudioPart
 from ..types.report import Loss
 from ..types.request import AUDIO_TOKENS, BYTES_PER_TOKEN, LlmRequest
 from ..types.response import LlmResponse
-from ..wire import emit_request_with_losses
+from ..types.usage import TokenUsage
+from ..wire import emit_request_with_losses, parse_response, usage_details
 from .strict import check_payload, strict_prompt_tokens, unbounded
 
 if TYPE_CHECKING:
     from ..people.structured import Target
     from ..policy.retry import CallTicket
+    from ..transport.body import HttpResponse
+    from .attempt import Attempt
     from .core import Core, Route
 
 LOG_LOSSES = 5
+MOST_TOKENS = 10**9  # no call has more; a count beyond it is a fault of who counted
 _NOT_ASKED = ("/capabilities/structured_output/name", "/capabilities/structured_output/strict")  # of who gave a type to read into
 _SENT: tuple[Sent, ...] = ("no", "maybe", "yes")
 
@@ -38,9 +54,11 @@ _SENT: tuple[Sent, ...] = ("no", "maybe", "yes")
 class Emitted:
     """A request as one endpoint is sent it."""
 
-    body: bytes
+    body: bytes | Upload
     path: str
     losses: tuple[Loss, ...]
+    headers: Mapping[str, str] | None = None  # beside those of every request of the route
+    beside: str | None = None  # the path that an endpoint given as a whole URL ends in, where this one is another
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +115,9 @@ def utf8_size(text: str) -> int:
 
 
 class Call:
-    """Hold what the attempts of one call share."""
+    """Hold what the attempts of one call share, and say what they send, how the answer is read, and what it costs."""
+
+    max_bytes: ClassVar[int] = MAX_BODY  # of the answer
 
     __slots__ = (
         "_emitted",
@@ -111,6 +131,7 @@ class Call:
         "prompt_tokens",
         "records",
         "request",
+        "routes",
         "started",
         "streaming",
         "target",
@@ -139,6 +160,7 @@ class Call:
         self.target = target  # what the answer is read into
         self.left = False  # its stream was closed
         self.over = False
+        self.routes = core.routes
         self.started = core.clock.monotonic()
         self.deadline = Deadline(self.started + total, core.clock)
         self.limit = f"the {'request_timeout' if timeout is None else 'timeout'} of {spoken(total)} is over"
@@ -165,7 +187,7 @@ class Call:
             raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
         prompt = self.prompt_tokens
         if core.strict:
-            prompt = strict_prompt_tokens(self.request, self.emitted(core, route).body)
+            prompt = strict_prompt_tokens(self.request, len(self.emitted(core, route).body))
         cap = self.request.generation.max_output_tokens
         output = core.default_output_tokens(model, route) if cap is None else cap
         prompt_charge = charge = 0
@@ -197,6 +219,61 @@ class Call:
             found = self._emitted[route.pool.name] = self._emit(core, route)
         return found
 
+    def read(self, attempt: Attempt, http: HttpResponse, body: bytes) -> Any:
+        """Give the answer that a body is; raises the error that it is, or says that it is none."""
+        kind = http.headers.get("content-type", "")
+        if kind.startswith(STREAM_TYPES):
+            return _gathered(attempt, body)
+        if not body:
+            raise attempt.malformed(f"the upstream answered {http.status} with an empty body")
+        failure: GatewayError
+        try:
+            payload = _json.loads(body)
+            failed = attempt.route.codec.embedded_error(payload) if isinstance(payload, dict) else None
+            if failed is None:
+                return parse_response(attempt.route.endpoint.protocol.wire_protocol, payload)
+            failure = attempt.described(failed, http)
+        except InvalidJsonError as error:
+            page = "a page of HTML" if "html" in kind else error.message
+            failure = attempt.malformed(f"the upstream answered {http.status} with {page}")
+        except ProtocolError as error:
+            failure = attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}")
+        try:
+            raise failure  # here, where no exception is being handled: what holds the body must not become the context
+        finally:
+            del failure  # its traceback holds this frame, and what its callers are making
+
+    def believed(self, attempt: Attempt, response: Any) -> TokenUsage:
+        """Give the usage, estimating what was not reported or cannot be: the prompt as admitted, the output by its length."""
+        usage: TokenUsage = response.usage
+        if not is_credible(usage):
+            usage = TokenUsage(estimated=True)
+        if not usage.estimated or (usage.prompt_tokens and usage.completion_tokens):
+            if usage is not response.usage:
+                object.__setattr__(response, "usage", usage)
+            return usage
+        size = utf8_size(response.content_text) + utf8_size(response.reasoning_text)
+        size += sum(utf8_size(call.name) + utf8_size(call.arguments_text()) for call in response.tool_calls)
+        usage = dataclasses.replace(
+            usage,
+            prompt_tokens=usage.prompt_tokens or self.prompt_tokens,
+            completion_tokens=usage.completion_tokens or attempt.estimate.output_of(size),
+        )
+        object.__setattr__(response, "usage", usage)
+        return usage
+
+    def cost(self, attempt: Attempt, usage: TokenUsage, response: Any) -> Cost | None:
+        """Give what the usage costs, at the tier and in the region that answered, or ``None`` where the model has no price."""
+        price = attempt.estimate.price
+        if price is None:
+            return None
+        details = usage_details(usage, response)
+        asked, route = attempt.estimate.tier, attempt.route
+        tier, region = details.tier or asked, details.region or route.region
+        if (tier, region) != (asked, route.region):
+            price = attempt.core.price(attempt.model, route.provider, region=region, tier=tier) or price
+        return price.cost(usage, details)
+
     @property
     def is_cancelled(self) -> bool:
         """Tell whether the caller's own token ended the call."""
@@ -209,7 +286,7 @@ class Call:
         error.attempts = tuple(self.records)
         error.sent = max((error.sent, *(record.sent for record in self.records)), key=_SENT.index)
 
-    def ended(self, core: Core, outcome: str, response: LlmResponse | None = None) -> None:
+    def ended(self, core: Core, outcome: str, response: Any = None) -> None:
         """Count the call out, and tell the hooks, once."""
         if self.over:
             return
@@ -248,10 +325,11 @@ class Call:
             _warn_of_refused(request, route)
         if self.streaming and endpoint.asks_for_usage:
             payload = route.codec.ask_for_usage(payload)
-        payload = route.codec.prepare_body(payload)
+        payload = endpoint.envelope.filled(route.codec.prepare_body(payload))
         if core.strict:
             check_payload(payload, request.generation.max_output_tokens)
-        return Emitted(_json.dump_bytes(payload), route.codec.path(request, self.streaming), losses)
+        path = endpoint.envelope.addressed(route.codec.path(request, self.streaming), request.model, streamed=self.streaming)
+        return Emitted(_json.dump_bytes(payload), path, losses)
 
     @staticmethod
     def _account(core: Core, losses: tuple[Loss, ...]) -> None:
@@ -270,3 +348,15 @@ def _warn_of_refused(request: LlmRequest, route: Route) -> None:
     for name in given:
         if info is not None and info.refuses(name):
             logger.warning("%s is known to refuse %s", request.model, name)
+
+
+def is_credible(usage: TokenUsage) -> bool:
+    """Tell whether a call may have had so many tokens."""
+    return max(usage.prompt_tokens, usage.completion_tokens, usage.total()) <= MOST_TOKENS
+
+
+def _gathered(attempt: Attempt, body: bytes) -> LlmResponse:
+    """Read a stream that came where none was asked for."""
+    from .reading import gather
+
+    return gather(attempt, body)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._clock import SYSTEM_CLOCK, Clock
-from .._secret import Secret
+from .._secret import Headers, Secret
 from ..config import GatewayConfig, RouteConfig
 from ..errors import AttemptRecord, ClosedError, ConfigurationError
 from ..hooks import dispatch
@@ -26,7 +26,7 @@ from ..policy.catalogue import model_info
 from ..policy.downgrade import ModelRouter
 from ..policy.pricing import ModelPrice
 from ..policy.retry import RetryAllowance
-from ..providers.auth import AuthScheme, Headers, authorize
+from ..providers.auth import AuthScheme, Signer, authorize, signer_of
 from ..providers.endpoint import ProviderEndpoint, is_loopback
 from ..providers.served_by import served_by
 from ..state import Ask, KeySpec, StateStore
@@ -37,6 +37,7 @@ from ..types.enums import WireFormat
 from ..types.hooks import AttemptEnded, HookEvent, ModelDowngraded
 from ..wire import codec
 from ..wire._codec import Codec
+from .reading import check_stream_type
 
 if TYPE_CHECKING:
     from ..transport.body import HttpResponse
@@ -62,7 +63,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Route:
-    """One endpoint, ready to be called: its codec, its pool of labels, and the headers of each of its keys."""
+    """One endpoint, ready to be called: its codec, its pool of labels, and the headers of each of its keys.
+
+    ``signers`` are of the keys that are shown request by request.
+    """
 
     endpoint: ProviderEndpoint
     name: str
@@ -72,6 +76,7 @@ class Route:
     headers: Mapping[str, Mapping[str, str]]
     stream_headers: Mapping[str, Mapping[str, str]]
     secrets: Mapping[str, Secret]
+    signers: Mapping[str, Signer]
     provider: str | None = None  # whose prices hold here, and where
     region: str | None = None
 
@@ -79,10 +84,10 @@ class Route:
         """Name the model here for the model asked for."""
         return self.model_map.get(asked, asked)
 
-    def url(self, path: str, label: str) -> str:
-        """Give the URL of a request with that key."""
+    def url(self, path: str, label: str, beside: str | None = None) -> str:
+        """Give the URL of a request with that key; ``beside`` is the path of generation, where it is another one's."""
         auth = self.endpoint.auth
-        url = self.endpoint.url(path)
+        url = self.endpoint.url(path) if beside is None else self.endpoint.url_beside(path, beside)
         return authorize(auth, self.secrets[label], url, {})[0] if auth is not None and auth.kind == "query" else url
 
 
@@ -113,7 +118,8 @@ class Core:
         )
         self.allowance = RetryAllowance()
         self.routes = tuple(self._route(route) for route in config.routes)
-        self.secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
+        self._secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
+        self._signers = tuple(signer for route in self.routes for signer in route.signers.values())
         self.router = ModelRouter(config.downgrades) if config.downgrades and config.budgets else None
         self.strict = any(budget.estimate == "strict" for budget in config.budgets)
         self._prices: dict[tuple[str, str | None, str | None, str | None], ModelPrice | None] = {}
@@ -136,12 +142,19 @@ class Core:
             )
         wire: WireFormat = endpoint.protocol.wire_protocol.wire_format
         found = codec(wire)
-        common = {"Content-Type": "application/json", "User-Agent": "omnillm-python", **found.headers, **endpoint.default_headers}
+        own = endpoint.envelope.headed(found.headers)
+        common = {"Content-Type": "application/json", "User-Agent": "omnillm-python", **own, **endpoint.default_headers}
         secrets = {str(key.label): key.key for key in config.keys}
         auth = endpoint.auth or AuthScheme.bearer()
-        headers = {label: authorize(auth, secret, "", common)[1] for label, secret in secrets.items()}
+        asked = {label: signer_of(auth, secret, self.transport, self.clock) for label, secret in secrets.items()}
+        signers = {label: signer for label, signer in asked.items() if signer is not None}
+        headers = {
+            label: common if label in signers else authorize(auth, secret, "", common)[1] for label, secret in secrets.items()
+        }
+        stream_type = endpoint.envelope.stream_type
+        check_stream_type(stream_type)
         calls = {label: Headers({**given, "Accept": "application/json"}) for label, given in headers.items()}
-        streams = {label: Headers({**given, "Accept": "text/event-stream"}) for label, given in headers.items()}
+        streams = {label: Headers({**given, "Accept": stream_type}) for label, given in headers.items()}
         specs = [
             KeySpec(str(key.label), tpm_limit=key.tpm_limit, rpm_limit=key.rpm_limit, models=dict(key.models or {}))
             for key in config.keys
@@ -149,7 +162,13 @@ class Core:
         name = pool_name(config)
         self.store.add_pool(name, specs, config=self.config.pool)
         pool = KeyPool(self.store, name, clock=self.clock, acquire_timeout=self.config.pool.acquire_timeout)
-        return Route(endpoint, endpoint.name, found, pool, config.model_map, calls, streams, secrets, *served_by(endpoint))
+        served = served_by(endpoint)
+        return Route(endpoint, endpoint.name, found, pool, config.model_map, calls, streams, secrets, signers, *served)
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Give what must not stand in an error: the keys, and what signs or was given for them now."""
+        return (*self._secrets, *(secret for signer in self._signers for secret in signer.secrets()))
 
     def price(
         self, model: str, provider: str | None = None, *, region: str | None = None, tier: str | None = None

@@ -54,8 +54,8 @@ class Walk:
         self.core = core
         self.call = call
         self._hedge_after = core.config.retry.hedge_after  # seconds, until there was a hedge
-        self._route = core.routes[0]
-        self._ahead = core.routes[1:]
+        self._route = call.routes[0]
+        self._ahead = call.routes[1:]
         self._first_error: GatewayError | None = None
         self._begin(self._route)
 
@@ -204,7 +204,7 @@ class Walk:
         if not self._ahead:
             return self._first_error
         left, self._ahead = self._route, self._ahead[1:]
-        self._begin(self.core.routes[len(self.core.routes) - len(self._ahead) - 1])
+        self._begin(self.call.routes[len(self.call.routes) - len(self._ahead) - 1])
         if self.core.config.hooks:
             model = self._route.model(self.call.request.model)
             self.core.emit(FallbackTaken(left.name, self._route.name, model, type(error).__name__))

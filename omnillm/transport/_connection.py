@@ -39,6 +39,7 @@ from urllib3.util.wait import wait_for_write
 from .._clock import Deadline
 from ..errors import ClosedError, ConfigurationError
 from ._exchange import GLANCE, Exchange, StoppedError, current, running
+from .upload import Upload
 
 MAX_LINE = 64 << 10
 MAX_HEADERS = 100
@@ -258,14 +259,18 @@ class Connection(HTTPConnection):
             sock.close()
             raise
 
-    def ask(self, method: str, head: bytes, body: bytes) -> None:
-        """Write the request, with one call where it is small."""
+    def ask(self, method: str, head: bytes, body: bytes | Upload) -> None:
+        """Write the request, with one call where it is small; an upload as it is read."""
         exchange = self._exchange = current()
         self._asked = method
         exchange.to_send(self.sock)
         try:
-            if len(body) <= _SMALL:
-                self.send(head + body)
+            if body.__class__ is Upload:
+                self.send(head)
+                for chunk in body.chunks():
+                    self.send(chunk)
+            elif len(body) <= _SMALL:
+                self.send(head + body)  # type: ignore[operator]  # bytes: asked by its class, which costs less
             else:
                 self.send(head)
                 self.send(body)
@@ -419,7 +424,7 @@ class ConnectionPool(HTTPConnectionPool):
     QueueCls: Any = _Shelf
 
     def urlopen(  # type: ignore[override]  # urllib3's own has options that no exchange uses
-        self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, **_: object
+        self, method: str, url: str, body: bytes | Upload | None = None, headers: Mapping[str, str] | None = None, **_: object
     ) -> urllib3.HTTPResponse:
         """Exchange a request for an answer, whose body is to be read."""
         tunnel = connection_requires_http_tunnel(self.proxy, self.proxy_config, self.scheme)

@@ -51,6 +51,7 @@ from ..errors import (
 from ._connection import POOLS, WatchedSocket
 from ._exchange import Exchange, StoppedError, Turn, Watch
 from .body import HttpResponse
+from .upload import Upload
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 _PORTS = {"http": 80, "https": 443}
@@ -84,7 +85,7 @@ class HttpRequest:
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes | None = None
+    body: bytes | Upload | None = None
 
     def __repr__(self) -> str:
         return f"<HttpRequest {self.method}>"
@@ -240,7 +241,7 @@ class _Prepared(requests.PreparedRequest):
         super().__init__()
         self.method = request.method
         self.url = route.url
-        self.body = request.body
+        self.body: Any = request.body
         self.route = route
         headers = _Headers(request.headers)
         for name in _FRAMING:

@@ -64,10 +64,11 @@ _FITS: dict[tuple[str, str], Callable[[Any], bool]] = {
     (WireFormat.OPENAI_CHAT_COMPLETIONS.value, "service_tier"): lambda tier: tier != "ultrafast",
 }
 
-# How Gemini, in either of its spellings, calls a canonical field: a loss is found by the name that the sender gave the field.
+# How Gemini, in either of its spellings, or Cohere calls a canonical field: a loss is found by the name that the sender gave it.
 _CALLED = {
     "budget_tokens": "thinkingBudget, thinking_budget",
     "data": "inlineData, inline_data",
+    "encoding_format": "embedding_types",
     "effort": "thinkingLevel, thinking_level",
     "fileData": "file_data",
     "filename": "displayName, display_name",
@@ -382,7 +383,7 @@ class Emission:
     def arguments(self, part: ToolCallPart, pointer: str) -> Mapping[str, Any]:
         """Give a call's arguments as the object that the wire takes; what is none goes as its field ``input``, and degraded."""
         given = part.arguments
-        if isinstance(given, str):
+        if isinstance(given, str) and part.raw_arguments != given:  # which says that the text itself is meant
             with suppress(InvalidJsonError):
                 given = _json.loads(given) if given else None
         if given is None or isinstance(given, Mapping):
@@ -411,11 +412,21 @@ class Emission:
                 self._cross(out, name, value, pointer)
         return out
 
+    def forfeit(self, extensions: Mapping[str, Any], pointer: str, reason: str) -> None:
+        """Record that a value's extensions are lost, because nothing is written that could have them; ``reason`` says why."""
+        for name, value in extensions.items():
+            at = f"{pointer}/vendor_extensions/{escape(name)}"
+            of_a_wire = name in WIRE_NAMES and isinstance(value, Mapping)
+            for key, found in value.items() if of_a_wire else ((None, value),):
+                if key != SPELLING and not is_hollow(found):
+                    within = names_in({key or name: found})
+                    self.lose(at if key is None else f"{at}/{escape(key)}", f"{reason}, and so has no {within}")
+
     def _cross(self, out: dict[str, Any], source: str, foreign: Mapping[str, Any], pointer: str) -> None:
         shared = _SHARED.get((source, self.wire.value), frozenset())
         for key, value in foreign.items():
             fits = _FITS.get((self.wire.value, key))
-            if key in shared and (fits is None or fits(value)):
+            if key in shared and value is not None and (fits is None or fits(value)):
                 out.setdefault(key, value)
             elif key != SPELLING and not is_hollow(value):
                 at = f"{pointer}/vendor_extensions/{source}/{escape(key)}"
