@@ -145,12 +145,16 @@ if TYPE_CHECKING:
     from .people.conversation_stream import ConversationStream
     from .people.tools import Tool, tool
     from .policy.budget import BudgetTracker
+    from .policy.catalogue import ModelInfo, model_info, models
     from .policy.downgrade import Downgrade
     from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
     from .policy.retry import RetryPolicy
     from .providers.auth import AuthScheme
+    from .providers.credentials import AwsCredentials, GoogleCredentials
     from .providers.endpoint import ProviderEndpoint
+    from .providers.envelope import Envelope
+    from .providers.registry import EndpointSupport, ProviderDescriptor, ProviderRegistry, embedded_provider_registry
     from .replay import ReplayFixture, sanitize_json_value, sanitize_transport_request, sanitize_transport_response
     from .state import KeyLease, KeyStatus, StateStore
     from .transport.http import Timeouts
@@ -211,6 +215,7 @@ _LAZY = {
     "AttemptEnded": ".types.hooks",
     "AttemptStarted": ".types.hooks",
     "AuthScheme": ".providers.auth",
+    "AwsCredentials": ".providers.credentials",
     "BinaryBody": ".types.transport",
     "Budget": ".policy.limits",
     "BudgetTracker": ".policy.budget",
@@ -219,11 +224,14 @@ _LAZY = {
     "ConversationStream": ".people.conversation_stream",
     "Cost": ".policy.pricing",
     "Downgrade": ".policy.downgrade",
+    "EndpointSupport": ".providers.registry",
+    "Envelope": ".providers.envelope",
     "FallbackTaken": ".types.hooks",
     "Gateway": ".gateway.gateway",
     "GatewayBuilder": ".gateway.builder",
     "GatewayConfig": ".config",
     "GatewayStream": ".gateway.stream",
+    "GoogleCredentials": ".providers.credentials",
     "HedgeStarted": ".types.hooks",
     "HookEvent": ".types.hooks",
     "JsonBody": ".types.transport",
@@ -233,6 +241,7 @@ _LAZY = {
     "LossPolicy": ".policy.limits",
     "ModelDowngraded": ".types.hooks",
     "ModelLimits": ".policy.limits",
+    "ModelInfo": ".policy.catalogue",
     "ModelPrice": ".policy.pricing",
     "MultipartBody": ".types.transport",
     "MultipartField": ".types.transport",
@@ -242,7 +251,9 @@ _LAZY = {
     "PoolConfig": ".policy.limits",
     "PriceTable": ".policy.pricing",
     "PromptLayoutBuilder": ".types.prompt_layout",
+    "ProviderDescriptor": ".providers.registry",
     "ProviderEndpoint": ".providers.endpoint",
+    "ProviderRegistry": ".providers.registry",
     "ReplayFixture": ".replay",
     "RequestBody": ".types.transport",
     "ResponseBody": ".types.transport",
@@ -258,6 +269,9 @@ _LAZY = {
     "TransportResponse": ".types.transport",
     "connect": ".gateway.connect",
     "cost": ".policy.pricing",
+    "embedded_provider_registry": ".providers.registry",
+    "model_info": ".policy.catalogue",
+    "models": ".policy.catalogue",
     "sanitize_json_value": ".replay",
     "sanitize_transport_request": ".replay",
     "sanitize_transport_response": ".replay",
@@ -302,6 +316,7 @@ __all__ = [
     "AudioTranscriptionRequest",
     "AudioTranscriptionResponse",
     "AuthScheme",
+    "AwsCredentials",
     "BadRequestError",
     "BinaryBody",
     "Budget",
@@ -335,6 +350,8 @@ __all__ = [
     "EndpointKind",
     "EndpointMismatchError",
     "EndpointProtocol",
+    "EndpointSupport",
+    "Envelope",
     "FallbackTaken",
     "FilePart",
     "FinishReason",
@@ -345,6 +362,7 @@ __all__ = [
     "GatewayStream",
     "GeneratedImage",
     "GenerationConfig",
+    "GoogleCredentials",
     "HedgeStarted",
     "HookEvent",
     "HttpMethod",
@@ -373,6 +391,7 @@ __all__ = [
     "MessageRole",
     "MissingFieldError",
     "ModelDowngraded",
+    "ModelInfo",
     "ModelLimits",
     "ModelPrice",
     "MultipartBody",
@@ -394,10 +413,12 @@ __all__ = [
     "PromptCacheUsage",
     "PromptLayoutBuilder",
     "ProtocolError",
+    "ProviderDescriptor",
     "ProviderEndpoint",
     "ProviderError",
     "ProviderKind",
     "ProviderProtocol",
+    "ProviderRegistry",
     "QuotaExhaustedError",
     "RateLimitedError",
     "RawMessage",
@@ -463,6 +484,7 @@ __all__ = [
     "WireFormat",
     "connect",
     "cost",
+    "embedded_provider_registry",
     "emit_api_request",
     "emit_api_response",
     "emit_error",
@@ -471,6 +493,8 @@ __all__ = [
     "emit_stream_event",
     "emit_transport_request",
     "encode_sse",
+    "model_info",
+    "models",
     "parse_api_request",
     "parse_api_response",
     "parse_error",

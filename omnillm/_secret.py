@@ -45,6 +45,11 @@ class Secret:
         """Give the same secret under the name by which errors speak of it."""
         return Secret(self._value, label=label, source=self._source)
 
+    @property
+    def source(self) -> Callable[[], str] | None:
+        """Give what was asked for the key, ``None`` where it was given as text."""
+        return self._source
+
     def reveal(self) -> str:
         """Give the key itself; only for the header that carries it."""
         return self._value
@@ -73,6 +78,15 @@ class Secret:
         if self._source is None:
             _refuse(self._label)
         return (_by_reference, (self._source, self._label))
+
+
+class Headers(dict[str, str]):
+    """Hold headers with a key among them; the repr, which a report of a traceback's locals may show, has their names alone."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
 
 
 def _by_reference(source: Callable[[], str], label: str | None) -> Secret:

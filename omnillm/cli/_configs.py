@@ -12,6 +12,7 @@ from ..config.reading import each_gateway
 from ..config.reference import reference
 from ..config.sources import load
 from ..errors import OmniLLMError
+from ..providers.page import page
 
 TOP = "(the file)"  # what the gateway at the top of a file is called here
 
@@ -52,6 +53,12 @@ def _show(line: dict[str, Any]) -> None:
     budgets = ", ".join(f"${limit:g}" for limit in line["budgets_usd"]) or "none"
     where = " then ".join(line["endpoints"])
     print(f"{line['gateway']}: {line['model'] or 'any model'} at {where}; keys {', '.join(line['keys'])}; budget {budgets}")
+
+
+def providers(options: argparse.Namespace) -> int:
+    """Print what can be called where."""
+    print(json.dumps({"markdown": page()}) if options.json else page(), end="\n" if options.json else "")
+    return 0
 
 
 def docs(options: argparse.Namespace) -> int:

@@ -1,8 +1,9 @@
-"""What a provider's own environment variables say: its key, and where the provider has one, its base URL."""
+"""What a provider's own environment variables say: its key, and where it is."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from dataclasses import dataclass
 
 from .._secret import Secret
@@ -25,11 +26,13 @@ class Placeholder:
 def own_key(preset: Preset, otherwise: str, *, rpm_limit: int = DEFAULT_RPM, tpm_limit: int = DEFAULT_TPM) -> KeyConfig:
     """Give the key of the provider's first variable that is set; raises ``MissingKeyError`` naming them, and ``otherwise``.
 
-    A server that needs none is shown the text ``no-key``.
+    Without one a cloud's own library looks for credentials; a server that needs none is shown the text ``no-key``.
     """
     for name in preset.key_variables:
         if os.environ.get(name):
             return KeyConfig.from_env(name, rpm_limit=rpm_limit, tpm_limit=tpm_limit)
+    if preset.credentials is not None:
+        return KeyConfig(preset.credentials(), rpm_limit=rpm_limit, tpm_limit=tpm_limit)
     if not preset.needs_key:
         return KeyConfig(Secret.by_reference(Placeholder()), rpm_limit=rpm_limit, tpm_limit=tpm_limit)
     names = " or ".join(preset.key_variables)
@@ -37,8 +40,17 @@ def own_key(preset: Preset, otherwise: str, *, rpm_limit: int = DEFAULT_RPM, tpm
     raise MissingKeyError(said, field=preset.key_variables[0])
 
 
-def own_base(preset: Preset) -> str | None:
-    """Give the base URL of the provider's own variable, where it has one and that is set."""
+def own_options(preset: Preset, given: Container[str] = ()) -> dict[str, str]:
+    """Give what the provider's own variables say of its endpoint, but for what is given, or stands in its place."""
+    said: dict[str, str] = {}
     variable = preset.base_variable
     value = os.environ.get(variable.name) if variable is not None else None
-    return variable.base(value) if variable is not None and value else None
+    if variable is not None and value and "base_url" not in given:
+        said["base_url"] = variable.base(value)
+    for option in preset.options:
+        if option.name in given or option.unless in given:
+            continue
+        found = next(filter(None, map(os.environ.get, option.variables)), None)
+        if found is not None:
+            said[option.name] = found
+    return said

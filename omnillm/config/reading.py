@@ -17,13 +17,14 @@ from ..policy.downgrade import Downgrade
 from ..policy.limits import Budget, ModelLimits, PoolConfig, pico_usd
 from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
-from ..providers.auth import AuthScheme
+from ..providers.auth import SCHEMES, AuthScheme
 from ..providers.endpoint import ProviderEndpoint
+from ..providers.envelope import Envelope
 from ..providers.presets import Preset, preset, split_model
 from ..transport.http import Timeouts
 from .own import own_key
 from .place import Place
-from .schema import TABLES, Field
+from .schema import PROVIDER_OPTIONS, TABLES, Field
 from .values import DEFAULT_RPM, DEFAULT_TPM, EnvironmentVariable, GatewayConfig, KeyConfig, RouteConfig, TransportConfig
 
 Read = dict[str, Any]
@@ -185,32 +186,37 @@ def _where(at: Place, read: Read) -> tuple[Preset | None, ProviderEndpoint, str 
     if model is not None and not (isinstance(model, str) and model):
         raise at.field("model").wrong(f"expected a model's name, got {type(model).__name__}")
     if "endpoint" in read:
-        for other in ("provider", "base_url"):
+        for other in ("provider", *PROVIDER_OPTIONS):
             if other in read:
                 raise at.field(other).wrong("expected either this or endpoint, not both")
         return None, read["endpoint"], model
-    with at.naming("provider", "model", "base_url"):
+    with at.naming("provider", "model", *PROVIDER_OPTIONS):
         if "provider" in read:
             found = preset(read["provider"])
         elif model is not None:
             found, model = split_model(model)
         else:
             raise ConfigurationError("expected model as 'provider/model', a provider, or an endpoint")
-        options = {name: read[name] for name in ("base_url",) if name in read}
-        return found, found.build(**options), model
+        options = {name: read[name] for name in PROVIDER_OPTIONS if name in read}
+        return found, found.build(model or "", **options), model
 
 
 def _pricing(at: Place, read: Read) -> PriceTable:
-    with at.naming("unknown"):
-        return PriceTable(read.get("overrides", {}), read.get("unknown", "error"))
+    own, unknown = read.get("overrides", {}), read.get("unknown", "error")
+    with at.naming("unknown", "file"):
+        return (
+            PriceTable(own, unknown) if "file" not in read else PriceTable.from_file(read["file"], overrides=own, unknown=unknown)
+        )
 
 
 def _auth(at: Place, read: Read) -> AuthScheme:
     with at.field("scheme").naming():
-        if read["scheme"] not in ("bearer", "header", "query"):
-            raise ConfigurationError("expected 'bearer', 'header' or 'query'")
+        if read["scheme"] not in SCHEMES:
+            raise ConfigurationError(f"expected one of {', '.join(SCHEMES)}")
     with at.field("name").naming(own="auth"):
-        return AuthScheme(read["scheme"], read.get("name"))
+        if read["scheme"] == "google_oauth":
+            return AuthScheme.google_oauth(**{name: read[name] for name in ("scopes",) if name in read})
+        return AuthScheme(read["scheme"], read.get("name"), read.get("region"), read.get("service"))
 
 
 def _as_read(_at: Place, read: Read) -> Read:
@@ -223,6 +229,7 @@ _MAKERS: dict[str, Callable[[Place, Read], Any]] = {
     "limits": _of(ModelLimits, "limits"),
     "endpoint": _of(ProviderEndpoint, "endpoint"),
     "auth": _auth,
+    "envelope": _of(Envelope, "envelope"),
     "budget": _of(Budget, "budget"),
     "pool": _of(PoolConfig, "pool"),
     "timeouts": _of(Timeouts, "timeouts"),

@@ -78,7 +78,13 @@ _PROVIDERS = """\
 ## Providers by name
 
 `connect("NAME/MODEL")`, and `model = "NAME/MODEL"`: the model is all that stands after the first slash. A variable for the
-base URL is read by `connect` and `from_env` alone. A server of one's own needs no key: it is shown the text `no-key`.
+base URL, or for what an endpoint is made of, is read by `connect` and `from_env` alone. A server of one's own needs no key: it is
+shown the text `no-key`.
+
+`vertex` and `bedrock` without a key of their own are left to Google's and Amazon's libraries, which look for credentials when the
+first request is signed, and renew them: variables and files, single sign-on, the roles of machines and containers. In a pool
+each key may be other credentials: `KeyConfig(GoogleCredentials("service-account.json"))`,
+`KeyConfig(AwsCredentials("profile"))`, or AWS credentials as text, `"ACCESS:SECRET"` or `"ACCESS:SECRET:TOKEN"`.
 """
 
 
@@ -96,15 +102,12 @@ def _section(name: str, table: Table) -> str:
 
 
 def _providers(rows: Iterable[Preset]) -> str:
-    said = [
-        (f"`{row.name}`", _spoken(row), _reached(row), _variables(row), _ways(row)) for row in rows if row.endpoint or row.make
-    ]
-    others = "".join(f"- `{row.name}` is not reached by name yet. Instead: {row.instead}\n" for row in rows if row.instead)
-    return f"{_table(('name', 'protocol', 'base URL', 'its variables', 'notes'), said)}\n{others}"
+    said = [(f"`{row.name}`", _spoken(row), _reached(row), _variables(row), _ways(row)) for row in rows]
+    return _table(("name", "protocol", "base URL", "its variables", "notes"), said)
 
 
 def _reached(row: Preset) -> str:
-    return f"`{row.endpoint.base_url}`" if row.endpoint is not None else "of its options"
+    return f"`{row.endpoint.base_url}`" if row.endpoint is not None else f"made of {', '.join(f'`{name}`' for name in row.takes)}"
 
 
 def _spoken(row: Preset) -> str:
@@ -112,8 +115,10 @@ def _spoken(row: Preset) -> str:
 
 
 def _variables(row: Preset) -> str:
-    names = [*row.key_variables, *([row.base_variable.name] if row.base_variable is not None else [])]
-    return ", ".join(f"`{name}`" for name in names) or "none"
+    names = [*row.key_variables, *([row.base_variable.name] if row.base_variable is not None else []), *row.found_by]
+    said = [f"`{name}`" for name in names]
+    said += [f"`{name}` (`{option.name}`)" for option in row.options for name in option.variables]
+    return ", ".join(said) or "none"
 
 
 def _ways(row: Preset) -> str:

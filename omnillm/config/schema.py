@@ -50,13 +50,22 @@ class Table:
 
 REQUIRED = "required"
 _NAMED = "a provider's name"
+_OWN = "of `from_env`: its own variable"
 _WHERE = (
     Field("provider", _NAMED, "the part of `model` before its first slash", "Which of the providers below is called."),
     Field("endpoint", "table `endpoint`", "the provider's", "Where to call instead of a provider by name.", "endpoint", "table"),
     Field(
         "base_url", "URL", "the provider's", "Where the provider is reached instead; only beside `provider` or `provider/model`."
     ),
+    Field("resource", "text", _OWN, "Of `azure`: the resource's name, or the URL of its endpoint."),
+    Field("deployment", "text", "the model", "Of `azure`: the deployment that every model means."),
+    Field("api_version", "text", "the v1 API", "Of `azure`: a version; a dated one has the path of a deployment."),
+    Field("project", "text", _OWN, "Of `vertex`: the project's id."),
+    Field("location", "text", "`global`", "Of `vertex`: the location."),
+    Field("publisher", "`google` or `anthropic`", "by the model's name", "Of `vertex`: whose models."),
+    Field("region", "text", _OWN, "Of `bedrock`: the region."),
 )
+PROVIDER_OPTIONS = ("base_url", "resource", "deployment", "api_version", "project", "location", "publisher", "region")
 _KEYS = (
     Field(
         "keys",
@@ -70,6 +79,24 @@ _KEYS = (
     Field("tpm_limit", "integer", "`90000`", "Tokens in any 60 seconds, of the keys that do not say."),
 )
 
+_FINER_RATES = (
+    ("reasoning", "`output`", "Output tokens that were thought."),
+    ("citation", "none", "Cited tokens, which some providers charge on top."),
+    ("audio_input", "`input`", "Prompt tokens that were heard."),
+    ("cached_audio", "`cached_input`", "Those, read from a cache."),
+    ("audio_output", "`output`", "Output tokens that are spoken."),
+    ("image_input", "`input`", "Prompt tokens that were seen."),
+    ("cached_image", "`cached_input`", "Those, read from a cache."),
+    ("image_output", "`output`", "Output tokens that are drawn."),
+    ("video_input", "`input`", "Prompt tokens that were watched."),
+    ("video_output", "`output`", "Output tokens that are filmed."),
+    ("request", "none", "Each call."),
+    ("search", "none", "Each search of the web, or of a rerank."),
+    ("image", "none", "Each image made."),
+    ("audio_hour", "none", "Each hour of audio heard."),
+    ("character", "none", "Each character spoken."),
+    ("page", "none", "Each page read."),
+)
 TABLES: dict[str, Table] = {
     "gateway": Table(
         "A gateway: at the top of a file, or as `[gateways.NAME]` where a file holds several.",
@@ -155,16 +182,46 @@ TABLES: dict[str, Table] = {
                 "`max_completion_tokens`",
                 "The name by which a Chat Completions host knows the cap of the output.",
             ),
+            Field(
+                "envelope", "table `envelope`", "the protocol's", "What else its requests have otherwise.", "envelope", "table"
+            ),
             Field("asks_for_usage", "boolean", "`true`", "Whether streams are asked for their usage; some hosts refuse that."),
+            Field("provider", "text", "told by the host", "Whose prices hold here, as `groq`."),
         ),
     ),
     "auth": Table(
         "How a key is shown; a text is the `scheme`.",
         (
-            Field("scheme", "`bearer`, `header` or `query`", REQUIRED, "Where the key goes."),
+            Field(
+                "scheme",
+                "`bearer`, `header`, `query`, `aws_sigv4` or `google_oauth`",
+                REQUIRED,
+                "Where the key goes, or what is made of it.",
+            ),
             Field("name", "text", "none", "The name of the header or of the query parameter."),
+            Field("region", "text", "none", "Of `aws_sigv4`: the region."),
+            Field("service", "text", "none", "Of `aws_sigv4`: the service, as `bedrock`."),
+            Field("scopes", "list of texts", "that of Google's cloud", "Of `google_oauth`: what the tokens are for."),
         ),
         text="scheme",
+    ),
+    "envelope": Table(
+        "What a host's requests have otherwise than its protocol's. In a path `{path}` stands for the protocol's own, `{model}` "
+        "for the model.",
+        (
+            Field("path", "text", "`{path}`", "The path below the base."),
+            Field("stream_path", "text", "`path`", "The path of a stream."),
+            Field("query", "text", "none", "What is added to every URL, as `api-version=v1`."),
+            Field("without", "list of texts", "none", "Fields of the body that are left out."),
+            Field("fields", "values by name", "none", "Fields of the body that are laid over the rest."),
+            Field("without_headers", "list of texts", "none", "The protocol's own headers that are not sent."),
+            Field(
+                "stream_type",
+                "`text/event-stream` or `application/vnd.amazon.eventstream`",
+                "`text/event-stream`",
+                "What a stream is asked for as.",
+            ),
+        ),
     ),
     "budget": Table(
         "What may be spent.",
@@ -235,11 +292,12 @@ TABLES: dict[str, Table] = {
         "Prices.",
         (
             Field("unknown", "`error` or `zero`", "`error`", "What a model without a price is taken for where a budget is set."),
-            Field("overrides", "tables `price` by model", "none", "Prices above the package's.", "price", "named"),
+            Field("file", "path", "none", "A price list to use instead of the package's, as `omnillm prices update` writes it."),
+            Field("overrides", "tables `price` by model", "none", "Prices above those.", "price", "named"),
         ),
     ),
     "price": Table(
-        "The price of a model, in USD per million tokens.",
+        "The price of a model, in USD per million tokens, or per one of what else is counted.",
         (
             Field("input", "number", REQUIRED, "Prompt tokens."),
             Field("output", "number", REQUIRED, "Output tokens, reasoning included."),
@@ -248,6 +306,7 @@ TABLES: dict[str, Table] = {
             Field("cache_write_long", "number", "`cache_write_short`", "Prompt tokens written to a cache for long."),
             Field("long_above", "integer", "none", "Prompts of more tokens than this are priced by `long`."),
             Field("long", "table `price`", "none", "The price of those.", "price", "table"),
+            *(Field(name, "number", default, about) for name, default, about in _FINER_RATES),
         ),
     ),
     "transport": Table(
@@ -287,4 +346,4 @@ VARIABLES = (
     Variable("OMNILLM_TIMEOUT", "The field `timeouts.total`.", "timeouts.total", is_number=True),
 )
 
-__all__ = ["REQUIRED", "TABLES", "VARIABLES", "Field", "Table", "Variable"]
+__all__ = ["PROVIDER_OPTIONS", "REQUIRED", "TABLES", "VARIABLES", "Field", "Table", "Variable"]

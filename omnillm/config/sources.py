@@ -6,12 +6,13 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
 from ..providers.presets import split_model
-from .own import own_base
+from .own import own_options
 from .place import Place, Source
 from .reading import read_config
 from .schema import VARIABLES
@@ -80,13 +81,8 @@ def _as_mapping(given: Mapping[str, str]) -> dict[str, Any]:
         values["keys"] = ["${OMNILLM_API_KEY}"]
     if "timeouts.total" in values:
         values["timeouts"] = {"total": values.pop("timeouts.total")}
-    if "base_url" not in values:
-        try:
-            base = own_base(split_model(values["model"])[0])
-        except ConfigurationError:
-            base = None  # the reader says what is wrong with the model
-        if base is not None:
-            values["base_url"] = base
+    with suppress(ConfigurationError):  # the reader says what is wrong with the model
+        values |= own_options(split_model(values["model"])[0], values)
     return values
 
 

@@ -15,6 +15,7 @@ from ..policy.downgrade import Downgrade
 from ..policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig, check_count
 from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
+from ..providers.credentials import CredentialReference
 from ..providers.endpoint import ProviderEndpoint
 from ..state import StateStore
 from ..transport.http import Timeouts
@@ -47,7 +48,8 @@ class EnvironmentVariable:
 class KeyConfig:
     """Bring one API key and what it may use in a minute; its ``label`` is its name wherever it is spoken of.
 
-    ``models`` gives a model limits of its own, beside the key's. A missing label becomes ``key-1``, ``key-2``, … by place.
+    ``models`` gives a model limits of its own, beside the key's. A missing label becomes ``key-1``, ``key-2``, … by place. The
+    key may be ``AwsCredentials`` or ``GoogleCredentials``: what their libraries find and renew.
     """
 
     key: Secret = field(repr=False)
@@ -60,7 +62,7 @@ class KeyConfig:
 
         def __init__(
             self,
-            key: Secret | str,
+            key: Secret | str | CredentialReference,
             label: str | None = None,
             *,
             tpm_limit: int = DEFAULT_TPM,
@@ -71,7 +73,9 @@ class KeyConfig:
     def __post_init__(self) -> None:
         if self.label is not None:
             _check_label(self.label)
-        if not isinstance(self.key, Secret):
+        if isinstance(self.key, CredentialReference):
+            object.__setattr__(self, "key", Secret.by_reference(self.key, label=self.label))
+        elif not isinstance(self.key, Secret):
             object.__setattr__(self, "key", Secret.literal(self.key, label=self.label))
         elif self.label is not None:
             object.__setattr__(self, "key", self.key.labelled(self.label))

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .. import _json
-from .._secret import Secret, scrub
+from .._secret import Headers, Secret, scrub
 from ..errors import (
     AttemptRecord,
     GatewayError,
@@ -28,7 +28,6 @@ from ..errors import (
 )
 from ..policy.pricing import Cost
 from ..policy.retry import Disposition, classify, is_quota_exhausted, observed_limits, server_hint, should_retry
-from ..providers.auth import Headers
 from ..state import Ask, KeyLease, Settlement, Verdict
 from ..transport import Watch
 from ..transport.body import HttpResponse
@@ -40,12 +39,14 @@ from ..wire import parse_error
 from .call import Call, Estimate, is_credible
 
 if TYPE_CHECKING:
+    from ..providers.auth import Signer
     from .core import Core, Route
 
 Response = TypeVar("Response", bound=Metered)
 
 ERROR_BODY_BYTES = 64 << 10
 ERROR_BODY_SECONDS = 2.0
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 
 
 class Attempt:
@@ -135,12 +136,34 @@ class Attempt:
         if emitted.headers is not None:
             headers = Headers({**headers, **emitted.headers})
         request = HttpRequest("POST", route.url(emitted.path, lease.label, emitted.beside), headers, emitted.body)
-        reservation = lease.reservation
+        signer = route.signers.get(lease.label) if route.signers else None
+        http = self._exchange(request) if signer is None else self._signed(request, signer)
+        limits = observed_limits(http.headers, now_wall=core.clock.wall())
+        if limits is not None:
+            core.store.report(route.pool.name, lease.label, self.model, limits)
+        if not 200 <= http.status < 300:
+            self._refused(http)
+        if call.records:
+            core.allowance.end_retry(call.ticket)  # the answer has begun: it keeps no place from another call's retry
+        return http
+
+    def _signed(self, request: HttpRequest, signer: Signer) -> HttpResponse:
+        """Send a request as its key signs it: once more, signed anew, where it is refused and that may help."""
+        deadline, cancel = self.call.deadline, self.call.cancel
+        signed = signer.sign(request, deadline=deadline, cancel=cancel)
+        http = self._exchange(signed)
+        if http.status == 401 and signer.refused(signed):
+            http.close()
+            http = self._exchange(signer.sign(request, deadline=deadline, cancel=cancel))
+        return http
+
+    def _exchange(self, request: HttpRequest) -> HttpResponse:
+        core, call, reservation = self.core, self.call, self.lease.reservation
         reservation.observed_tokens = self.estimate.prompt_tokens
         reservation.observed_charge = self.estimate.prompt_charge
         reservation.sent = "maybe"
         timeouts = core.config.timeouts
-        http = self.http = core.transport.send(
+        self.http = core.transport.send(
             request,
             deadline=call.deadline,
             connect=timeouts.connect,
@@ -150,14 +173,7 @@ class Attempt:
             watch=self.watch,
         )
         reservation.sent = "yes"
-        limits = observed_limits(http.headers, now_wall=core.clock.wall())
-        if limits is not None:
-            core.store.report(route.pool.name, lease.label, self.model, limits)
-        if not 200 <= http.status < 300:
-            self._refused(http)
-        if call.records:
-            core.allowance.end_retry(call.ticket)  # the answer has begun: it keeps no place from another call's retry
-        return http
+        return self.http
 
     def _refused(self, http: HttpResponse) -> NoReturn:
         """Raise the error that a status of failure means."""
@@ -194,8 +210,8 @@ class Attempt:
         if hint is None:
             hint = server_hint(http.headers, error.raw_body, now_wall=self.core.clock.wall())
         parts = {
-            "code": error.code,
-            "request_id": error.request_id or http.headers.get("x-request-id") or http.headers.get("request-id"),
+            "code": _named(http) or error.code if error.code in (None, str(error.status)) else error.code,
+            "request_id": error.request_id or next(filter(None, map(http.headers.get, _REQUEST_IDS)), None),
             "raw_body": error.raw_body,
             "vendor_extensions": error.vendor_extensions,
         }
@@ -220,7 +236,7 @@ class Attempt:
         """Settle by the response's usage, and give the response with what the gateway knows of it."""
         now = self.core.clock.monotonic()
         usage = self.call.believed(self, response)
-        cost = self.call.cost(self.estimate, usage)
+        cost = self.call.cost(self, usage, response)
         first = self._settle(
             Settlement(
                 tokens=max(usage.total(), usage.prompt_tokens + usage.completion_tokens),
@@ -271,7 +287,7 @@ class Attempt:
             output = max(output, usage.completion_tokens)
             if price is not None:
                 told = price.cost(usage)
-                prompt_charge = max(prompt_charge, told.total_pico - told.output_pico)
+                prompt_charge = max(prompt_charge, told.total_pico - told.completion_pico)
             prompt = max(prompt, usage.prompt_tokens)
         reservation.observed_tokens = prompt + output
         if price is not None:
@@ -338,6 +354,11 @@ class Attempt:
         if error is None:
             return "yes"
         return error.sent if isinstance(error, GatewayError) else self.lease.reservation.sent
+
+
+def _named(http: HttpResponse) -> str | None:
+    """Give the name of an error that AWS says in a header alone, without the link behind it."""
+    return http.headers.get("x-amzn-errortype", "").partition(":")[0] or None
 
 
 def _without_keys(value: Any, secrets: Iterable[Secret]) -> Any:

@@ -8,12 +8,13 @@ from typing import Any, TypedDict, Unpack
 from .._names import nearest
 from .._secret import Secret
 from ..config import KeyConfig, TransportConfig
-from ..config.own import own_base, own_key
+from ..config.own import own_key, own_options
 from ..errors import ConfigurationError
 from ..hooks import Hook
 from ..policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
 from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
+from ..providers.credentials import CredentialReference
 from ..providers.presets import PRESETS, Preset, split_model
 from ..state import StateStore
 from ..transport.http import Timeouts
@@ -24,11 +25,21 @@ from .gateway import Gateway
 class ConnectOptions(TypedDict, total=False):
     """What ``connect`` takes beside the model, the keys and the budget: the steps of ``GatewayBuilder``, by their names.
 
-    ``base_url`` is where the provider is reached instead; ``rpm_limit`` and ``tpm_limit`` are the limits of each key that is no
+    ``base_url`` is where the provider is reached instead; ``resource``, ``deployment`` and ``api_version`` are Azure's,
+    ``project``,
+    ``location`` and ``publisher`` Vertex AI's, ``region`` is Bedrock's; ``rpm_limit`` and ``tpm_limit`` are the limits of each
+    key that is no
     ``KeyConfig``; ``timeout`` is ``request_timeout``; a fallback is ``"provider/model"``, with its own variable's key.
     """
 
     base_url: str
+    resource: str
+    deployment: str
+    api_version: str
+    project: str
+    location: str
+    publisher: str
+    region: str
     rpm_limit: int
     tpm_limit: int
     timeout: Seconds
@@ -49,8 +60,8 @@ class ConnectOptions(TypedDict, total=False):
 def connect(
     model: str,
     *,
-    api_key: str | Secret | None = None,
-    keys: Iterable[KeyConfig | str] = (),
+    api_key: str | Secret | CredentialReference | None = None,
+    keys: Iterable[KeyConfig | str | CredentialReference] = (),
     budget_usd: float | None = None,
     **options: Unpack[ConnectOptions],
 ) -> Gateway:
@@ -64,13 +75,13 @@ def connect(
     found, own = split_model(model)
     _check_names(given)
     limits: dict[str, Any] = {name: given.pop(name) for name in ("rpm_limit", "tpm_limit") if name in given}
-    builder = GatewayBuilder(_endpoint(found, given)).default_model(own).add_keys(_keys(found, api_key, keys, limits))
+    builder = GatewayBuilder(_endpoint(found, own, given)).default_model(own).add_keys(_keys(found, api_key, keys, limits))
     if budget_usd is not None:
         builder.budget_limit_usd(budget_usd)
     for fallback in _listed(given.pop("fallbacks", ())):
         other, there = split_model(fallback)
         builder.add_fallback(
-            _endpoint(other, {}), own_key(other, "a fallback that has one by GatewayBuilder.add_fallback"), {own: there}
+            _endpoint(other, there, {}), own_key(other, "a fallback that has one by GatewayBuilder.add_fallback"), {own: there}
         )
     for name, value in given.items():
         _STEPS[name](builder, value)
@@ -86,21 +97,22 @@ def _check_names(given: Mapping[str, Any]) -> None:
             )
 
 
-def _endpoint(found: Preset, given: dict[str, Any]) -> Any:
+def _endpoint(found: Preset, model: str, given: dict[str, Any]) -> Any:
     takes = {name for row in PRESETS.values() for name in row.takes}
     told = {name: given.pop(name) for name in tuple(given) if name in takes}
-    base = own_base(found)
-    return found.build(**({"base_url": base} if base is not None else {}) | told)
+    return found.build(model, **own_options(found, told) | told)
 
 
-def _keys(found: Preset, api_key: str | Secret | None, keys: object, limits: dict[str, Any]) -> list[KeyConfig]:
-    if isinstance(keys, str | KeyConfig) or not isinstance(keys, Iterable):
+def _keys(
+    found: Preset, api_key: str | Secret | CredentialReference | None, keys: object, limits: dict[str, Any]
+) -> list[KeyConfig]:
+    if isinstance(keys, str | KeyConfig | CredentialReference) or not isinstance(keys, Iterable):
         keys = (keys,)
     given = [*(() if api_key is None else (api_key,)), *keys]
     if limits:
         ModelLimits(**{"rpm_limit": 1, "tpm_limit": 1} | limits)  # checks what no key may be there to check
     for key in given:
-        if not isinstance(key, str | Secret | KeyConfig):
+        if not isinstance(key, str | Secret | KeyConfig | CredentialReference):
             raise ConfigurationError(f"keys: expected KeyConfig or str, got {type(key).__name__}", field="keys")
     return [key if isinstance(key, KeyConfig) else KeyConfig(key, **limits) for key in given] or [
         own_key(found, _OTHERWISE, **limits)

@@ -5,6 +5,7 @@ A fork is mended in the child before any thread of it can run; a process that fo
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -17,15 +18,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._clock import SYSTEM_CLOCK, Clock
-from .._secret import Secret
+from .._secret import Headers, Secret
 from ..config import GatewayConfig, RouteConfig
 from ..errors import AttemptRecord, ClosedError, ConfigurationError
 from ..hooks import dispatch
+from ..policy.catalogue import model_info
 from ..policy.downgrade import ModelRouter
 from ..policy.pricing import ModelPrice
 from ..policy.retry import RetryAllowance
-from ..providers.auth import AuthScheme, Headers, authorize
+from ..providers.auth import AuthScheme, Signer, authorize, signer_of
 from ..providers.endpoint import ProviderEndpoint, is_loopback
+from ..providers.served_by import served_by
 from ..state import Ask, KeySpec, StateStore
 from ..state.memory import MemoryState
 from ..state.pool import KeyPool
@@ -34,6 +37,7 @@ from ..types.enums import WireFormat
 from ..types.hooks import AttemptEnded, HookEvent, ModelDowngraded
 from ..wire import codec
 from ..wire._codec import Codec
+from .reading import check_stream_type
 
 if TYPE_CHECKING:
     from ..transport.body import HttpResponse
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
     from .workers import Workers
 
 PRICES_KEPT = 1024
+LEAST_OUTPUT_CAP = 1024  # hardly a model that answers has a smaller one
+PRICE_SECONDS = 1800  # prices change at a date or an hour of the day, whole or half
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Route:
-    """One endpoint, ready to be called: its codec, its pool of labels, and the headers of each of its keys."""
+    """One endpoint, ready to be called: its codec, its pool of labels, and the headers of each of its keys.
+
+    ``signers`` are of the keys that are shown request by request.
+    """
 
     endpoint: ProviderEndpoint
     name: str
@@ -67,6 +76,9 @@ class Route:
     headers: Mapping[str, Mapping[str, str]]
     stream_headers: Mapping[str, Mapping[str, str]]
     secrets: Mapping[str, Secret]
+    signers: Mapping[str, Signer]
+    provider: str | None = None  # whose prices hold here, and where
+    region: str | None = None
 
     def model(self, asked: str) -> str:
         """Name the model here for the model asked for."""
@@ -106,10 +118,12 @@ class Core:
         )
         self.allowance = RetryAllowance()
         self.routes = tuple(self._route(route) for route in config.routes)
-        self.secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
+        self._secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
+        self._signers = tuple(signer for route in self.routes for signer in route.signers.values())
         self.router = ModelRouter(config.downgrades) if config.downgrades and config.budgets else None
         self.strict = any(budget.estimate == "strict" for budget in config.budgets)
-        self._prices: dict[str, ModelPrice | None] = {}
+        self._prices: dict[tuple[str, str | None, str | None, str | None], ModelPrice | None] = {}
+        self._prices_until = 0.0  # on the wall clock
         self.closed = False
         self.pid = os.getpid()
         # What open streams read, by a reference to the stream that queues itself here when the stream is lost: a socket must
@@ -128,12 +142,19 @@ class Core:
             )
         wire: WireFormat = endpoint.protocol.wire_protocol.wire_format
         found = codec(wire)
-        common = {"Content-Type": "application/json", "User-Agent": "omnillm-python", **found.headers, **endpoint.default_headers}
+        own = endpoint.envelope.headed(found.headers)
+        common = {"Content-Type": "application/json", "User-Agent": "omnillm-python", **own, **endpoint.default_headers}
         secrets = {str(key.label): key.key for key in config.keys}
         auth = endpoint.auth or AuthScheme.bearer()
-        headers = {label: authorize(auth, secret, "", common)[1] for label, secret in secrets.items()}
+        asked = {label: signer_of(auth, secret, self.transport, self.clock) for label, secret in secrets.items()}
+        signers = {label: signer for label, signer in asked.items() if signer is not None}
+        headers = {
+            label: common if label in signers else authorize(auth, secret, "", common)[1] for label, secret in secrets.items()
+        }
+        stream_type = endpoint.envelope.stream_type
+        check_stream_type(stream_type)
         calls = {label: Headers({**given, "Accept": "application/json"}) for label, given in headers.items()}
-        streams = {label: Headers({**given, "Accept": "text/event-stream"}) for label, given in headers.items()}
+        streams = {label: Headers({**given, "Accept": stream_type}) for label, given in headers.items()}
         specs = [
             KeySpec(str(key.label), tpm_limit=key.tpm_limit, rpm_limit=key.rpm_limit, models=dict(key.models or {}))
             for key in config.keys
@@ -141,17 +162,36 @@ class Core:
         name = pool_name(config)
         self.store.add_pool(name, specs, config=self.config.pool)
         pool = KeyPool(self.store, name, clock=self.clock, acquire_timeout=self.config.pool.acquire_timeout)
-        return Route(endpoint, endpoint.name, found, pool, config.model_map, calls, streams, secrets)
+        served = served_by(endpoint)
+        return Route(endpoint, endpoint.name, found, pool, config.model_map, calls, streams, secrets, signers, *served)
 
-    def price(self, model: str) -> ModelPrice | None:
-        """Give the model's price, looked up once."""
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Give what must not stand in an error: the keys, and what signs or was given for them now."""
+        return (*self._secrets, *(secret for signer in self._signers for secret in signer.secrets()))
+
+    def price(
+        self, model: str, provider: str | None = None, *, region: str | None = None, tier: str | None = None
+    ) -> ModelPrice | None:
+        """Give the model's price there, looked up once in the time in which no price changes."""
+        now = self.clock.wall()
+        if now >= self._prices_until or len(self._prices) >= PRICES_KEPT:
+            self._prices, self._prices_until = {}, (now // PRICE_SECONDS + 1) * PRICE_SECONDS
+        kept, key = self._prices, (model, provider, region, tier)
         try:
-            return self._prices[model]
+            return kept[key]
         except KeyError:
-            if len(self._prices) >= PRICES_KEPT:
-                self._prices.clear()
-            found = self._prices[model] = self.config.pricing.price(model)
+            at = dt.datetime.fromtimestamp(now, dt.UTC)
+            found = kept[key] = self.config.pricing.price(model, provider, tier=tier, region=region, at=at)
             return found
+
+    def default_output_tokens(self, model: str, route: Route) -> int:
+        """Give the output to reserve for a request without a cap: as configured, and never more than the model can write."""
+        output = self.config.pool.default_output_tokens
+        if output <= LEAST_OUTPUT_CAP:
+            return output  # no need to read the catalogue for
+        info = model_info(model, route.provider)
+        return output if info is None or info.max_output_tokens is None else min(output, info.max_output_tokens)
 
     def affordable(self, router: ModelRouter, asked: str, tenant: str | None) -> str:
         """Name the model that the call gets for the one asked for; tells the hooks of another."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..errors import (
     GatewayError,
@@ -12,6 +12,7 @@ from ..errors import (
     ProviderError,
     StreamInterruptedError,
 )
+from ..providers.envelope import AMAZON_EVENT_STREAM
 from ..types.events import (
     Completed,
     LlmStreamEvent,
@@ -26,10 +27,22 @@ from ..types.events import (
 from ..types.message import Message
 from ..types.parts import ReasoningPart, RefusalPart, TextPart, ToolCallPart
 from ..types.response import LlmResponse
-from ..wire import SseDecoder, StreamParser
+from ..wire import SseDecoder, SseFrame, StreamParser
 
 if TYPE_CHECKING:
+    from ..transport.body import HttpResponse
     from .attempt import Attempt
+
+
+class Frames(Protocol):
+    """Turn bytes into frames, however they are cut."""
+
+    def feed(self, data: bytes, /) -> Iterable[SseFrame]:
+        """Give the frames that these bytes complete."""
+
+    def finish(self) -> Iterable[SseFrame]:
+        """Give what an end leaves."""
+
 
 Phase = Literal["idle", "cut", "error", "no_terminal"]
 
@@ -41,7 +54,7 @@ class Reader:
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._decoder = SseDecoder()
+        self._decoder = _decoder(attempt.http)
         self._parser = StreamParser(attempt.route.endpoint.protocol.wire_protocol)
         self.partial = self._parser.partial
 
@@ -53,6 +66,8 @@ class Reader:
                 events += self._parser.feed(frame)
         except ProtocolError as error:
             events.append(self._failed(error))
+        except ProviderError as error:  # of what carries the stream, beside the protocol
+            events.append(StreamFailed(error.message, error))
         return events
 
     def finish(self) -> list[LlmStreamEvent]:
@@ -82,6 +97,44 @@ class Reader:
 
     def _interrupted(self, message: str, phase: Phase) -> StreamInterruptedError:
         return StreamInterruptedError(message, partial_response=self.partial(), phase=phase, sent="yes")
+
+
+class MessageDecoder:
+    """Turn the bytes of AWS's event stream into frames; raises ``ProviderError`` where a message is an exception."""
+
+    __slots__ = ("_reader",)
+
+    def __init__(self) -> None:
+        from ..transport.aws import MessageReader
+
+        self._reader = MessageReader()
+
+    def feed(self, data: bytes, /) -> Iterator[SseFrame]:
+        """Give the frames that these bytes complete."""
+        from ..wire.bedrock.messages import read_message
+
+        return (read_message(headers, payload) for headers, payload in self._reader.feed(data))
+
+    def finish(self) -> tuple[SseFrame, ...]:
+        """Give nothing: what is left of a message is none."""
+        return ()
+
+
+_DECODERS: dict[str, Callable[[], Frames]] = {AMAZON_EVENT_STREAM: MessageDecoder}
+
+
+def _decoder(http: HttpResponse | None) -> Frames:
+    """Give the decoder of what a stream came as."""
+    kind = "" if http is None else media_type(http.headers.get("content-type", ""))
+    return _DECODERS.get(kind, SseDecoder)()
+
+
+def check_stream_type(kind: str) -> None:
+    """Refuse a kind of stream that could not be read when it came; raises ``ConfigurationError`` that says what to install."""
+    if kind in _DECODERS:
+        from ..transport.aws import require
+
+        require()
 
 
 def gather(attempt: Attempt, body: bytes) -> LlmResponse:
@@ -114,4 +167,9 @@ def events_of(response: LlmResponse) -> Iterable[LlmStreamEvent]:
 
 def is_whole(content_type: str) -> bool:
     """Tell whether a body is no stream: one JSON value, or a page of HTML."""
-    return content_type.split(";", 1)[0].strip().lower() in ("application/json", "text/html")
+    return media_type(content_type) in ("application/json", "text/html")
+
+
+def media_type(content_type: str) -> str:
+    """Give the type that a header says, without its parameters."""
+    return content_type.split(";", 1)[0].strip().lower()

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from ..errors import ConfigurationError, UnsupportedFeatureError
 from ..types.enums import EndpointKind, EndpointProtocol, ProviderProtocol, WireFormat
 from .auth import AuthScheme, header_name
+from .envelope import PLAIN, Envelope
 
 _DEFAULT_BASE = {
     EndpointProtocol.OPENAI_RESPONSES: "https://api.openai.com/v1",
@@ -43,7 +44,8 @@ class ProviderEndpoint:
     What a host does otherwise than its protocol says: ``text_content="array"`` is for those that refuse a plain string as a
     message's content; ``output_cap="max_tokens"`` for those of Chat Completions that refuse ``max_completion_tokens``;
     ``asks_for_usage=False`` for those that refuse ``stream_options``, and report a stream's usage unasked; ``formats`` for those
-    that have another format of embeddings, rerank, … than the one that goes with the protocol.
+    that have another format of embeddings, rerank, … than the one that goes with the protocol; ``envelope`` for those whose path,
+    query or body differ. ``provider`` is whose prices hold here (``"groq"``), where the host does not tell.
 
     Raises ``ConfigurationError`` for a URL with userinfo, a fragment, control characters, or a scheme other than http(s); plain
     http to another host than this one needs ``TransportConfig(allow_http=True)``.
@@ -57,6 +59,8 @@ class ProviderEndpoint:
     output_cap: Literal["max_completion_tokens", "max_tokens"] = field(default="max_completion_tokens", kw_only=True)
     asks_for_usage: bool = field(default=True, kw_only=True)
     formats: Mapping[EndpointKind, WireFormat] = field(default_factory=dict, kw_only=True)
+    provider: str | None = field(default=None, kw_only=True)
+    envelope: Envelope = field(default=PLAIN, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.protocol, EndpointProtocol):
@@ -72,6 +76,10 @@ class ProviderEndpoint:
         _choice(self.output_cap, "output_cap", ("max_completion_tokens", "max_tokens"))
         if not isinstance(self.asks_for_usage, bool):
             raise ConfigurationError("asks_for_usage: expected True or False", field="asks_for_usage")
+        if self.provider is not None and not isinstance(self.provider, str):
+            raise ConfigurationError("provider: expected its name, as 'groq'", field="provider")
+        if not isinstance(self.envelope, Envelope):
+            raise ConfigurationError(f"envelope: expected an Envelope, got {type(self.envelope).__name__}", field="envelope")
         object.__setattr__(self, "default_headers", _headers(self.default_headers))
         object.__setattr__(self, "formats", _formats(self.formats))
 
@@ -121,6 +129,55 @@ class ProviderEndpoint:
         return cls(EndpointProtocol.OPENAI_CHAT_COMPLETIONS, base_url)
 
     @classmethod
+    def azure_openai(
+        cls,
+        resource: str,
+        deployment: str | None = None,
+        api_version: str | None = None,
+        *,
+        protocol: EndpointProtocol | str = EndpointProtocol.OPENAI_CHAT_COMPLETIONS,
+    ) -> ProviderEndpoint:
+        """Reach Azure OpenAI: ``resource`` is the resource's name, or the URL of its endpoint.
+
+        Without ``api_version``, or with one that is no date (``preview``), by the v1 path; with a dated one by that of the
+        deployment, which is the model of each request where none is given here. The key goes into the header ``api-key``; for an
+        Entra token there is ``with_auth(AuthScheme.bearer())``. ``protocol`` may be ``responses``.
+        """
+        from .hosts import azure_openai
+
+        return azure_openai(resource, deployment, api_version, protocol)
+
+    @classmethod
+    def vertex_ai(
+        cls,
+        project: str,
+        location: str,
+        *,
+        publisher: Literal["google", "anthropic"] = "google",
+        base_url: str | None = None,
+    ) -> ProviderEndpoint:
+        """Reach Vertex AI in a project and location (``global`` is one): Gemini's models, or Anthropic's by their own protocol.
+
+        A key is ``GoogleCredentials``, or the text of an access token. ``base_url`` is a private endpoint, up to ``/v1``.
+        """
+        from .hosts import vertex_ai
+
+        return vertex_ai(project, location, publisher, base_url)
+
+    @classmethod
+    def bedrock(
+        cls, region: str, *, api: Literal["converse", "invoke_model"] = "converse", base_url: str | None = None
+    ) -> ProviderEndpoint:
+        """Reach Amazon Bedrock in a region: by Converse, or Anthropic's models by ``invoke_model`` with their own bodies.
+
+        A key is ``"ACCESS:SECRET"`` or ``"ACCESS:SECRET:TOKEN"`` or ``AwsCredentials``, which sign, or the text of a Bedrock
+        API key. A model is a model id, an inference profile's id or an ARN. ``base_url`` is a private endpoint.
+        """
+        from .hosts import bedrock
+
+        return bedrock(region, api, base_url)
+
+    @classmethod
     def _native(cls, protocol: EndpointProtocol, base_url: str | None) -> ProviderEndpoint:
         return cls(protocol, _DEFAULT_BASE[protocol] if base_url is None else base_url)
 
@@ -134,15 +191,18 @@ class ProviderEndpoint:
 
     def url(self, path: str) -> str:
         """Give the URL of a request: the base and the path, or the whole URL where it was given."""
-        return self.base_url if self.protocol.is_compat else self.base_url + path
+        return self.base_url if self.protocol.is_compat else self.envelope.queried(self.base_url + path)
 
     def url_beside(self, path: str, generation: str) -> str:
         """Give the URL of another kind of endpoint here, ``generation`` being the path of the one that this describes.
 
-        Raises ``UnsupportedFeatureError`` where the whole URL was given, and does not end in that path.
+        Raises ``UnsupportedFeatureError`` where the whole URL was given and does not end in that path, and where the host has one
+        path alone.
         """
+        if "{path}" not in self.envelope.path:
+            raise UnsupportedFeatureError(f"the endpoint has a path of its own for generation: where {path} is, nobody knows")
         if not self.protocol.is_compat:
-            return self.base_url + path
+            return self.envelope.queried(self.base_url + path)
         whole, mark, query = self.base_url.partition("?")
         if not whole.endswith(generation):
             raise UnsupportedFeatureError(

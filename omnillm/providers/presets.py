@@ -6,13 +6,14 @@ otherwise than its protocol says. Nothing here reads the environment: ``connect`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from .._names import nearest
 from .._secret import mask
 from ..errors import ConfigurationError
 from ..types.enums import ProviderKind
+from .credentials import AwsCredentials, CredentialReference, GoogleCredentials
 from .endpoint import ProviderEndpoint
 
 
@@ -30,12 +31,34 @@ class BaseVariable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """Name what a provider's endpoint is made of, and the variables that say it; ``unless`` stands in its place."""
+
+    name: str
+    variables: tuple[str, ...] = ()
+    default: str | None = None
+    is_required: bool = True
+    unless: str | None = None
+
+    def is_missing(self, given: Mapping[str, str]) -> bool:
+        """Tell whether it was neither given nor can be left out."""
+        return self.is_required and self.name not in given and self.unless not in given
+
+    @property
+    def said(self) -> str:
+        """Say how it is given."""
+        return f"give it, or for connect and from_env set the environment variable {' or '.join(self.variables)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """Describe a provider: its endpoint, its variables, its ways.
 
-    ``takes`` names what may be told of the endpoint, which ``make`` builds of it; a row without a ``make`` is where ``endpoint``
-    says, or at another ``base_url``. ``needs_key=False`` is for servers of one's own. A row with neither says in ``instead``
-    how the provider is reached.
+    A row without a ``make`` is where ``endpoint`` says, or at another ``base_url``. With one, ``takes`` names what may be told
+    of the endpoint, of which ``make`` builds it; ``implied`` gives what the model's name tells, and ``options`` what was not
+    told: the first of the option's own variables that is set, else its default, and without one it is required. Where no
+    variable holds a key, ``credentials`` are what the cloud's own library finds, by ``found_by``. ``needs_key=False`` is for
+    servers of one's own.
     """
 
     name: str
@@ -46,18 +69,27 @@ class Preset:
     needs_key: bool = True
     takes: tuple[str, ...] = ("base_url",)
     make: Callable[..., ProviderEndpoint] | None = None
+    implied: Callable[[str], Mapping[str, str]] | None = None
+    options: tuple[Option, ...] = ()
+    credentials: Callable[[], CredentialReference] | None = None
+    found_by: tuple[str, ...] = ()
     notes: str = ""
-    instead: str = ""
 
-    def build(self, **options: str) -> ProviderEndpoint:
-        """Give the endpoint; raises ``ConfigurationError`` naming an option that this provider does not take."""
+    def build(self, model: str = "", /, **options: str) -> ProviderEndpoint:
+        """Give the endpoint for a model; raises ``ConfigurationError`` naming an option that is unknown here, or missing."""
         for name in options:
             if name not in self.takes:
                 raise ConfigurationError(f"{name}: unknown to {self.name}: {nearest(name, self.takes)}", field=name)
         if self.make is not None:
-            return self.make(**options)
+            implied = {} if self.implied is None else self.implied(model)
+            defaults = {option.name: option.default for option in self.options if option.default is not None}
+            given = {**defaults, **implied, **options}
+            for option in self.options:
+                if option.is_missing(given):
+                    raise ConfigurationError(f"{option.name}: {self.name} needs one: {option.said}", field=option.name)
+            return self.make(**given)
         if self.endpoint is None:
-            raise ConfigurationError(f"provider: {self.name} is not reached by name: {self.instead}", field="provider")
+            raise ConfigurationError(f"provider: {self.name} has no endpoint", field="provider")
         return replace(self.endpoint, base_url=options["base_url"]) if options else self.endpoint
 
 
@@ -75,8 +107,18 @@ def _host(
         ProviderEndpoint.openai_compatible(base_url),
         output_cap="max_completion_tokens" if output_cap else "max_tokens",
         asks_for_usage=asks_for_usage,
+        provider=name,
     )
     return Preset(name=name, endpoint=endpoint, key_variables=key_variables, needs_key=needs_key, notes=notes)
+
+
+def _azure(*, resource: str | None = None, base_url: str | None = None, **options: str) -> ProviderEndpoint:
+    return ProviderEndpoint.azure_openai(base_url or resource or "", **options)
+
+
+def _publisher(model: str) -> Mapping[str, str]:
+    """Give whose model it is, by the family's name."""
+    return {"publisher": "anthropic"} if model.startswith("claude") else {}
 
 
 _ROWS = (
@@ -130,20 +172,39 @@ _ROWS = (
     Preset(
         name="azure",
         kind=ProviderKind.AZURE_OPENAI,
-        instead="GatewayBuilder(ProviderEndpoint.openai_responses('https://RESOURCE.openai.azure.com/openai/v1')"
-        ".with_auth(AuthScheme.header('api-key')))",
+        key_variables=("AZURE_OPENAI_API_KEY",),
+        takes=("resource", "deployment", "api_version", "base_url"),
+        make=_azure,
+        options=(
+            Option(name="resource", variables=("AZURE_OPENAI_ENDPOINT",), unless="base_url"),
+            Option(name="api_version", variables=("OPENAI_API_VERSION",), is_required=False),
+        ),
+        notes="Chat Completions; the model is the deployment where no `deployment` is given; `resource` is a name or a URL",
     ),
     Preset(
         name="vertex",
         kind=ProviderKind.VERTEX_AI,
-        instead="its keys are OAuth tokens: GatewayBuilder(ProviderEndpoint.gemini_generate_content('https://LOCATION-aiplatform."
-        "googleapis.com/v1/projects/PROJECT/locations/LOCATION/publishers/google').with_auth(AuthScheme.bearer()))",
+        takes=("project", "location", "publisher", "base_url"),
+        make=ProviderEndpoint.vertex_ai,
+        implied=_publisher,
+        options=(
+            Option(name="project", variables=("GOOGLE_CLOUD_PROJECT",)),
+            Option(name="location", variables=("GOOGLE_CLOUD_LOCATION",), default="global"),
+        ),
+        credentials=GoogleCredentials,
+        found_by=("GOOGLE_APPLICATION_CREDENTIALS",),
+        notes="Gemini, and by Messages the models whose names begin with `claude`; needs the extra `vertex`",
     ),
     Preset(
         name="bedrock",
         kind=ProviderKind.BEDROCK,
-        instead="its hosts speak Chat Completions too: GatewayBuilder(ProviderEndpoint.openai_compatible("
-        "'https://bedrock-runtime.REGION.amazonaws.com/openai/v1')) with a Bedrock API key",
+        key_variables=("AWS_BEARER_TOKEN_BEDROCK",),
+        takes=("region", "base_url"),
+        make=ProviderEndpoint.bedrock,
+        options=(Option(name="region", variables=("AWS_REGION", "AWS_DEFAULT_REGION")),),
+        credentials=AwsCredentials,
+        found_by=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"),
+        notes="Converse; needs the extra `bedrock`",
     ),
 )
 PRESETS = {row.name: row for row in _ROWS}

@@ -49,6 +49,10 @@ class EndpointRoute:
         """Give the protocol whose errors are spoken here."""
         return self.row.protocol
 
+    def lacks(self, _path: str, _query: Mapping[str, Any], _body: Any) -> str | None:
+        """Say what is missing from a request: nothing that reading it does not tell."""
+        return None
+
     def read(self, body: bytes, content_type: str, path: str) -> Any:
         """Read a request; raises ``ProtocolError`` where it is none."""
         row = self.row

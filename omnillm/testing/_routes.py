@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,7 +15,7 @@ from ..types.request import LlmRequest
 from ..wire import parse_request
 from ..wire.sse import SseFrame, encode_sse
 from ._answers import Voice, asks_for_effort
-from ._eventstream import MEDIA_TYPE, encode_event
+from ._eventstream import MEDIA_TYPE, encode_chunk, encode_event
 from ._limits import HeaderRule, anthropic_headers, openai_headers, retry_after_header
 
 
@@ -28,7 +28,8 @@ class Route:
     """Serve a wire format at a path below ``base``; ``aliases`` are other paths at which hosts serve it.
 
     A group ``model`` in ``aliases`` is the model, a group ``stream`` says that the answer streams. ``reports_usage`` tells
-    whether a stream for this payload reports its usage; ``encode`` writes its frames.
+    whether a stream for this payload reports its usage; ``encode`` writes its frames. ``required`` are what the body must say,
+    and the query where a path in ``aliases`` has a ``deployment``.
     """
 
     base: str
@@ -40,6 +41,17 @@ class Route:
     reports_usage: Callable[[dict[str, Any]], bool] = _always
     stream_type: str = "text/event-stream"
     encode: Callable[[SseFrame], bytes] = encode_sse
+    required: Mapping[str, str] = field(default_factory=dict)
+
+    def lacks(self, path: str, query: Mapping[str, Any], body: Any) -> str | None:
+        """Say what is missing from a request, ``None`` where nothing is."""
+        found = None if self.aliases is None else self.aliases.fullmatch(path)
+        if found is not None and found.groupdict().get("deployment") and not query.get("api-version"):
+            return "Missing required query parameter: api-version"
+        for name, value in self.required.items():
+            if not isinstance(body, dict) or body.get(name) != value:
+                return f"{name}: expected {value!r}"
+        return None
 
     @property
     def protocol(self) -> ProviderProtocol:
@@ -51,8 +63,13 @@ class Route:
         request = parse_request(self.protocol, body)
         found = None if self.aliases is None else self.aliases.fullmatch(path)
         if found is None or "model" not in found.groupdict():
-            return request
+            return request if found is None or not found.groupdict().get("deployment") else self._deployed(request, found)
         return replace(request, model=unquote(found["model"]), stream=found["stream"] is not None)
+
+    @staticmethod
+    def _deployed(request: LlmRequest, found: re.Match[str]) -> LlmRequest:
+        """Give the request for a deployment, whatever model its body says."""
+        return replace(request, model=unquote(found["deployment"]))
 
 
 def _anthropic_stop(sequence: str | None) -> tuple[str | None, dict[str, Any]]:
@@ -92,7 +109,7 @@ ROUTES = (
     Route(
         base="/v1",
         path="/chat/completions",
-        aliases=re.compile(r"/openai/v1/chat/completions|/openai/deployments/[^/]+/chat/completions"),
+        aliases=re.compile(r"/openai/v1/chat/completions|/openai/deployments/(?P<deployment>[^/]+)/chat/completions"),
         limit_headers=openai_headers,
         reports_usage=_chat_reports_usage,
         voice=Voice(
@@ -159,6 +176,27 @@ ROUTES = (
     ),
 )
 BY_PROTOCOL = {route.protocol: route for route in ROUTES}
+_MESSAGES = BY_PROTOCOL[ProviderProtocol.CLAUDE_MESSAGES]
+HOSTED = (
+    replace(
+        _MESSAGES,
+        base="",
+        aliases=re.compile(
+            r"/v1/projects/[^/]+/locations/[^/]+/publishers/anthropic/models/(?P<model>[^/]+):(?:raw|(?P<stream>streamRaw))Predict"
+        ),
+        required={"anthropic_version": "vertex-2023-10-16"},
+    ),
+    replace(
+        _MESSAGES,
+        base="",
+        aliases=re.compile(r"/model/(?P<model>[^/]+)/invoke(?P<stream>-with-response-stream)?"),
+        limit_headers=retry_after_header,
+        id_header="x-amzn-requestid",
+        stream_type=MEDIA_TYPE,
+        encode=encode_chunk,
+        required={"anthropic_version": "bedrock-2023-05-31"},
+    ),
+)
 _BY_PATH = {route.base + route.path: route for route in ROUTES}
 
 
@@ -167,4 +205,4 @@ def find_route(path: str) -> Route | None:
     found = _BY_PATH.get(path)
     if found is not None:
         return found
-    return next((route for route in ROUTES if route.aliases is not None and route.aliases.fullmatch(path)), None)
+    return next((route for route in (*ROUTES, *HOSTED) if route.aliases is not None and route.aliases.fullmatch(path)), None)

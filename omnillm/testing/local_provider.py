@@ -21,6 +21,7 @@ from ..types.usage import TokenUsage
 from ..wire import StreamEmitter, emit_error, emit_response, emit_stream_event
 from ..wire._errors import error_class
 from ._answers import events_of, respond, respond_with
+from ._clouds import TOKEN_PATH, Signatures, Tokens, service_account
 from ._endpoint_routes import EndpointRoute, find_endpoint
 from ._http import Ending, HttpReply, HttpRequest, HttpServer
 from ._limits import RequestLimits
@@ -70,8 +71,10 @@ class LocalProvider:
     for ``script``. A word is an output token, and a delta of a stream. Texts with words in common have embeddings near each
     other, a ranking goes by shared words, and what was spoken is what its recording's transcript says.
 
-    ``keys`` are the keys it takes (any, where not given), ``dead_keys`` are answered with 401 and ``forbidden`` pairs of key and
-    model with 403; both are sets that may change while it serves. ``rpm`` limits the requests per minute of the keys in it, by
+    ``keys`` are the keys it takes (any, where not given); one of the form ``ACCESS:SECRET`` or ``ACCESS:SECRET:TOKEN`` signs by
+    AWS's Signature Version 4, which is verified. Access tokens of Google's are issued to ``service_account()``. ``dead_keys``
+    are answered with 401 and ``forbidden`` pairs of key and model with 403; both are sets that may change while it serves.
+    ``rpm`` limits the requests per minute of the keys in it, by
     ``clock``. ``latency`` is waited before every answer, ``event_interval`` before every event of a stream.
     """
 
@@ -86,7 +89,8 @@ class LocalProvider:
         event_interval: float = 0.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._keys = None if keys is None else frozenset(_texts(keys, "keys"))
+        given = None if keys is None else _texts(keys, "keys")
+        self._keys = None if given is None else frozenset(key.split(":")[0] for key in given)
         self.dead_keys: set[str] = set(_texts(dead_keys, "dead_keys"))
         self.forbidden: set[tuple[str, str]] = set(forbidden)
         self._limits = RequestLimits(_rpm(rpm), clock)
@@ -100,6 +104,8 @@ class LocalProvider:
         self._script: list[_Scripted] = []
         self._numbers = itertools.count(1)
         self._server = HttpServer(self._exchange)
+        self._signatures = Signatures(given or (), self.base_url, clock)
+        self._tokens = Tokens(self.base_url + TOKEN_PATH, clock)
 
     def __enter__(self) -> Self:
         return self
@@ -129,6 +135,24 @@ class LocalProvider:
         spoken = EndpointProtocol.parse(protocol)
         route = BY_PROTOCOL[spoken.wire_protocol]
         return ProviderEndpoint(spoken, self.base_url + route.base + (route.path if spoken.is_compat else ""))
+
+    def service_account(self) -> dict[str, Any]:
+        """Give a service account's key file, as JSON, for which this provider issues tokens; needs the extra ``vertex``."""
+        return service_account(self.base_url + TOKEN_PATH)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Give the access tokens that were issued, oldest first."""
+        return self._tokens.issued
+
+    @property
+    def token_life(self) -> float:
+        """Be how long the next access tokens are good (seconds)."""
+        return self._tokens.life
+
+    @token_life.setter
+    def token_life(self, seconds: float) -> None:
+        self._tokens.life = seconds_of(seconds, "token_life")
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
@@ -179,6 +203,8 @@ class LocalProvider:
 
     def _exchange(self, http: HttpRequest) -> HttpReply | None:
         path, _, query = http.target.partition("?")
+        if path == TOKEN_PATH:
+            return self._tokens.answer(http)
         route = find_route(path) or find_endpoint(path)
         received = self._record(http, route, query)
         if route is None:
@@ -198,9 +224,13 @@ class LocalProvider:
         refused = self._refused_key(route, received, headers)
         if refused is not None:
             return refused
+        path, _, query = received.path.partition("?")
+        lacking = route.lacks(path, parse_qs(query), received.json)
+        if lacking is not None:
+            return _refusal(route, 400, lacking, headers)
         try:
             kind = received.headers.get("content-type", "")
-            request = route.read(received.body, kind, received.path.partition("?")[0])
+            request = route.read(received.body, kind, path)
         except ProtocolError as error:
             return _refusal(route, 400, f"{error.message} at {error.pointer or '/'}", headers)
         call: _Call[Any] = _Call(route, request, received, headers, number)
@@ -233,6 +263,10 @@ class LocalProvider:
             return _refusal(route, 401, "no API key was given", headers)
         if key in self.dead_keys or (self._keys is not None and key not in self._keys):
             return _refusal(route, 401, "the API key is not valid", headers)
+        if not self._tokens.is_good(key):
+            return _refusal(route, 401, "the access token is not valid", headers)
+        if self._signatures.knows(key) and (fault := self._signatures.fault(received)) is not None:
+            return _refusal(route, 403, fault, headers | {"x-amzn-errortype": "InvalidSignatureException"})
         standing = self._limits.take(key)
         if standing is not None:
             headers |= route.limit_headers(standing)
