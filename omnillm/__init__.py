@@ -211,79 +211,44 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Loaded on first use: a program that only translates pays for no gateway, and one that only calls for no multipart.
-_LAZY = {
-    "AttemptEnded": ".types.hooks",
-    "AttemptStarted": ".types.hooks",
-    "AuthScheme": ".providers.auth",
-    "AwsCredentials": ".providers.credentials",
-    "BinaryBody": ".types.transport",
-    "Budget": ".policy.limits",
-    "BudgetTracker": ".policy.budget",
-    "CallEnded": ".types.hooks",
-    "Conversation": ".people.conversation",
-    "ConversationStream": ".people.conversation_stream",
-    "Cost": ".policy.pricing",
-    "Downgrade": ".policy.downgrade",
-    "EndpointSupport": ".providers.registry",
-    "Envelope": ".providers.envelope",
-    "FallbackTaken": ".types.hooks",
-    "Gateway": ".gateway.gateway",
-    "GatewayBuilder": ".gateway.builder",
-    "GatewayConfig": ".config",
-    "GatewayStream": ".gateway.stream",
-    "GoogleCredentials": ".providers.credentials",
-    "HedgeStarted": ".types.hooks",
-    "HookEvent": ".types.hooks",
-    "JsonBody": ".types.transport",
-    "KeyConfig": ".config",
-    "KeyLease": ".state",
-    "KeyStatus": ".state",
-    "LossPolicy": ".policy.limits",
-    "ModelDowngraded": ".types.hooks",
-    "ModelLimits": ".policy.limits",
-    "ModelInfo": ".policy.catalogue",
-    "ModelPrice": ".policy.pricing",
-    "MultipartBody": ".types.transport",
-    "MultipartField": ".types.transport",
-    "MultipartFile": ".types.transport",
-    "MultipartText": ".types.transport",
-    "Overlay": ".gateway.overlay",
-    "PoolConfig": ".policy.limits",
-    "PriceTable": ".policy.pricing",
-    "PromptLayoutBuilder": ".types.prompt_layout",
-    "ProviderDescriptor": ".providers.registry",
-    "ProviderEndpoint": ".providers.endpoint",
-    "ProviderRegistry": ".providers.registry",
-    "ReplayFixture": ".replay",
-    "RequestBody": ".types.transport",
-    "ResponseBody": ".types.transport",
-    "RetryPolicy": ".policy.retry",
-    "RetryScheduled": ".types.hooks",
-    "RouteConfig": ".config",
-    "StateStore": ".state",
-    "TextBody": ".types.transport",
-    "Timeouts": ".transport.http",
-    "Tool": ".people.tools",
-    "TransportConfig": ".config",
-    "TransportRequest": ".types.transport",
-    "TransportResponse": ".types.transport",
-    "connect": ".gateway.connect",
-    "cost": ".policy.pricing",
-    "embedded_provider_registry": ".providers.registry",
-    "model_info": ".policy.catalogue",
-    "models": ".policy.catalogue",
-    "sanitize_json_value": ".replay",
-    "sanitize_transport_request": ".replay",
-    "sanitize_transport_response": ".replay",
-    "tool": ".people.tools",
+_NAMES = {
+    ".config": "GatewayConfig KeyConfig RouteConfig TransportConfig",
+    ".gateway.builder": "GatewayBuilder",
+    ".gateway.connect": "connect",
+    ".gateway.gateway": "Gateway",
+    ".gateway.overlay": "Overlay",
+    ".gateway.stream": "GatewayStream",
+    ".people.conversation": "Conversation",
+    ".people.conversation_stream": "ConversationStream",
+    ".people.tools": "Tool tool",
+    ".policy.budget": "BudgetTracker",
+    ".policy.catalogue": "ModelInfo model_info models",
+    ".policy.downgrade": "Downgrade",
+    ".policy.limits": "Budget LossPolicy ModelLimits PoolConfig",
+    ".policy.pricing": "Cost ModelPrice PriceTable cost",
+    ".policy.retry": "RetryPolicy",
+    ".providers.auth": "AuthScheme",
+    ".providers.credentials": "AwsCredentials GoogleCredentials",
+    ".providers.endpoint": "ProviderEndpoint",
+    ".providers.envelope": "Envelope",
+    ".providers.registry": "EndpointSupport ProviderDescriptor ProviderRegistry embedded_provider_registry",
+    ".replay": "ReplayFixture sanitize_json_value sanitize_transport_request sanitize_transport_response",
+    ".state": "KeyLease KeyStatus StateStore",
+    ".transport.http": "Timeouts",
+    ".types.hooks": "AttemptEnded AttemptStarted CallEnded FallbackTaken HedgeStarted HookEvent ModelDowngraded RetryScheduled",
+    ".types.media": """
+        ApiRequest ApiResponse AudioInput AudioSegment AudioSpeechRequest AudioSpeechResponse AudioTranscriptionRequest
+        AudioTranscriptionResponse EmbeddingInput EmbeddingRequest EmbeddingResponse EmbeddingUsage EmbeddingVector
+        GeneratedImage ImageGenerationRequest ImageGenerationResponse ImageInput RerankDocument RerankRequest
+        RerankResponse RerankResult RerankUsage TranscribedWord
+    """,
+    ".types.prompt_layout": "PromptLayoutBuilder",
+    ".types.transport": """
+        BinaryBody JsonBody MultipartBody MultipartField MultipartFile MultipartText RequestBody ResponseBody TextBody
+        TransportRequest TransportResponse
+    """,
 }
-_MEDIA = """
-    ApiRequest ApiResponse AudioInput AudioSegment AudioSpeechRequest AudioSpeechResponse AudioTranscriptionRequest
-    AudioTranscriptionResponse EmbeddingInput EmbeddingRequest EmbeddingResponse EmbeddingUsage EmbeddingVector GeneratedImage
-    ImageGenerationRequest ImageGenerationResponse ImageInput RerankDocument RerankRequest RerankResponse RerankResult
-    RerankUsage TranscribedWord
-"""
-_LAZY |= dict.fromkeys(_MEDIA.split(), ".types.media")
+_LAZY = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

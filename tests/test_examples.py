@@ -32,6 +32,8 @@ SAID = {
         "asked for gpt-4.1",
         "key: gpt-4.1-mini 200 ok",
     ],
+    "embeddings.py": ["best: The red fox sleeps in the forest", "1000 embeddings in 3 requests", "spent $"],
+    "audio.py": ["audio/wav: ", "('red', 0.5)", "00:00:00,000 --> ", "picture: PNG"],
     "transcoding.py": ['"input_schema"', "/generation/seed", '"tool_calls"'],
     "quickstart.py": ["echo: Say hello in French", "echo: Count to five", "spent $0.0000"],
     "responses_live_demo.py": ["vision: m, ", "What is here?", "tool: weather({'city': 'Rome'})", "22 degrees and sunny"],

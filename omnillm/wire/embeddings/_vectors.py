@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import struct
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from .._fields import Emission
 Kind = Literal["f", "d", "b"]  # of struct
 KINDS: tuple[Kind, ...] = ("f", "d", "b")
 
-_LARGEST = 1e6
+_LEAST, _LARGEST = 1e-12, 1e6  # of nearly all numbers of any embedding
 _SIZES = {"f": 4, "d": 8, "b": 1}
 
 
@@ -43,7 +42,7 @@ def decoded(text: str, pointer: str) -> tuple[tuple[float, ...], Kind]:
     doubles = _unpacked(raw, "d")
     if doubles is not None and _is_plausible(doubles):
         return doubles, "d"
-    if singles is not None and sum(map(_is_small, singles)) * 10 > len(singles) * 9:
+    if singles is not None and _are_ordinary(singles):
         raise InvalidShapeError("expected numbers, got float32 that are infinite or none", pointer=pointer)
     return struct.unpack(f"{len(raw)}b", raw), "b"
 
@@ -70,12 +69,16 @@ def _unpacked(raw: bytes, kind: Kind) -> tuple[float, ...] | None:
     return None if rest else struct.unpack(f"<{count}{kind}", raw)
 
 
-def _is_small(value: float) -> bool:
-    return -_LARGEST < value < _LARGEST
+def _is_ordinary(value: float) -> bool:
+    return value == 0 or _LEAST <= abs(value) < _LARGEST
+
+
+def _are_ordinary(values: tuple[float, ...]) -> bool:
+    return sum(map(_is_ordinary, values)) * 10 >= len(values) * 9
 
 
 def _is_plausible(values: tuple[float, ...]) -> bool:
-    return all(map(_is_small, values)) and not any(map(math.isnan, values))
+    return all(-_LARGEST < value < _LARGEST for value in values) and _are_ordinary(values)
 
 
 def _are_halves_of_doubles(values: tuple[float, ...]) -> bool:

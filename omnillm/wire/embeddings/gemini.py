@@ -36,7 +36,7 @@ def parse_request(payload: Payload) -> EmbeddingRequest:
         return _read_predict(fields)
     if fields.peek("content") is None:
         raise MissingFieldError("content: required, and not there", pointer="/content")
-    model = lone_text(fields, "model")
+    model = "" if fields.peek("model") == _PREFIX else lone_text(fields, "model")
     if not model.startswith(_PREFIX):
         fields.spell("model", "bare")
     content = {"content": fields.take("content")}
@@ -158,7 +158,7 @@ def _write_input(item: EmbeddingInput, emission: Emission, pointer: str) -> Payl
         out["content"] = {"parts": [{"text": ""}]}
     elif item.text is not None:
         out["content"] = _write_content(item.text, known)
-    elif known is None:
+    elif not kept(item.vendor_extensions, WIRE):
         emission.lose(f"{pointer}/text", "the input has no text, and nothing that Gemini could embed")
         out["content"] = {"parts": [{"text": ""}]}
     return emission.lay(out, item.vendor_extensions, pointer)
