@@ -109,7 +109,8 @@ def test_a_filtered_answer_says_so(build: Build) -> None:
     from omnillm.testing.scripted import expect, respond
 
     results = {"hate": {"filtered": True, "severity": "medium"}}
-    choice = {"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": "content_filter", "content_filter_results": results}
+    message = {"role": "assistant", "content": None}
+    choice = {"index": 0, "message": message, "finish_reason": "content_filter", "content_filter_results": results}
     with ScriptedServer([expect(), respond(body=whole(choices=[choice], prompt_filter_results=[]))]) as server:
         response = build(ProviderEndpoint.azure_openai(server.base_url), [KeyConfig("k")]).call(REQUEST)
     assert response.finish_reason is FinishReason.CONTENT_FILTER

@@ -197,7 +197,8 @@ def test_credentials_that_cannot_be_had_cost_nothing(build: Build) -> None:
 START = encode_event(SseFrame("messageStart", '{"role":"assistant"}'))
 DELTA = encode_event(SseFrame("contentBlockDelta", '{"contentBlockIndex":0,"delta":{"text":"hi"},"p":"abc"}'))
 THROTTLED = encode_event(SseFrame("throttlingException", '{"message":"slow down"}'))
-CLAUDE_START = {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": []}}
+CLAUDE_MESSAGE = {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": []}
+CLAUDE_START = {"type": "message_start", "message": CLAUDE_MESSAGE}
 CLAUDE_DELTA = [
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}},
@@ -291,7 +292,7 @@ def test_a_stream_that_was_not_asked_for_is_gathered(build: Build, api: str) -> 
 
 def test_what_an_upstream_echoes_of_credentials_is_taken_out(build: Build) -> None:
     """AWS quotes the canonical request where a signature does not match, the session token in it."""
-    said = json.dumps({"message": f"The Canonical String should have been x-amz-security-token:session/token== {SECRET} {ACCESS}"})
+    said = json.dumps({"message": f"The Canonical String should be x-amz-security-token:session/token== {SECRET} {ACCESS}"})
     with ScriptedServer([expect(), respond(403, body=said.encode())]) as server:
         gateway = build(bedrock(server), [KeyConfig(SCOPED)], retry=RetryPolicy(max_attempts=1))
         with pytest.raises(PermissionDeniedError) as caught:

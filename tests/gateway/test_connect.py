@@ -344,7 +344,7 @@ def test_every_option_arrives(connect: Connect, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_step_of_the_builder_is_an_option() -> None:
-    """Under its name; keys, the model, the budget in dollars and fallbacks have words of their own; steps down are the builder's."""
+    """By its name; keys, the model, the budget in dollars and fallbacks have words of their own; steps down are the builder's."""
     steps = {name for name in vars(GatewayBuilder) if not name.startswith("_")}
     worded = {"default_model", "add_key", "add_keys", "budget_limit_usd", "add_fallback", "add_downgrade", "config", "build"}
     assert steps - worded - set(ConnectOptions.__annotations__) == set()

@@ -71,7 +71,11 @@ def setting(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
         ("vertex/gemini-2.5-flash", {"project": "p"}, ProviderEndpoint.vertex_ai("p", "global")),
         ("vertex/gemini-2.5-flash", {"project": "p", "location": "eu"}, ProviderEndpoint.vertex_ai("p", "eu")),
         ("vertex/claude-x@1", {"project": "p"}, ProviderEndpoint.vertex_ai("p", "global", publisher="anthropic")),
-        ("vertex/own", {"project": "p", "publisher": "anthropic"}, ProviderEndpoint.vertex_ai("p", "global", publisher="anthropic")),
+        (
+            "vertex/own",
+            {"project": "p", "publisher": "anthropic"},
+            ProviderEndpoint.vertex_ai("p", "global", publisher="anthropic"),
+        ),
         ("bedrock/anthropic.claude-v2:0", {"region": "us-east-1"}, ProviderEndpoint.bedrock("us-east-1")),
         (
             "bedrock/m",
@@ -137,7 +141,10 @@ def test_what_is_told_counts_more(connect: Connect, monkeypatch: pytest.MonkeyPa
 )
 def test_what_is_missing_is_named_with_its_variable(model: str, field: str, variables: str) -> None:
     """By connect, and by a configuration, whose file says it."""
-    for make in (lambda: omnillm.connect(model, api_key="k"), lambda: GatewayConfig.from_mapping({"model": model, "keys": ["k"]})):
+    for make in (
+        lambda: omnillm.connect(model, api_key="k"),
+        lambda: GatewayConfig.from_mapping({"model": model, "keys": ["k"]}),
+    ):
         with pytest.raises(ConfigurationError) as caught:
             make()
         assert caught.value.field == field
@@ -165,9 +172,7 @@ def test_an_option_of_another_provider_is_refused(model: str, options: dict[str,
 # --- keys ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_of_a_cloud_is_its_variables_or_what_its_library_finds(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_of_a_cloud_is_its_variables_or_what_its_library_finds(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of it is looked up before a request."""
     for variables in WITHOUT.values():
         setting(monkeypatch, variables)
@@ -236,7 +241,8 @@ def test_a_configuration_says_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     file = tmp_path / "omnillm.toml"
     file.write_text(
         'model = "bedrock/m"\nregion = "us-east-1"\nkeys = ["${ACCOUNT_A}", "${ACCOUNT_B}"]\n'
-        'fallbacks = [{ model = "vertex/gemini", project = "p", location = "eu" }, { model = "azure/d", resource = "r", keys = ["${ACCOUNT_B}"] }]\n'
+        '[[fallbacks]]\nmodel = "vertex/gemini"\nproject = "p"\nlocation = "eu"\n'
+        '[[fallbacks]]\nmodel = "azure/d"\nresource = "r"\nkeys = ["${ACCOUNT_B}"]\n'
     )
     config = GatewayConfig.from_file(file)
     assert [route.endpoint for route in config.routes] == [

@@ -79,9 +79,7 @@ def test_the_request_is_what_vertex_takes(
 
 
 @EACH
-def test_a_stream_has_its_usage(
-    build: Build, provider: LocalProvider, key: KeyConfig, clock: FakeClock, publisher: str
-) -> None:
+def test_a_stream_has_its_usage(build: Build, provider: LocalProvider, key: KeyConfig, clock: FakeClock, publisher: str) -> None:
     """As the protocol reports it anywhere."""
     with build(vertex(provider, publisher), [key], clock=clock).stream(ask(publisher)) as stream:
         list(stream)
@@ -118,7 +116,9 @@ def test_a_refused_token_is_renewed_and_the_request_sent_again(
     assert (status.dead, status.rpm_used) == (False, 2)
 
 
-def test_a_new_token_that_is_refused_retires_the_key(build: Build, provider: LocalProvider, key: KeyConfig, clock: FakeClock) -> None:
+def test_a_new_token_that_is_refused_retires_the_key(
+    build: Build, provider: LocalProvider, key: KeyConfig, clock: FakeClock
+) -> None:
     """Once is enough; another key is tried."""
     provider.dead_keys |= {"local-token-1", "local-token-2"}
     gateway = build(vertex(provider), [key], clock=clock)
@@ -167,7 +167,9 @@ def test_an_overloaded_model_is_a_rate_limit(
         gateway.call(ask(publisher))
 
 
-def test_a_body_without_its_version_is_refused_by_the_provider(build: Build, provider: LocalProvider, key: KeyConfig, clock: FakeClock) -> None:
+def test_a_body_without_its_version_is_refused_by_the_provider(
+    build: Build, provider: LocalProvider, key: KeyConfig, clock: FakeClock
+) -> None:
     """So the tests above would see its absence."""
     from dataclasses import replace
 

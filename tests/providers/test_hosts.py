@@ -1,4 +1,4 @@
-"""Where the clouds are: each constructor makes a URL, a wrapping of the body and a way to show the key, and checks what it is told."""
+"""Where the clouds are: a URL, a wrapping of the body and a way to show the key, made of what was told and checked."""
 
 from __future__ import annotations
 
@@ -73,7 +73,11 @@ def test_the_url_is_that_of_the_cloud(endpoint: ProviderEndpoint, path: str, whe
     ("endpoint", "model", "ends"),
     [
         (vertex("p", "l", publisher="anthropic"), "claude-x@20250929", "/models/claude-x@20250929:streamRawPredict"),
-        (bedrock("r", api="invoke_model"), "us.anthropic.claude-v2:0", "/model/us.anthropic.claude-v2%3A0/invoke-with-response-stream"),
+        (
+            bedrock("r", api="invoke_model"),
+            "us.anthropic.claude-v2:0",
+            "/model/us.anthropic.claude-v2%3A0/invoke-with-response-stream",
+        ),
         (
             bedrock("r", api="invoke_model"),
             "arn:aws:bedrock:r:1:inference-profile/us.x",
@@ -98,9 +102,7 @@ def test_a_model_is_one_segment_of_the_path(endpoint: ProviderEndpoint, model: s
         (bedrock("r", api="invoke_model"), AuthScheme.aws_sigv4("r", "bedrock"), EndpointProtocol.CLAUDE_MESSAGES),
     ],
 )
-def test_the_key_is_shown_as_the_cloud_wants_it(
-    endpoint: ProviderEndpoint, auth: AuthScheme, protocol: EndpointProtocol
-) -> None:
+def test_the_key_is_shown_as_the_cloud_wants_it(endpoint: ProviderEndpoint, auth: AuthScheme, protocol: EndpointProtocol) -> None:
     """Another scheme may be given, and an endpoint is a value that pickles."""
     assert (endpoint.auth, endpoint.protocol) == (auth, protocol)
     assert endpoint.with_auth(AuthScheme.bearer()).envelope == endpoint.envelope
@@ -188,7 +190,11 @@ def test_an_endpoint_takes_nothing_else_for_an_envelope() -> None:
 def test_an_envelope_of_ones_own_wraps_any_protocol() -> None:
     """Path, query, fields and headers are told by the value alone."""
     envelope = Envelope(
-        path="/x/{model}{path}", query="v=1", without=["a"], fields={"b": 2}, without_headers=["h"]  # type: ignore[arg-type]
+        path="/x/{model}{path}",
+        query="v=1",
+        without=["a"],
+        fields={"b": 2},
+        without_headers=["h"],  # type: ignore[arg-type]
     )
     endpoint = ProviderEndpoint("chat_completions", "https://h/base", envelope=envelope)
     assert url(endpoint, "/chat/completions?s=1", model="a b") == "https://h/base/x/a%20b/chat/completions?s=1&v=1"

@@ -96,7 +96,9 @@ def provider(clock: FakeClock) -> Iterator[LocalProvider]:
         yield it
 
 
-def test_a_service_account_gets_a_token_and_keeps_it(make: Make, provider: LocalProvider, account: Path, clock: FakeClock) -> None:
+def test_a_service_account_gets_a_token_and_keeps_it(
+    make: Make, provider: LocalProvider, account: Path, clock: FakeClock
+) -> None:
     """Its assertion is signed by its key; until shortly before the end there is one token."""
     tokens = make(file=account, clock=clock)
     assert [shown(tokens), shown(tokens)] == ["local-token-1", "local-token-1"]
@@ -179,9 +181,9 @@ def at(account: Path, url: str) -> Path:
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_server_that_fails_is_an_error_at_once(make: Make, account: Path, status: int) -> None:
     """The call's own retries wait for it, by the call's own clock."""
-    with ScriptedServer([scripted.expect(), scripted.respond(status=status, body=b"{}")]) as server:
-        with pytest.raises(ServerError, match=f"token endpoint answered {status}") as caught:
-            shown(make(file=at(account, server.base_url)))
+    failing = ScriptedServer([scripted.expect(), scripted.respond(status=status, body=b"{}")])
+    with failing as server, pytest.raises(ServerError, match=f"token endpoint answered {status}") as caught:
+        shown(make(file=at(account, server.base_url)))
     assert caught.value.sent == "no"
 
 
@@ -196,9 +198,8 @@ def test_a_server_that_is_not_there_is_an_error_of_the_network(make: Make, accou
 
 def test_a_server_that_is_silent_ends_with_the_deadline(make: Make, account: Path) -> None:
     """The renewal counts within the call's time, and nothing of the call was sent."""
-    with ScriptedServer([scripted.expect(), scripted.stall()]) as server:
-        with pytest.raises(DeadlineExceededError) as caught:
-            shown(make(file=at(account, server.base_url)), seconds=0.1)
+    with ScriptedServer([scripted.expect(), scripted.stall()]) as server, pytest.raises(DeadlineExceededError) as caught:
+        shown(make(file=at(account, server.base_url)), seconds=0.1)
     assert caught.value.sent == "no"
 
 

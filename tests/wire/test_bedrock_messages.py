@@ -51,9 +51,21 @@ def test_a_chunk_that_is_none_is_refused(payload: bytes, kind: type[Exception]) 
 @pytest.mark.parametrize(
     ("headers", "payload", "kind", "code", "message"),
     [
-        ({":exception-type": "throttlingException"}, b'{"message":"slow down"}', RateLimitedError, "throttlingException", "slow down"),
+        (
+            {":exception-type": "throttlingException"},
+            b'{"message":"slow down"}',
+            RateLimitedError,
+            "throttlingException",
+            "slow down",
+        ),
         ({":exception-type": "modelStreamErrorException"}, b'{"message":"m"}', ServerError, "modelStreamErrorException", "m"),
-        ({":exception-type": "serviceUnavailableException"}, b'{"message":"m"}', OverloadedError, "serviceUnavailableException", "m"),
+        (
+            {":exception-type": "serviceUnavailableException"},
+            b'{"message":"m"}',
+            OverloadedError,
+            "serviceUnavailableException",
+            "m",
+        ),
         ({":exception-type": "modelTimeoutException"}, b'{"message":"m"}', ProviderError, "modelTimeoutException", "m"),
         ({":exception-type": "validationException"}, b'"text"', ProviderError, "validationException", '"text"'),
         ({}, b"", ServerError, "internalServerException", "an error without a message"),
