@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from ..errors import ConfigurationError, UnsupportedFeatureError
 from ..types.enums import EndpointKind, EndpointProtocol, ProviderProtocol, WireFormat
 from .auth import AuthScheme, header_name
-from .envelope import PLAIN, Envelope
+from .envelope import AMAZON_EVENT_STREAM, PLAIN, Envelope
 
 _DEFAULT_BASE = {
     EndpointProtocol.OPENAI_RESPONSES: "https://api.openai.com/v1",
@@ -27,6 +27,7 @@ _DEFAULT_AUTH = {
     ProviderProtocol.GEMINI_GENERATE_CONTENT: AuthScheme("header", "x-goog-api-key"),
     ProviderProtocol.BEDROCK_CONVERSE: AuthScheme("bearer"),
 }
+_DEFAULT_ENVELOPE = {ProviderProtocol.BEDROCK_CONVERSE: Envelope(stream_type=AMAZON_EVENT_STREAM)}
 _WHOLE = {
     "/chat/completions": "openai_chat_completions_compat",
     "/responses": "openai_responses_compat",
@@ -80,6 +81,8 @@ class ProviderEndpoint:
             raise ConfigurationError("provider: expected its name, as 'groq'", field="provider")
         if not isinstance(self.envelope, Envelope):
             raise ConfigurationError(f"envelope: expected an Envelope, got {type(self.envelope).__name__}", field="envelope")
+        if self.envelope is PLAIN:
+            object.__setattr__(self, "envelope", _DEFAULT_ENVELOPE.get(self.protocol.wire_protocol, PLAIN))
         object.__setattr__(self, "default_headers", _headers(self.default_headers))
         object.__setattr__(self, "formats", _formats(self.formats))
 

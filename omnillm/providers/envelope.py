@@ -44,7 +44,7 @@ class Envelope:
             raise _wrong("query", "a query as 'api-version=v1', without its question mark")
         for name in ("without", "without_headers"):
             given = getattr(self, name)
-            if isinstance(given, str) or not all(isinstance(item, str) for item in given):
+            if not isinstance(given, list | tuple) or not all(isinstance(item, str) for item in given):
                 raise _wrong(name, "a list of names")
             object.__setattr__(self, name, tuple(given))
         if not isinstance(self.fields, Mapping) or not all(isinstance(name, str) for name in self.fields):

@@ -1,4 +1,4 @@
-"""Where the clouds are: each constructor makes a URL, a wrapping of the body and a way to show the key, and checks what it is told."""
+"""Where the clouds are: a URL, a wrapping of the body and a way to show the key, made of what was told and checked."""
 
 from __future__ import annotations
 
