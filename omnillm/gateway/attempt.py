@@ -115,9 +115,8 @@ class Attempt:
     def complete(self) -> LlmResponse:
         """Send the request and give the whole answer, settled."""
         http = self._send()
-        body = http.read()
+        response = self.whole(http)
         http.close()
-        response = self._parse(http, body)
         return self.settle(response)
 
     def open(self) -> Attempt:
@@ -212,30 +211,36 @@ class Attempt:
         status = None if self.http is None else self.http.status
         return MalformedResponseError(scrub(why, self.core.secrets), status=status, sent="yes")
 
-    def _parse(self, http: HttpResponse, body: bytes) -> LlmResponse:
+    def whole(self, http: HttpResponse) -> LlmResponse:
+        """Read a whole answer; its bytes, which may echo the key, are no local where an error is raised."""
+        answer = self._answer(http, http.read())
+        if isinstance(answer, LlmResponse):
+            return answer
+        try:
+            raise answer
+        finally:
+            del answer  # its traceback holds this frame, and what its callers are making
+
+    def _answer(self, http: HttpResponse, body: bytes) -> LlmResponse | GatewayError:
+        """Give the answer that a body is, or the error."""
         kind = http.headers.get("content-type", "")
         if kind.startswith("text/event-stream"):
             return self._gathered(body)
         if not body:
-            raise self.malformed(f"the upstream answered {http.status} with an empty body")
-        failure: GatewayError
+            return self.malformed(f"the upstream answered {http.status} with an empty body")
         try:
             payload = _json.loads(body)
             failed = self.route.codec.embedded_error(payload) if isinstance(payload, dict) else None
             if failed is None:
                 return parse_response(self.route.endpoint.protocol.wire_protocol, payload)
-            failure = self.described(failed, http)
+            return self.described(failed, http)
         except InvalidJsonError as error:
             page = "a page of HTML" if "html" in kind else error.message
-            failure = self.malformed(f"the upstream answered {http.status} with {page}")
+            return self.malformed(f"the upstream answered {http.status} with {page}")
         except ProtocolError as error:
-            failure = self.malformed(f"the upstream's answer is not its protocol's: {error.message}")
-        try:
-            raise failure  # here, where no exception is being handled: what holds the body must not become the context
-        finally:
-            del failure  # its traceback holds this frame, and what its callers are making
+            return self.malformed(f"the upstream's answer is not its protocol's: {error.message}")
 
-    def _gathered(self, body: bytes) -> LlmResponse:
+    def _gathered(self, body: bytes) -> LlmResponse | GatewayError:
         """Read a stream that came where none was asked for."""
         from .reading import gather
 

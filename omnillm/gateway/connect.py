@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict, Unpack
 
 from .._names import nearest
-from .._secret import Secret
+from .._secret import Secret, sealed
 from ..config import KeyConfig, TransportConfig
 from ..config.own import own_base, own_key
 from ..errors import ConfigurationError
@@ -60,6 +60,7 @@ def connect(
     Raises ``ConfigurationError`` for an unknown provider or option, with the nearest, and where a key is missing, with the
     variable that may hold it. ``docs/configuration.md`` lists the providers.
     """
+    api_key, keys = sealed(api_key), _sealed_keys(keys)  # a report of a traceback's locals shows this frame's
     given: dict[str, Any] = dict(options)
     found, own = split_model(model)
     _check_names(given)
@@ -91,6 +92,11 @@ def _endpoint(found: Preset, given: dict[str, Any]) -> Any:
     told = {name: given.pop(name) for name in tuple(given) if name in takes}
     base = own_base(found)
     return found.build(**({"base_url": base} if base is not None else {}) | told)
+
+
+def _sealed_keys(keys: Any) -> Any:
+    """Give the keys with texts sealed; what is no iterable is judged later."""
+    return sealed(keys if isinstance(keys, str | KeyConfig) or not isinstance(keys, Iterable) else tuple(keys))
 
 
 def _keys(found: Preset, api_key: str | Secret | None, keys: object, limits: dict[str, Any]) -> list[KeyConfig]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-from .._secret import Secret
+from .._secret import Sealed, Secret
 from ..errors import ConfigurationError
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110 section 5.6.2, token
@@ -67,8 +67,8 @@ def authorize(scheme: AuthScheme, secret: Secret, url: str, headers: dict[str, s
     """Give the URL and the headers that show the key; a header of the same name gives way, however it is spelled."""
     key = secret.reveal()
     if scheme.kind != "query":
-        name, value = ("Authorization", f"Bearer {key}") if scheme.kind == "bearer" else (str(scheme.name), key)
+        name, value = ("Authorization", Sealed(f"Bearer {key}")) if scheme.kind == "bearer" else (str(scheme.name), key)
         others = {other: text for other, text in headers.items() if other.lower() != name.lower()}
         return url, Headers({**others, name: value})
     joint = "&" if "?" in url else "?"
-    return f"{url}{joint}{scheme.name}={quote(key, safe='')}", Headers(headers)
+    return Sealed(f"{url}{joint}{scheme.name}={quote(key, safe='')}"), Headers(headers)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from .._loopback import is_loopback_host
 from ..errors import ConfigurationError
 from ..types.enums import EndpointProtocol, ProviderProtocol
 from .auth import AuthScheme, header_name
@@ -177,13 +177,7 @@ def check_url(url: str, *, query: bool) -> SplitResult:
 
 def is_loopback(url: str) -> bool:
     """Tell whether a URL's host is this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback_host(urlsplit(url).hostname or "")
 
 
 def _choice(value: object, field: str, choices: tuple[str, str]) -> None:

@@ -37,6 +37,8 @@ from urllib3.util.proxy import connection_requires_http_tunnel
 from urllib3.util.wait import wait_for_write
 
 from .._clock import Deadline
+from .._loopback import is_loopback_host
+from .._secret import Sealed
 from ..errors import ClosedError, ConfigurationError
 from ._exchange import GLANCE, Exchange, StoppedError, current, running
 
@@ -48,7 +50,7 @@ _SMALL = 64 << 10
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY)
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
-_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0]*?)[ \t]*\r?\n", re.ASCII)
+_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\0\n]*)\n", re.ASCII)  # blanks are stripped: here they cost the square
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -150,7 +152,8 @@ class Answer(http.client.HTTPResponse):
             match = _HEADER.fullmatch(line)
             if match is None:  # a folded line too: RFC 9112 section 5.2 lets us refuse it
                 raise StoppedError(self._exchange.malformed("a header is malformed"))
-            fields.add(*match.groups())
+            name, value = match.groups()
+            fields.add(name, value.removesuffix("\r").strip(" \t"))
         return fields
 
     def _frame(self, *, keep_alive: bool) -> None:
@@ -225,7 +228,9 @@ class Connection(HTTPConnection):
             addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             raise StoppedError(exchange.unreachable("the name does not resolve")) from None
-        why = "no address"
+        if exchange.is_here:  # whatever the resolver makes of a name below localhost
+            addresses = [address for address in addresses if is_loopback_host(str(address[4][0]))]
+        why = "no address of this machine" if exchange.is_here else "no address"
         for place, address in enumerate(addresses):
             try:
                 return self._dial(exchange, address, share=len(addresses) - place)
@@ -258,14 +263,14 @@ class Connection(HTTPConnection):
             sock.close()
             raise
 
-    def ask(self, method: str, head: bytes, body: bytes) -> None:
+    def ask(self, method: str, head: memoryview, body: bytes) -> None:
         """Write the request, with one call where it is small."""
         exchange = self._exchange = current()
         self._asked = method
         exchange.to_send(self.sock)
         try:
             if len(body) <= _SMALL:
-                self.send(head + body)
+                self.send(memoryview(b"".join((head, body))))
             else:
                 self.send(head)
                 self.send(body)
@@ -452,12 +457,15 @@ class SecureConnectionPool(ConnectionPool, HTTPSConnectionPool):
 POOLS: dict[str, Callable[..., Any]] = {"http": ConnectionPool, "https": SecureConnectionPool}
 
 
-def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()], "", ""]
-    text = "\r\n".join(lines)
-    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text or not text.isascii():
+def _head(method: str, target: str, headers: Mapping[str, str]) -> memoryview:
+    """Give the head of a request, as what shows its bytes nowhere: a report of a traceback's locals has this one."""
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    ends = len(lines) + 2
+    text = Sealed("\r\n".join([f"{method} {target} HTTP/1.1", *lines, "", ""]))
+    del lines
+    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text or not text.isascii():
         raise ConfigurationError("a header holds a line end, a NUL or a non-ASCII character", field="headers")
-    return text.encode("ascii")
+    return memoryview(text.encode("ascii"))
 
 
 def _refusal(error: Exception) -> str:
