@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 JOIN_SECONDS = 2.0
+pytest_plugins = ["canary"]
 
 # The same examples every time, so that a red run is red again; ``--hypothesis-profile=explore`` looks for new ones.
 settings.register_profile(

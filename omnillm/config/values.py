@@ -66,17 +66,16 @@ class KeyConfig:
         models: Mapping[str, ModelLimits] | None = None,
     ) -> None:
         key = sealed(key)  # a report of a traceback's locals shows this frame's too
-        given = {"key": key, "label": label, "tpm_limit": tpm_limit, "rpm_limit": rpm_limit, "models": models}
+        if label is not None:
+            _check_label(label)
+        secret = key if isinstance(key, Secret) else Secret.literal(key, label=label)  # first: nothing half made holds a key
+        given = {"key": secret, "label": label, "tpm_limit": tpm_limit, "rpm_limit": rpm_limit, "models": models}
         for name, value in given.items():
             object.__setattr__(self, name, value)
         self.__post_init__()
 
     def __post_init__(self) -> None:
         if self.label is not None:
-            _check_label(self.label)
-        if not isinstance(self.key, Secret):
-            object.__setattr__(self, "key", Secret.literal(self.key, label=self.label))
-        elif self.label is not None:
             object.__setattr__(self, "key", self.key.labelled(self.label))
         ModelLimits(tpm_limit=self.tpm_limit, rpm_limit=self.rpm_limit)  # checks both
         object.__setattr__(self, "models", _model_limits(self.models))

@@ -9,9 +9,10 @@ from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from .._loopback import is_loopback_host
+from .._secret import sealed
 from ..errors import ConfigurationError
 from ..types.enums import EndpointProtocol, ProviderProtocol
-from .auth import AuthScheme, header_name
+from .auth import AuthScheme, Headers, header_name
 
 _DEFAULT_BASE = {
     EndpointProtocol.OPENAI_RESPONSES: "https://api.openai.com/v1",
@@ -36,7 +37,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ProviderEndpoint:
     """Describe one endpoint: ``base_url`` is a base, or the whole URL where the protocol is a compat one.
 
@@ -71,6 +72,14 @@ class ProviderEndpoint:
         if not isinstance(self.asks_for_usage, bool):
             raise ConfigurationError("asks_for_usage: expected True or False", field="asks_for_usage")
         object.__setattr__(self, "default_headers", _headers(self.default_headers))
+
+    def __repr__(self) -> str:
+        base, mark, _ = self.base_url.partition("?")
+        shown = [f"{self.protocol.value!r}, {base + mark + '…' * bool(mark)!r}", f"auth={self.auth!r}"]
+        if self.default_headers:
+            shown.append(f"default_headers={self.default_headers!r}")
+        shown += [f"{name}={getattr(self, name)!r}" for name in ("text_content", "output_cap", "asks_for_usage")]
+        return f"ProviderEndpoint({', '.join(shown)})"
 
     @classmethod
     def openai_responses(cls, base_url: str | None = None) -> ProviderEndpoint:
@@ -192,10 +201,10 @@ def _wrong(what: str) -> ConfigurationError:
 def _headers(given: object) -> dict[str, str]:
     if not isinstance(given, Mapping):
         raise ConfigurationError(f"default_headers: expected a mapping, got {type(given).__name__}", field="default_headers")
-    checked: dict[str, str] = {}
+    checked = Headers()
     for name, value in given.items():
         header_name(name, "default_headers")
         if not isinstance(value, str) or not value.isprintable() or not value.isascii() or value != value.strip():
             raise ConfigurationError(f"default_headers: {name}: expected printable ASCII text", field="default_headers")
-        checked[name] = value
+        checked[name] = sealed(value)  # it may be a second key
     return checked

@@ -459,10 +459,8 @@ POOLS: dict[str, Callable[..., Any]] = {"http": ConnectionPool, "https": SecureC
 
 def _head(method: str, target: str, headers: Mapping[str, str]) -> memoryview:
     """Give the head of a request, as what shows its bytes nowhere: a report of a traceback's locals has this one."""
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    ends = len(lines) + 2
-    text = Sealed("\r\n".join([f"{method} {target} HTTP/1.1", *lines, "", ""]))
-    del lines
+    ends = len(headers) + 2
+    text = Sealed("\r\n".join([f"{method} {target} HTTP/1.1", *[f"{name}: {headers[name]}" for name in headers], "", ""]))
     if text.count("\n") != ends or text.count("\r") != ends or "\0" in text or not text.isascii():
         raise ConfigurationError("a header holds a line end, a NUL or a non-ASCII character", field="headers")
     return memoryview(text.encode("ascii"))

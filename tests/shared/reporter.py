@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from types import FrameType
 from typing import Any
 
@@ -66,10 +67,10 @@ def texts_of(value: Any, depth: int = 0) -> list[str]:
     try:
         if depth < MAX_DEPTH and isinstance(value, Mapping):
             return [text for pair in list(value.items()) for item in pair for text in texts_of(item, depth + 1)]
-        if depth < MAX_DEPTH and isinstance(value, Sequence | Set) and not isinstance(value, _PLAIN):
+        if depth < MAX_DEPTH and isinstance(value, Sequence | AbstractSet) and not isinstance(value, _PLAIN):
             return [text for item in list(value) for text in texts_of(item, depth + 1)]
         return [repr(value)]
-    except Exception:  # noqa: BLE001
+    except Exception:
         return []
 
 
@@ -77,7 +78,7 @@ def pickled(value: Any) -> str:
     """Give a pickle as text, nothing where there is none."""
     try:
         return pickle.dumps(value).decode("latin-1")
-    except Exception:  # noqa: BLE001  # what does not pickle leaks nothing by it
+    except Exception:  # what does not pickle leaks nothing by it
         return ""
 
 
@@ -88,6 +89,6 @@ def forms_of(key: str) -> tuple[str, ...]:
     from urllib.parse import quote, quote_plus
 
     return tuple(
-        dict.fromkeys((key, quote(key, safe=""), quote_plus(key), json.dumps(key)[1:-1], key.replace("/", "\\/"),
-                       base64.b64encode(key.encode()).decode().rstrip("=")))
+        dict.fromkeys((key, quote(key, safe="", errors="replace"), quote_plus(key, errors="replace"), json.dumps(key)[1:-1],
+                       key.replace("/", "\\/"), base64.b64encode(key.encode("utf-8", "replace")).decode().rstrip("=")))
     )  # fmt: skip
