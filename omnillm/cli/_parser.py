@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: argparse._SubParsersAction[Any], name: str, runs: str, about: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=about, description=about, epilog=_EXIT_CODES)
+    command: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about, epilog=_EXIT_CODES)
     command.add_argument("--json", action="store_true", help="write JSON")
     command.set_defaults(run=_later(runs))
     return command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -111,11 +112,10 @@ def write_tape(path: Path, exchanges: tuple[ReplayFixture, ...], scrubber: Scrub
     if scrubber.holds_key(text) or any(scrubber.holds_key(_told(fixture)) for fixture in exchanges):
         raise ConfigurationError(f"{path}: not written: a key came back in an answer, in a form that cannot be taken out")
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(
-        prefix=f".{path.name}.", dir=path.parent
-    )  # the owner's alone, under a name nobody guesses
+    # a name that nobody guesses, and the owner's alone
+    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text + "\n")
         Path(beside).replace(path)
     except BaseException:

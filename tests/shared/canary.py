@@ -76,19 +76,16 @@ class Canary:
     def look_at_objects(self) -> None:
         """Look at what is alive of the library; what a double of a provider was sent is its business."""
         for value in gc.get_objects():
-            module = getattr(type(value), "__module__", None)
-            if (
-                isinstance(module, str)
-                and module.startswith("omnillm.")
-                and not (module.startswith("omnillm.testing") or type(value).__name__[0] == "_")
-            ):
+            kind = type(value)
+            module = str(getattr(kind, "__module__", ""))
+            if module.startswith("omnillm.") and not (module.startswith("omnillm.testing") or kind.__name__.startswith("_")):
                 try:
                     shown = repr(value)
                 except Exception:  # half made, by a test of interrupts
                     continue
-                self.look(f"repr of {type(value).__name__}", shown)
-                if type(value).__module__.startswith(("omnillm.types", "omnillm.config", "omnillm.errors", "omnillm.state")):
-                    self.look(f"pickle of {type(value).__name__}", pickled(value))
+                self.look(f"repr of {kind.__name__}", shown)
+                if module.startswith(("omnillm.types", "omnillm.config", "omnillm.errors", "omnillm.state")):
+                    self.look(f"pickle of {kind.__name__}", pickled(value))
 
     def look_at_files(self, folder: Path) -> None:
         """Look at the recordings of a test."""
