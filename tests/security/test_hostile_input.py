@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -123,10 +124,8 @@ def test_an_answer_nested_within_alternatives_costs_no_power_of_its_depth(depth:
 def test_a_schema_that_leads_back_to_itself_ends(schema: dict[str, Any]) -> None:
     """In a verdict or in a refusal, soon."""
     started = time.thread_time()
-    try:
+    with contextlib.suppress(ProtocolError):
         Checker(schema).check({"a": [1, {"b": None}]})
-    except ProtocolError:
-        pass
     assert time.thread_time() - started < SECONDS
 
 

@@ -9,15 +9,14 @@ from gateway_scripts import whole
 from reporter import told
 
 from omnillm import KeyConfig, ProviderEndpoint
-from omnillm.errors import ConfigurationError, ConnectError, MalformedResponseError
+from omnillm.errors import ConfigurationError, ConnectError, MalformedResponseError, OmniLLMError
 from omnillm.policy.retry import RetryPolicy
 from omnillm.providers.auth import AuthScheme
 from omnillm.testing import ScriptedServer
 from omnillm.testing.scripted import Peer, expect, repeat, respond
-from omnillm.types.enums import ProviderProtocol
 
 KEY = "sk-CANARY-0123456789"
-GEMINI = ProviderProtocol.GEMINI_GENERATE_CONTENT
+ONCE = RetryPolicy(max_attempts=1)
 PLACES = {
     "another host": "http://127.0.0.1:{other}/v1/chat/completions",
     "the same host": "http://127.0.0.1:{port}/elsewhere",
@@ -31,6 +30,11 @@ PLACES = {
 }
 
 
+def served(*answer: Any, **parts: Any) -> ScriptedServer:
+    """Give a server that always answers so."""
+    return ScriptedServer([repeat(expect(), respond(*answer, **parts))])
+
+
 @pytest.mark.parametrize("how", ["call", "stream"])
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
 @pytest.mark.parametrize("place", PLACES)
@@ -42,11 +46,11 @@ def test_p28_a_redirect_is_an_error(build: Any, place: str, status: int, how: st
         respond(status, {"Location": leads[0]}, b"")(peer)
 
     with (
-        ScriptedServer([repeat(expect(), respond(body=whole()))]) as other,
+        served(body=whole()) as other,
         ScriptedServer([repeat(expect(), redirect)]) as server,
     ):
         leads.append(PLACES[place].format(other=other.port, port=server.port))
-        gateway = build(server, [KeyConfig(KEY, "k1")], retry=RetryPolicy(max_attempts=1))
+        gateway = build(server, [KeyConfig(KEY, "k1")], retry=ONCE)
         with pytest.raises(MalformedResponseError, match=f"answered {status}: redirects are not followed") as caught:
             gateway.call("hi") if how == "call" else gateway.stream("hi")
         assert (len(server.requests), other.connections) == (1, 0)
@@ -61,7 +65,7 @@ def test_p28_a_location_in_several_lines_leads_nowhere(build: Any, raw: bytes) -
     """What is smuggled into the header is refused with it."""
     answer = b"HTTP/1.1 302 Found\r\n" + raw + b"Content-Length: 0\r\n\r\n"
     with ScriptedServer([repeat(expect(), lambda peer: peer.sock.sendall(answer))]) as server:
-        gateway = build(server, [KeyConfig(KEY, "k1")], retry=RetryPolicy(max_attempts=1))
+        gateway = build(server, [KeyConfig(KEY, "k1")], retry=ONCE)
         with pytest.raises(MalformedResponseError):
             gateway.call("hi")
         assert len(server.requests) == 1
@@ -71,14 +75,14 @@ def test_p28_each_key_goes_to_its_own_origin(build: Any) -> None:
     """A fallback is shown its own key and no other's, whatever the first one answered."""
     with (
         ScriptedServer([repeat(expect(), respond(500, {"Location": "/", "Set-Cookie": f"a={KEY}"}, b"{}"))]) as first,
-        ScriptedServer([repeat(expect(), respond(body=whole()))]) as second,
+        served(body=whole()) as second,
     ):
         there = ProviderEndpoint.openai_compatible(f"{second.base_url}/v1")
         gateway = build(
             first,
             [KeyConfig(KEY, "k1")],
             add_fallback=(there, [KeyConfig("sk-second-0123", "k2")]),
-            retry=RetryPolicy(max_attempts=1),
+            retry=ONCE,
         )
         assert gateway.call("hi").text == "hello"
         assert {request.headers["authorization"] for request in first.requests} == {f"Bearer {KEY}"}
@@ -95,8 +99,8 @@ def test_p28_a_models_name_leads_nowhere_else(build: Any, model: str, auth: Auth
     """A model's name that a tenant may choose stays one name in the path: no other path, no query, no header, no host."""
     with ScriptedServer([repeat(expect(), respond(404, body=b"{}"))]) as server:
         endpoint = ProviderEndpoint.gemini_generate_content(f"{server.base_url}/v1beta").with_auth(auth)
-        gateway = build(endpoint, [KeyConfig(KEY, "k1")], default_model=model, retry=RetryPolicy(max_attempts=1))
-        with pytest.raises(Exception):
+        gateway = build(endpoint, [KeyConfig(KEY, "k1")], default_model=model, retry=ONCE)
+        with pytest.raises(OmniLLMError):
             gateway.call("hi")
         for request in server.requests:
             path, _, query = request.path.partition("?")
@@ -115,9 +119,7 @@ def test_p28_a_name_below_localhost_is_asked_on_this_machine_only(build: Any, mo
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", elsewhere)
-    gateway = build(
-        ProviderEndpoint.openai_compatible("http://x.localhost:1/v1"), [KeyConfig(KEY, "k1")], retry=RetryPolicy(max_attempts=1)
-    )
+    gateway = build(ProviderEndpoint.openai_compatible("http://x.localhost:1/v1"), [KeyConfig(KEY, "k1")], retry=ONCE)
     with pytest.raises(ConnectError, match="no address of this machine"):
         gateway.call("hi")
 
@@ -129,8 +131,8 @@ def test_p28_what_is_on_this_machine_is_asked_by_no_proxy(build: Any, monkeypatc
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with (
-        ScriptedServer([repeat(expect(), respond(500, body=b"{}"))]) as proxy,
-        ScriptedServer([repeat(expect(), respond(body=whole()))]) as server,
+        served(500, body=b"{}") as proxy,
+        served(body=whole()) as server,
     ):
         monkeypatch.setenv("http_proxy", proxy.base_url)
         for transport in (TransportConfig(proxies={"http": proxy.base_url}), TransportConfig(trust_proxy_env=True)):

@@ -144,8 +144,8 @@ def test_p29_what_an_endpoint_carries_is_not_in_its_repr() -> None:
 
 
 HEADERS: dict[str, Any] = {
-    "newline": "a\nX: b", "CR": "a\rb", "NUL": "a\0", "blank before": " a", "blank behind": "a ", "non-ASCII": "ä", "emoji": "\U0001f511",
-    "DEL": "a\x7f", "none": None, "bytes": b"a", "number": 1,
+    "newline": "a\nX: b", "CR": "a\rb", "NUL": "a\0", "blank before": " a", "blank behind": "a ", "non-ASCII": "ä",
+    "emoji": "\U0001f511", "DEL": "a\x7f", "none": None, "bytes": b"a", "number": 1,
 }  # fmt: skip
 
 

@@ -23,9 +23,10 @@ KEY = "sk-CANARY-0123456789"
 PASSWORD = "hunter2-0123"
 
 MALFORMED: dict[str, Any] = {
-    "newline": f"{KEY}\n", "CR": f"{KEY}\rX: 1", "NUL": f"{KEY}\0", "blank": f"a {KEY}", "tab": f"{KEY}\t", "non-ASCII": f"{KEY}ä",
-    "quotes": f'"{KEY}"', "apostrophes": f"'{KEY}'", "curly quotes": f"\u201c{KEY}\u201d", "backticks": f"`{KEY}`", "BOM": f"\ufeff{KEY}",
-    "no-break space": f"{KEY}\xa0", "empty": "", "blanks": "  ", "10 kB": KEY * 512, "bytes": KEY.encode(), "None": None,
+    "newline": f"{KEY}\n", "CR": f"{KEY}\rX: 1", "NUL": f"{KEY}\0", "blank": f"a {KEY}", "tab": f"{KEY}\t",
+    "non-ASCII": f"{KEY}ä", "quotes": f'"{KEY}"', "apostrophes": f"'{KEY}'", "curly quotes": f"\u201c{KEY}\u201d",
+    "backticks": f"`{KEY}`", "BOM": f"\ufeff{KEY}", "no-break space": f"{KEY}\xa0", "empty": "", "blanks": "  ",
+    "10 kB": KEY * 512, "bytes": KEY.encode(), "None": None,
 }  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_p32_nothing_is_read_from_the_environment(build: Any, hostile: Path) -> None:
-    """No line of netrc replaces the key, no proxy is asked, no cookie comes back, no base URL and no key is taken from a variable."""
+    """No line of netrc replaces the key, no proxy is asked, no cookie comes back, no other URL or key is taken."""
     with ScriptedServer([repeat(expect(), respond(200, {"Set-Cookie": "a=b; Path=/"}, whole()))]) as server:
         gateway = build(server, [KeyConfig(KEY, "k1")])
         for _ in range(2):
