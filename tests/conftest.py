@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 JOIN_SECONDS = 2.0
+pytest_plugins = ["canary"]
 
 # Who starts the tests in the background may have had it ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -117,9 +117,9 @@ class Attempt:
     def complete(self) -> Any:
         """Send the request and give the whole answer, settled."""
         http = self._send()
-        body = http.read(self.call.max_bytes)
+        response = self.whole(http)
         http.close()
-        return self.settle(self.call.read(self, http, body))
+        return self.settle(response)
 
     def open(self) -> Attempt:
         """Send the request for a stream and read the status; whoever keeps the attempt must ``settle`` or ``fail`` it."""
@@ -229,6 +229,16 @@ class Attempt:
         """Say that the answer is none, without a key."""
         status = None if self.http is None else self.http.status
         return MalformedResponseError(scrub(why, self.core.secrets), status=status, sent="yes")
+
+    def whole(self, http: HttpResponse) -> Any:
+        """Read a whole answer; its bytes, which may echo the key, are no local where an error is raised."""
+        answer = self.call.read(self, http, http.read(self.call.max_bytes))
+        if not isinstance(answer, GatewayError):
+            return answer
+        try:
+            raise answer
+        finally:
+            del answer  # its traceback holds this frame, and what its callers are making
 
     # --- the end --------------------------------------------------------------------------------------------------------------
 

@@ -220,28 +220,23 @@ class Call:
         return found
 
     def read(self, attempt: Attempt, http: HttpResponse, body: bytes) -> Any:
-        """Give the answer that a body is; raises the error that it is, or says that it is none."""
+        """Give the answer that a body is, or the error: raised elsewhere, where no local holds what may echo a key."""
         kind = http.headers.get("content-type", "")
         if kind.startswith(STREAM_TYPES):
             return _gathered(attempt, body)
         if not body:
-            raise attempt.malformed(f"the upstream answered {http.status} with an empty body")
-        failure: GatewayError
+            return attempt.malformed(f"the upstream answered {http.status} with an empty body")
         try:
             payload = _json.loads(body)
             failed = attempt.route.codec.embedded_error(payload) if isinstance(payload, dict) else None
             if failed is None:
                 return parse_response(attempt.route.endpoint.protocol.wire_protocol, payload)
-            failure = attempt.described(failed, http)
+            return attempt.described(failed, http)
         except InvalidJsonError as error:
             page = "a page of HTML" if "html" in kind else error.message
-            failure = attempt.malformed(f"the upstream answered {http.status} with {page}")
+            return attempt.malformed(f"the upstream answered {http.status} with {page}")
         except ProtocolError as error:
-            failure = attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}")
-        try:
-            raise failure  # here, where no exception is being handled: what holds the body must not become the context
-        finally:
-            del failure  # its traceback holds this frame, and what its callers are making
+            return attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}")
 
     def believed(self, attempt: Attempt, response: Any) -> TokenUsage:
         """Give the usage, estimating what was not reported or cannot be: the prompt as admitted, the output by its length."""
@@ -355,7 +350,7 @@ def is_credible(usage: TokenUsage) -> bool:
     return max(usage.prompt_tokens, usage.completion_tokens, usage.total()) <= MOST_TOKENS
 
 
-def _gathered(attempt: Attempt, body: bytes) -> LlmResponse:
+def _gathered(attempt: Attempt, body: bytes) -> LlmResponse | GatewayError:
     """Read a stream that came where none was asked for."""
     from .reading import gather
 

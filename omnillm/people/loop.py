@@ -218,6 +218,8 @@ class Loop:
             given = tool.read(call.arguments)
         except ProtocolError as error:
             return _failed(call, f"the arguments do not fit at {error.pointer or '/'}: {error.message}")
+        except RecursionError:
+            return _failed(call, "the arguments are nested too deep")
         try:
             return ToolResultPart(call.call_id, output_of(tool(**given)))
         except Exception as error:  # noqa: BLE001  # the boundary to the user's code: the model is told

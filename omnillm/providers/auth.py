@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote
 
-from .._secret import Headers, Secret
+from .._secret import Headers, Sealed, Secret
 from ..errors import ConfigurationError
 from .credentials import AwsCredentials, CredentialReference, GoogleCredentials
 
@@ -152,11 +152,11 @@ def authorize(scheme: AuthScheme, secret: Secret, url: str, headers: dict[str, s
     _check_reference(scheme, secret)
     key = secret.reveal()
     if scheme.kind != "query":
-        name, value = (str(scheme.name), key) if scheme.kind == "header" else ("Authorization", f"Bearer {key}")
+        name, value = (str(scheme.name), key) if scheme.kind == "header" else ("Authorization", Sealed(f"Bearer {key}"))
         others = {other: text for other, text in headers.items() if other.lower() != name.lower()}
         return url, Headers({**others, name: value})
     joint = "&" if "?" in url else "?"
-    return f"{url}{joint}{scheme.name}={quote(key, safe='')}", Headers(headers)
+    return Sealed(f"{url}{joint}{scheme.name}={quote(key, safe='')}"), Headers(headers)
 
 
 # --- shown request by request -------------------------------------------------------------------------------------------------

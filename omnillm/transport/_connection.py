@@ -37,6 +37,8 @@ from urllib3.util.proxy import connection_requires_http_tunnel
 from urllib3.util.wait import wait_for_write
 
 from .._clock import Deadline
+from .._loopback import is_loopback_host
+from .._secret import Sealed
 from ..errors import ClosedError, ConfigurationError
 from ._exchange import GLANCE, Exchange, StoppedError, current, running
 from .upload import Upload
@@ -49,7 +51,7 @@ _SMALL = 64 << 10
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY)
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
-_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0]*?)[ \t]*\r?\n", re.ASCII)
+_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\0\n]*)\n", re.ASCII)  # blanks are stripped: here they cost the square
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -151,7 +153,8 @@ class Answer(http.client.HTTPResponse):
             match = _HEADER.fullmatch(line)
             if match is None:  # a folded line too: RFC 9112 section 5.2 lets us refuse it
                 raise StoppedError(self._exchange.malformed("a header is malformed"))
-            fields.add(*match.groups())
+            name, value = match.groups()
+            fields.add(name, value.removesuffix("\r").strip(" \t"))
         return fields
 
     def _frame(self, *, keep_alive: bool) -> None:
@@ -226,7 +229,9 @@ class Connection(HTTPConnection):
             addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             raise StoppedError(exchange.unreachable("the name does not resolve")) from None
-        why = "no address"
+        if exchange.is_here:  # whatever the resolver makes of a name below localhost
+            addresses = [address for address in addresses if is_loopback_host(str(address[4][0]))]
+        why = "no address of this machine" if exchange.is_here else "no address"
         for place, address in enumerate(addresses):
             try:
                 return self._dial(exchange, address, share=len(addresses) - place)
@@ -259,7 +264,7 @@ class Connection(HTTPConnection):
             sock.close()
             raise
 
-    def ask(self, method: str, head: bytes, body: bytes | Upload) -> None:
+    def ask(self, method: str, head: memoryview, body: bytes | Upload) -> None:
         """Write the request, with one call where it is small; an upload as it is read."""
         exchange = self._exchange = current()
         self._asked = method
@@ -270,7 +275,7 @@ class Connection(HTTPConnection):
                 for chunk in body.chunks():
                     self.send(chunk)
             elif len(body) <= _SMALL:
-                self.send(head + body)  # type: ignore[operator]  # bytes: asked by its class, which costs less
+                self.send(memoryview(b"".join((head, body))))  # type: ignore[arg-type]  # bytes: asked by its class, which costs less
             else:
                 self.send(head)
                 self.send(body)
@@ -457,12 +462,13 @@ class SecureConnectionPool(ConnectionPool, HTTPSConnectionPool):
 POOLS: dict[str, Callable[..., Any]] = {"http": ConnectionPool, "https": SecureConnectionPool}
 
 
-def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()], "", ""]
-    text = "\r\n".join(lines)
-    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text or not text.isascii():
+def _head(method: str, target: str, headers: Mapping[str, str]) -> memoryview:
+    """Give the head of a request, as what shows its bytes nowhere: a report of a traceback's locals has this one."""
+    ends = len(headers) + 2
+    text = Sealed("\r\n".join([f"{method} {target} HTTP/1.1", *[f"{name}: {headers[name]}" for name in headers], "", ""]))
+    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text or not text.isascii():
         raise ConfigurationError("a header holds a line end, a NUL or a non-ASCII character", field="headers")
-    return text.encode("ascii")
+    return memoryview(text.encode("ascii"))
 
 
 def _refusal(error: Exception) -> str:

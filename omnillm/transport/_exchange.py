@@ -102,6 +102,7 @@ class Exchange:
         "aborted",
         "deadline",
         "fresh",
+        "is_here",
         "phase",
         "reused",
         "socket",
@@ -118,6 +119,7 @@ class Exchange:
         self.where = where
         self.total = total
         self.stream = stream
+        self.is_here = False  # whether it may go nowhere but to this machine
         self.deadline = total  # of the step that is running
         self.phase = "connect"
         self.socket: socket.socket | None = None
