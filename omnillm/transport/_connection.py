@@ -38,7 +38,7 @@ from urllib3.util.wait import wait_for_write
 
 from .._clock import Deadline
 from ..errors import ClosedError, ConfigurationError
-from ._exchange import GLANCE, Exchange, StoppedError, current, running
+from ._exchange import GLANCE, Exchange, StoppedError, current, running, twin_of
 
 MAX_LINE = 64 << 10
 MAX_HEADERS = 100
@@ -351,7 +351,7 @@ class SecureConnection(Connection, HTTPSConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        current().socket = self._twin = sock.dup()
+        current().socket = self._twin = twin_of(sock)
         return sock
 
 
