@@ -24,6 +24,7 @@ from ..errors import CallCancelledError, DeadlineExceededError, GatewayError, Se
 from ..transport import Watch
 from ..types.hooks import HedgeStarted
 from ..types.response import LlmResponse
+from ._threads import start
 from .attempt import Attempt
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Race(Generic[T]):
             walk.core.emit(HedgeStarted(attempt.route.name, attempt.model, delay))
         rival = self._rival = Rival(attempt, self._step, weakref.ref(self))
         try:
-            rival.thread.start()
+            start(rival.thread)
         except RuntimeError:  # the machine has no thread left
             self._rival = None
             attempt.cancel()

@@ -29,6 +29,7 @@ from .._bell import Bell
 from .._cancel import CancellationToken
 from ..errors import CallCancelledError, ClosedError
 from ..hooks import logger
+from ._threads import start
 
 T = TypeVar("T")
 
@@ -194,20 +195,17 @@ class Workers:
         future = WorkerFuture() if future is None else future
         task: _Task = future, partial(contextvars.copy_context().run, work)
         presence = _Presence()
-        start = weakref.ref(presence)
         try:
-            thread = self._queue_up(task, start)
+            thread = self._queue_up(task, presence)
             if thread is not None:
-                thread.start()
+                start(thread)
         except BaseException as error:
-            # one that took the place of an interrupt, in the midst of the start, says nothing of the machine
-            no_thread_left = isinstance(error, RuntimeError) and isinstance(error.__context__, Exception | None)
-            if self._gave_up(task, start) or not no_thread_left:
+            if self._gave_up(task, presence) or not isinstance(error, RuntimeError):
                 future.end()
                 raise
         return future  # where the machine has no thread left, one of those that there are will take it
 
-    def _queue_up(self, task: _Task, start: weakref.ref[_Presence]) -> threading.Thread | None:
+    def _queue_up(self, task: _Task, starter: _Presence) -> threading.Thread | None:
         """Queue the task, and wake an idle thread, or give another one to be started where the task needs it."""
         with self._lock:  # Critical section: queue it, and decide who takes it
             if self._closed:
@@ -218,8 +216,9 @@ class Workers:
                 return None
             if self._count() >= self._limit and threading.current_thread() not in self._threads:
                 return None
-            thread = self._starting[start] = threading.Thread(
-                target=self._work, args=(start,), name="omnillm-worker", daemon=True
+            begun = weakref.ref(starter)
+            thread = self._starting[begun] = threading.Thread(
+                target=self._work, args=(begun,), name="omnillm-worker", daemon=True
             )
             return thread
 
@@ -228,21 +227,21 @@ class Workers:
         self._starting = {start: thread for start, thread in self._starting.items() if start() is not None or thread.is_alive()}
         return len(self._threads) + len(self._starting)
 
-    def _gave_up(self, task: _Task, start: weakref.ref[_Presence]) -> bool:
+    def _gave_up(self, task: _Task, starter: _Presence) -> bool:
         """Forget a thread that did not start; tell whether nobody is left to take its task, which is forgotten then too."""
         with self._lock:  # Critical section: the count of threads and the queue change together
-            self._starting.pop(start, None)
+            self._starting.pop(weakref.ref(starter), None)
             if self._count() or task not in self._queue:
                 return False
             self._queue.remove(task)
             return True
 
-    def _work(self, start: weakref.ref[_Presence]) -> None:
+    def _work(self, begun: weakref.ref[_Presence]) -> None:
         me = threading.current_thread()
         try:
             with self._lock:  # Critical section: from here on it counts by itself
                 self._threads.add(me)
-                self._starting.pop(start, None)
+                self._starting.pop(begun, None)
             while (task := self._next(me)) is not None:
                 future, work = task
                 try:

@@ -31,9 +31,11 @@ class Cut(BaseException):
     """What is injected."""
 
 
-def scaled(count: int) -> int:
-    """Give the bounded count, or with ``OMNILLM_STRESS=full`` (which ``tox -e stress`` sets) ten times as many."""
-    return count * 10 if os.environ.get("OMNILLM_STRESS") == "full" else count
+def scaled(count: int, *, full: int | None = None) -> int:
+    """Give the bounded count; the full one, ten times as many where it is not given, with ``OMNILLM_STRESS=full``."""
+    if os.environ.get("OMNILLM_STRESS") != "full":
+        return count
+    return 10 * count if full is None else full
 
 
 skipped_when_traced = pytest.mark.skipif(sys.gettrace() is not None, reason="interrupts leave the tracer's own locks locked")
@@ -55,7 +57,8 @@ def only_the_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def hammer(loop: Callable[[], object], *, interrupts: int, seed: int = 1, nap: float = LONGEST_NAP_S) -> int:
     """Run the loop in a thread, injecting so many exceptions at random moments; give how many of them came out of it.
 
-    What the loop raises beside them fails the test. Have it run once before: an interrupt of an import keeps CPython's import lock.
+    What the loop raises beside them fails the test. Have it run once before:
+    an interrupt of an import keeps CPython's import lock.
     """
     rng, stop = random.Random(seed), threading.Event()
     landed: list[None] = []
