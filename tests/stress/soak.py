@@ -171,7 +171,7 @@ def resident() -> int:
 
 
 def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def main(calls: int, streams: int) -> None:

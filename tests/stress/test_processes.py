@@ -177,7 +177,7 @@ def test_p20_no_deadlock_under_signals() -> None:
         signal.signal(signal.SIGALRM, handler)
         signal.setitimer(signal.ITIMER_REAL, 0.001)
         try:
-            for n in range({scaled(40, full=200)}):
+            for n in range({scaled(40, full=100)}):
                 try:
                     assert gateway.call(f"text {{n}}").text == f"echo: text {{n}}"
                     assert "".join(gateway.stream(f"text {{n}}").text()) == f"echo: text {{n}}"
@@ -232,7 +232,7 @@ def test_p01_quota_is_always_returned_after_ctrl_c(use: str) -> None:
                 raise Cut
 
         signal.signal(signal.SIGALRM, handler)
-        while landed < {scaled(150)}:
+        while landed < {scaled(150, full=400)}:
             signal.setitimer(signal.ITIMER_REAL, 0.0001 + rng.random() * 0.004, 0.002)
             try:
                 ready = True
