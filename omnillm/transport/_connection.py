@@ -40,7 +40,7 @@ from .._clock import Deadline
 from .._loopback import is_loopback_host
 from .._secret import Sealed
 from ..errors import ClosedError, ConfigurationError
-from ._exchange import GLANCE, Exchange, StoppedError, current, running
+from ._exchange import GLANCE, Exchange, StoppedError, current, running, twin_of
 from .upload import Upload
 
 MAX_LINE = 64 << 10
@@ -361,7 +361,7 @@ class SecureConnection(Connection, HTTPSConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        current().socket = self._twin = sock.dup()
+        current().socket = self._twin = twin_of(sock)
         return sock
 
 

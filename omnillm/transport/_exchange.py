@@ -193,7 +193,7 @@ class Exchange:
         if sock is None or self._pid != os.getpid():
             return
         try:
-            with socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM) as twin:
+            with twin_of(sock) as twin:
                 if self.socket is sock:
                     twin.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -249,6 +249,19 @@ class Exchange:
     def malformed(self, why: str) -> GatewayError:
         """Say that the answer is none."""
         return MalformedResponseError(f"{self.where}: {why}", sent="yes")
+
+
+def twin_of(sock: socket.socket) -> socket.socket:
+    """Duplicate a socket: no interrupt finds a moment at which a descriptor is nobody's, and would stay open for good."""
+    if os.name == "nt":
+        return sock.dup()
+    twin = socket.socket()
+    try:
+        os.dup2(sock.fileno(), twin.fileno(), inheritable=False)
+    except BaseException:
+        twin.close()
+        raise
+    return twin
 
 
 class _Current(threading.local):
