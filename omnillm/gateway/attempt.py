@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 ERROR_BODY_BYTES = 64 << 10
 ERROR_BODY_SECONDS = 2.0
+PAGE_CHARS = 200  # of a page that is no answer: enough to know whose it is
 MOST_TOKENS = 10**9  # no call has more; a count beyond it is a fault of who counted
 
 
@@ -203,10 +204,10 @@ class Attempt:
             **{name: _without_keys(part, self.core.secrets) for name, part in parts.items()},
         )
 
-    def malformed(self, why: str) -> MalformedResponseError:
-        """Say that the answer is none, without a key."""
+    def malformed(self, why: str, *, final: bool = False) -> MalformedResponseError:
+        """Say that the answer is none, without a key; ``final`` where the next one would be none either."""
         status = None if self.http is None else self.http.status
-        return MalformedResponseError(scrub(why, self.core.secrets), status=status, sent="yes")
+        return MalformedResponseError(scrub(why, self.core.secrets), status=status, sent="yes", final=final)
 
     def _parse(self, http: HttpResponse, body: bytes) -> LlmResponse:
         kind = http.headers.get("content-type", "")
@@ -222,11 +223,16 @@ class Attempt:
                 return parse_response(self.route.endpoint.protocol.wire_protocol, payload)
             failure = self.described(failed, http)
         except InvalidJsonError as error:
-            page = "a page of HTML" if "html" in kind else error.message
-            failure = self.malformed(f"the upstream answered {http.status} with {page}")
+            page = f"a page of HTML: {self._beginning(body)}" if "html" in kind else error.message
+            failure = self.malformed(f"the upstream answered {http.status} with {page}", final=error.beyond)
         except ProtocolError as error:
-            failure = self.malformed(f"the upstream's answer is not its protocol's: {error.message}")
+            failure = self.malformed(f"the upstream's answer is not its protocol's: {error.message}", final=error.beyond)
         raise failure  # here, where no exception is being handled: what holds the body must not become the context
+
+    def _beginning(self, page: bytes) -> str:
+        """Quote a page that is no answer; scrubbed before it is cut, for half a key is none to look for."""
+        text = " ".join(page[: ERROR_BODY_BYTES].decode("utf-8", "replace").split())
+        return scrub(text, self.core.secrets)[:PAGE_CHARS]
 
     def _gathered(self, body: bytes) -> LlmResponse:
         """Read a stream that came where none was asked for."""

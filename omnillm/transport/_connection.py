@@ -41,6 +41,8 @@ _BUFFER = 16 << 10
 _SMALL = 64 << 10
 _GLANCE = 0.5  # seconds; a signal that comes just before the system's wait begins does not end it, so no wait is long
 
+_PROTOCOL = b"HTTP/1."
+_TLS_ALERT = b"\x15\x03"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 _HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0]*?)[ \t]*\r?\n", re.ASCII)
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
@@ -106,7 +108,7 @@ class Answer(http.client.HTTPResponse):
             if self.status >= 200:
                 break
             if self.status == 101:
-                raise StoppedError(self._exchange.malformed("it switched protocols unasked"))
+                raise StoppedError(self._exchange.malformed("it switched protocols unasked", final=True))
         else:
             raise StoppedError(self._exchange.malformed("no end of interim answers"))
         self.fields = self._parsed(lines)
@@ -114,6 +116,11 @@ class Answer(http.client.HTTPResponse):
 
     def _read_status_line(self) -> bytes:
         assert self.fp is not None
+        begun = self.fp.peek(1)[: len(_PROTOCOL)]
+        if begun.startswith(_TLS_ALERT):
+            raise StoppedError(self._exchange.untrusted("the port speaks TLS, expected https"))
+        if not _PROTOCOL.startswith(begun):  # now: the end of its line may never come
+            raise StoppedError(self._exchange.malformed("the answer is not HTTP/1"))
         line = self.fp.readline(MAX_LINE + 1)
         if not line.endswith(b"\n") and len(line) <= MAX_LINE:
             raise StoppedError(self._exchange.lost())
@@ -323,7 +330,9 @@ class SecureConnection(Connection, HTTPSConnection):
         except (ssl.SSLError, ssl.CertificateError, HTTPError) as error:
             raise StoppedError(exchange.untrusted(_said(error))) from None
         except (OSError, http.client.HTTPException) as error:
-            raise StoppedError(exchange.unreachable(_refusal(error))) from None
+            status = _refused_tunnel(error)
+            why = f"the proxy answered {status}" if status else "the connection was closed"
+            raise StoppedError(exchange.unreachable(why, final=status == "407")) from None  # its credentials stay as they are
         except BaseException:
             exchange.shut()
             raise
@@ -412,10 +421,10 @@ def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     return text.encode("ascii")
 
 
-def _refusal(error: Exception) -> str:
+def _refused_tunnel(error: Exception) -> str | None:
     """Give the status with which a proxy refused a tunnel, if that is what happened."""
     match = re.search("failed: ([0-9]{3})", str(error))
-    return f"the proxy answered {match[1]}" if match else "the connection was closed"
+    return match[1] if match else None
 
 
 def _said(error: Exception) -> str:

@@ -162,9 +162,11 @@ class Exchange:
         phase = "idle" if self.phase == "body" and self.stream and self.deadline.at < self.total.at else self.phase
         return DeadlineExceededError(f"time ran out with {self.where} ({phase})", phase=phase, sent=self.sent)
 
-    def unreachable(self, why: str) -> GatewayError:
-        """Say that there is no connection."""
-        return self.cancelled() if self.aborted else ConnectError(f"cannot connect to {self.where}: {why}", sent="no")
+    def unreachable(self, why: str, *, final: bool = False) -> GatewayError:
+        """Say that there is no connection; ``final`` where there will be none."""
+        if self.aborted:
+            return self.cancelled()
+        return ConnectError(f"cannot connect to {self.where}: {why}", sent="no", final=final)
 
     def untrusted(self, why: str) -> GatewayError:
         """Say that TLS failed."""
@@ -182,9 +184,9 @@ class Exchange:
             return self.malformed("the answer was cut in its headers")
         return ConnectionLostError(f"{self.where} closed the connection without an answer", phase="first_byte", sent="maybe")
 
-    def malformed(self, why: str) -> GatewayError:
-        """Say that the answer is none."""
-        return MalformedResponseError(f"{self.where}: {why}", sent="yes")
+    def malformed(self, why: str, *, final: bool = False) -> GatewayError:
+        """Say that the answer is none; ``final`` where the next one would be none either."""
+        return MalformedResponseError(f"{self.where}: {why}", sent="yes", final=final)
 
 
 class _Current(threading.local):
