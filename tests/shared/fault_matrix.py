@@ -259,7 +259,7 @@ BODY = (
     _row(
         40,
         "a gzip bomb, six encodings in a chain, a corrupt deflate",
-        _hopeless("within 32 MiB of memory"),
+        _hopeless("no more than 32 MiB are unpacked"),
     ),
     _row(
         41,

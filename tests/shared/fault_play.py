@@ -90,6 +90,7 @@ def play(build: Any, serve: Callable[..., ScriptedServer], outcome: Callable[...
         options: dict[str, Any] | None = None,
         calls: int = 1,
         between: Callable[[], object] = bool,
+        at_event: Callable[[Any], object] = bool,
         keys: Any = 1,
         received: int = 0,
         cools: float | None = None,
@@ -101,7 +102,7 @@ def play(build: Any, serve: Callable[..., ScriptedServer], outcome: Callable[...
         steps = {"retry": TWICE, "timeouts": {}, **steps}
         steps["timeouts"] = {"total": LONG, "idle": LONG, "first_byte": LONG, **steps["timeouts"]}
         gateway = build(target or server, keys, **steps)
-        played = made(gateway, server, request or LlmRequest("m", "hi"), how, options or {}, calls, between)
+        played = made(gateway, server, request or LlmRequest("m", "hi"), how, options or {}, calls=calls, between=between, at_event=at_event)
         check_caller(expected, played)
         check_retried(expected, played, requests)
         check_key(expected, played, cools)
@@ -122,7 +123,18 @@ def good(how: str) -> list[Step]:
     return [expect(), sse(streamed("hello"))] if how == "stream" else [expect(), respond(body=whole())]
 
 
-def made(gateway: Gateway, server: ScriptedServer, request: LlmRequest, how: str, options: dict[str, Any], calls: int = 1, between: Callable[[], object] = bool) -> Played:
+def made(
+    gateway: Gateway,
+    server: ScriptedServer,
+    request: LlmRequest,
+    how: str,
+    options: dict[str, Any],
+    *,
+    calls: int = 1,
+    between: Callable[[], object] = bool,
+    at_event: Callable[[Any], object] = bool,
+) -> Played:
+    """Make the calls, one after the other; an error of ours ends them."""
     played = Played(gateway, server, request.estimated_prompt_tokens())
     begin = time.monotonic()
     try:
@@ -136,6 +148,7 @@ def made(gateway: Gateway, server: ScriptedServer, request: LlmRequest, how: str
                 played.events.clear()
                 for event in stream:
                     played.events.append(event)
+                    at_event(event)
                 played.response = stream.response
     except OmniLLMError as error:
         played.error = error
