@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -134,7 +135,6 @@ class Attempt:
         reservation = lease.reservation
         reservation.observed_tokens = self.estimate.prompt_tokens
         reservation.observed_charge = self.estimate.prompt_charge
-        reservation.sent = "maybe"
         timeouts = core.config.timeouts
         http = self.http = core.transport.send(
             request,
@@ -143,6 +143,7 @@ class Attempt:
             first_byte=timeouts.first_byte if call.streaming else math.inf,
             cancel=call.cancel,
             stream=call.streaming,
+            begun=partial(setattr, reservation, "sent", "maybe"),
         )
         reservation.sent = "yes"
         limits = observed_limits(http.headers, now_wall=core.clock.wall())
@@ -329,7 +330,8 @@ class Attempt:
         if self.settled:
             return
         reservation = self.lease.reservation
-        unsent = reservation.sent == "no"
+        says = error.sent if isinstance(error, GatewayError) else reservation.sent
+        unsent = reservation.sent == "no" and says == "no"
         said = None if self.http is None else should_retry(self.http.headers)
         sent = None if isinstance(error, GatewayError) else reservation.sent
         disposition = self.disposition = classify(error, should_retry=said, sent=sent)
@@ -338,7 +340,7 @@ class Attempt:
         received = reservation.observed_tokens > self.estimate.prompt_tokens
         charged = (disposition.charge != "none" or received) and not unsent
         tokens, charge = (reservation.observed_tokens, reservation.observed_charge) if charged else (0, 0)
-        unsent = unsent or (isinstance(error, GatewayError) and error.sent == "no")
+        unsent = unsent or (says == "no" and reservation.sent != "yes")
         verdict = Verdict(disposition.key.kind, disposition.key.seconds, disposition.key.per_model)
         if self._settle(Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent)):
             self._record("failed", error, self.core.clock.monotonic())

@@ -15,8 +15,11 @@ Rules.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
+import math
+import os
 import queue
 import re
 import socket
@@ -29,6 +32,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ClosedPoolError, HTTPError
+from urllib3.util import wait_for_write
 from urllib3.util.proxy import connection_requires_http_tunnel
 
 from ..errors import ClosedError, ConfigurationError
@@ -39,6 +43,7 @@ MAX_HEADERS = 100
 MAX_INTERIM = 8
 _BUFFER = 16 << 10
 _SMALL = 64 << 10
+_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 _GLANCE = 0.5  # seconds; a signal that comes just before the system's wait begins does not end it, so no wait is long
 
 _PROTOCOL = b"HTTP/1."
@@ -118,7 +123,7 @@ class Answer(http.client.HTTPResponse):
         assert self.fp is not None
         begun = self.fp.peek(1)[: len(_PROTOCOL)]
         if begun.startswith(_TLS_ALERT):
-            raise StoppedError(self._exchange.untrusted("the port speaks TLS, expected https"))
+            raise StoppedError(self._exchange.malformed("the port speaks TLS, expected https", final=True))
         if not _PROTOCOL.startswith(begun):  # now: the end of its line may never come
             raise StoppedError(self._exchange.malformed("the answer is not HTTP/1"))
         line = self.fp.readline(MAX_LINE + 1)
@@ -248,14 +253,28 @@ class Connection(HTTPConnection):
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
             exchange.socket = sock
-            sock.settimeout(None if left is None else left / share)
-            sock.connect(place)
+            self._await_connection(exchange, sock, place, seconds=math.inf if left is None else left / share)
             sock.settimeout(exchange.timeout())
             return sock
         except BaseException:
             exchange.socket = None
             sock.close()
             raise
+
+    def _await_connection(self, exchange: Exchange, sock: socket.socket, place: Any, *, seconds: float) -> None:
+        """Connect in looks, none of them long: who aborts before the system's wait begins ends no wait."""
+        until = exchange.deadline.sooner(seconds)
+        sock.settimeout(0)
+        code = sock.connect_ex(place)
+        while code in _UNDER_WAY:
+            exchange.timeout()
+            left = until.remaining()
+            if not left:
+                raise TimeoutError
+            if wait_for_write(sock, min(left, _GLANCE)):
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
 
     def ask(self, method: str, head: bytes, body: bytes) -> None:
         """Write the request, with one call where it is small."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable
 
 from .._clock import Deadline
 from ..errors import (
@@ -52,6 +53,7 @@ class Exchange:
         "_first_byte",
         "_pid",
         "aborted",
+        "begun",
         "deadline",
         "fresh",
         "phase",
@@ -63,10 +65,20 @@ class Exchange:
         "where",
     )
 
-    def __init__(self, where: str, total: Deadline, *, connect: float, first_byte: float, stream: bool) -> None:
+    def __init__(
+        self,
+        where: str,
+        total: Deadline,
+        *,
+        connect: float,
+        first_byte: float,
+        stream: bool,
+        begun: Callable[[], object] = bool,
+    ) -> None:
         self.where = where
         self.total = total
         self.stream = stream
+        self.begun = begun  # to be told before the first byte goes out
         self.deadline = total  # of the step that is running
         self.phase = "connect"
         self.socket: socket.socket | None = None
@@ -93,6 +105,7 @@ class Exchange:
         self.reused = not self._connected
         self.started = False  # a proxy's answer was not this one
         self.deadline = self.total.sooner(self._first_byte)
+        self.begun()
 
     def to_read(self) -> None:
         """Begin with the body."""

@@ -23,7 +23,7 @@ import ipaddress
 import os
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -124,10 +124,12 @@ class HttpTransport:
         first_byte: float,
         cancel: CancellationToken | None = None,
         stream: bool = False,
+        begun: Callable[[], object] = bool,
     ) -> HttpResponse:
         """Send a request and read the head of the answer; close what comes back, or read it to its end.
 
-        ``connect`` and ``first_byte`` are seconds, within the deadline. Raises ``ConnectError``, ``TlsError``,
+        ``connect`` and ``first_byte`` are seconds, within the deadline; ``begun`` is called before a byte of the request goes
+        out. Raises ``ConnectError``, ``TlsError``,
         ``ConnectionLostError``, ``MalformedResponseError``, ``DeadlineExceededError``, ``CallCancelledError``, ``ClosedError``.
         """
         if self._closed:
@@ -138,7 +140,7 @@ class HttpTransport:
             cancel.raise_if_cancelled()
         route = self._route(request.url)
         prepared = _Prepared(request, route, stream=stream)
-        exchange = Exchange(route.where, deadline, connect=connect, first_byte=first_byte, stream=stream)
+        exchange = Exchange(route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, begun=begun)
         self._running[id(exchange)] = exchange
         if self._closed:  # meanwhile: ``abort`` may have looked before this one was there
             raise ClosedError("the transport is closed")

@@ -143,14 +143,7 @@ CONNECTING = (
             says="within `timeouts(connect=…)`",
             face="https to a plain port",
         ),
-        Outcome(
-            e.TlsError,
-            "no",
-            retried="no",
-            key="failure",
-            money="nothing",
-            face="http to a TLS port that says so",
-        ),
+        _hopeless(face="http to a TLS port that says so"),
         _lost("maybe", "first_byte", face="http to a TLS port that hangs up"),
     ),
     _row(
