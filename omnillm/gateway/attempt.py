@@ -232,7 +232,7 @@ class Attempt:
 
     def _beginning(self, page: bytes) -> str:
         """Quote a page that is no answer; scrubbed before it is cut, for half a key is none to look for."""
-        text = " ".join(page[: ERROR_BODY_BYTES].decode("utf-8", "replace").split())
+        text = " ".join(page[:ERROR_BODY_BYTES].decode("utf-8", "replace").split())
         return scrub(text, self.core.secrets)[:PAGE_CHARS]
 
     def _gathered(self, body: bytes) -> LlmResponse:

@@ -282,7 +282,9 @@ USAGES: dict[str, Any] = {
 def test_row_43_usage_that_is_none(play: Play, name: str, how: str) -> None:
     """The estimate stands in: the prompt as admitted, the output by its length."""
     reported = USAGES[name]
-    streaming = data(chunk("abcdefgh"), chunk(finish="stop"), *([chunk(choices=[], usage=reported)] if reported else []), "[DONE]")
+    streaming = data(
+        chunk("abcdefgh"), chunk(finish="stop"), *([chunk(choices=[], usage=reported)] if reported else []), "[DONE]"
+    )
     answer = sse(streaming) if how == "stream" else respond(body=whole("abcdefgh", usage=reported))
     played = play([expect(), answer], how=how)
     assert played.gateway.budget_used_usd() == played.prompt + 2

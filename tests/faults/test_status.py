@@ -82,7 +82,11 @@ def test_row_50_too_early_or_too_late(play: Play, status: int) -> None:
         ({"X-RateLimit-Remaining-Requests": "0", "X-RateLimit-Reset-Requests": "1m5s"}, b"{}", 65),
         ({"Anthropic-RateLimit-Tokens-Remaining": "0", "Anthropic-RateLimit-Tokens-Reset": "2023-11-14T22:14:10Z"}, b"{}", 50),
         ({}, error(message="Please try again in 6m0s."), 360),
-        ({}, error(message="slow down", details=[{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]), 34),
+        (
+            {},
+            error(message="slow down", details=[{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]),
+            34,
+        ),
     ],
 )
 def test_row_51_429_with_a_hint(play: Play, clock: FakeClock, headers: dict[str, str], body: bytes, seconds: float) -> None:
@@ -130,7 +134,10 @@ def test_row_54_429_beyond_the_deadline(play: Play, clock: FakeClock) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [error(message="You exceeded your current quota", code="insufficient_quota"), error(message="insufficient balance: see billing")],
+    [
+        error(message="You exceeded your current quota", code="insufficient_quota"),
+        error(message="insufficient balance: see billing"),
+    ],
 )
 def test_row_55_429_for_good(play: Play, clock: FakeClock, body: bytes) -> None:
     """No credit is no rate: the key rests for an hour."""

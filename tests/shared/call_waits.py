@@ -104,7 +104,11 @@ def in_back_off(stack: ExitStack) -> Waiting:
     here = threading.Event()
     server = _server(stack, expect(), respond(503, {"Retry-After": "25"}, b"{}"), stall())
     return _waiting(
-        stack, server, 0, lambda _: here.is_set(), on_event=lambda event: here.set() if isinstance(event, RetryScheduled) else None
+        stack,
+        server,
+        0,
+        lambda _: here.is_set(),
+        on_event=lambda event: here.set() if isinstance(event, RetryScheduled) else None,
     )
 
 

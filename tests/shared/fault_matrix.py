@@ -20,7 +20,7 @@ RETRIED: dict[Retried, str] = {
     "no": "no",
     "key": "on another key, at once",
     "connection": "on a new connection, unseen",
-    "none": "–",
+    "none": "",
 }
 KEY: dict[Key, str] = {
     "failure": "counts for its breaker",
@@ -29,7 +29,7 @@ KEY: dict[Key, str] = {
     "retired": "retired until revived",
     "pair": "set aside for this model",
     "hour": "set aside for an hour",
-    "none": "–",
+    "none": "",
 }
 MONEY: dict[Money, str] = {
     "nothing": "nothing",
@@ -37,7 +37,7 @@ MONEY: dict[Money, str] = {
     "received": "the prompt's estimate and what came",
     "usage": "the reported usage",
     "estimate": "the estimate, marked as one",
-    "none": "–",
+    "none": "",
 }
 
 
@@ -280,7 +280,9 @@ STATUS = (
     _row(
         51,
         "429 with a hint: seconds, milliseconds, a date, reset headers, words in the body",
-        _refused(e.RateLimitedError, "key", "cools", "`retry_after` is the hint; one that is not longer than the cap is waited for"),
+        _refused(
+            e.RateLimitedError, "key", "cools", "`retry_after` is the hint; one that is not longer than the cap is waited for"
+        ),
     ),
     _row(52, "429 without a hint", _refused(e.RateLimitedError, "key", "cools", "`retry_after` is 60 s")),
     _row(
@@ -295,7 +297,9 @@ STATUS = (
     ),
     _row(55, "429 for good: quota, billing", _refused(e.QuotaExhaustedError, "key", "hour")),
     _row(
-        56, "500, 502, 504, with any body", _refused(e.ServerError, "yes", "failure", "its text without keys and cut to 500 characters")
+        56,
+        "500, 502, 504, with any body",
+        _refused(e.ServerError, "yes", "failure", "its text without keys and cut to 500 characters"),
     ),
     _row(57, "503, 529", _refused(e.OverloadedError, "yes", "failure", "a hint is waited for")),
     _row(
@@ -349,7 +353,7 @@ PROCESS = (
         _unconnected(face="no descriptors"),
         Outcome(retried="no", key="nothing", money="prompt", says="`MemoryError`; nothing stays reserved", face="no memory"),
     ),
-    _row(81, "500 threads over 10 kept connections", _aside("every call is answered; nothing is logged")),
+    _row(81, "500 threads over 10 kept connections", _aside("every call has its own answer; no warning is logged")),
     _row(82, "proxies, netrc and certificates in the environment", _aside("they are ignored")),
     _row(
         83,

@@ -102,7 +102,9 @@ def play(build: Any, serve: Callable[..., ScriptedServer], outcome: Callable[...
         steps = {"retry": TWICE, "timeouts": {}, **steps}
         steps["timeouts"] = {"total": LONG, "idle": LONG, "first_byte": LONG, **steps["timeouts"]}
         gateway = build(target or server, keys, **steps)
-        played = made(gateway, server, request or LlmRequest("m", "hi"), how, options or {}, calls=calls, between=between, at_event=at_event)
+        played = made(
+            gateway, server, request or LlmRequest("m", "hi"), how, options or {}, calls=calls, between=between, at_event=at_event
+        )
         check_caller(expected, played)
         check_retried(expected, played, requests)
         check_key(expected, played, cools)

@@ -43,8 +43,8 @@ def in_child(step):
 """
 
 
-def run(code: str) -> None:
-    """Run code in a process of its own, which has a limit of time."""
+def run(code: str) -> str:
+    """Run code in a process of its own, which has a limit of time; give what it printed."""
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + textwrap.dedent(code)],
         env={**os.environ, "PYTHONPATH": ROOT},
@@ -55,3 +55,4 @@ def run(code: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout
