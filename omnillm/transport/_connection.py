@@ -43,7 +43,7 @@ MAX_HEADERS = 100
 MAX_INTERIM = 8
 _BUFFER = 16 << 10
 _SMALL = 64 << 10
-_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
 _GLANCE = 0.5  # seconds; a signal that comes just before the system's wait begins does not end it, so no wait is long
 
 _PROTOCOL = b"HTTP/1."
