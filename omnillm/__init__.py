@@ -145,6 +145,7 @@ if TYPE_CHECKING:
     from .people.conversation_stream import ConversationStream
     from .people.tools import Tool, tool
     from .policy.budget import BudgetTracker
+    from .policy.downgrade import Downgrade
     from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
     from .policy.retry import RetryPolicy
@@ -153,7 +154,41 @@ if TYPE_CHECKING:
     from .replay import ReplayFixture, sanitize_json_value, sanitize_transport_request, sanitize_transport_response
     from .state import KeyLease, KeyStatus, StateStore
     from .transport.http import Timeouts
-    from .types.hooks import AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HookEvent, RetryScheduled
+    from .types.hooks import (
+        AttemptEnded,
+        AttemptStarted,
+        CallEnded,
+        FallbackTaken,
+        HedgeStarted,
+        HookEvent,
+        ModelDowngraded,
+        RetryScheduled,
+    )
+    from .types.media import (
+        ApiRequest,
+        ApiResponse,
+        AudioInput,
+        AudioSegment,
+        AudioSpeechRequest,
+        AudioSpeechResponse,
+        AudioTranscriptionRequest,
+        AudioTranscriptionResponse,
+        EmbeddingInput,
+        EmbeddingRequest,
+        EmbeddingResponse,
+        EmbeddingUsage,
+        EmbeddingVector,
+        GeneratedImage,
+        ImageGenerationRequest,
+        ImageGenerationResponse,
+        ImageInput,
+        RerankDocument,
+        RerankRequest,
+        RerankResponse,
+        RerankResult,
+        RerankUsage,
+        TranscribedWord,
+    )
     from .types.prompt_layout import PromptLayoutBuilder
     from .types.transport import (
         BinaryBody,
@@ -183,17 +218,20 @@ _LAZY = {
     "Conversation": ".people.conversation",
     "ConversationStream": ".people.conversation_stream",
     "Cost": ".policy.pricing",
+    "Downgrade": ".policy.downgrade",
     "FallbackTaken": ".types.hooks",
     "Gateway": ".gateway.gateway",
     "GatewayBuilder": ".gateway.builder",
     "GatewayConfig": ".config",
     "GatewayStream": ".gateway.stream",
+    "HedgeStarted": ".types.hooks",
     "HookEvent": ".types.hooks",
     "JsonBody": ".types.transport",
     "KeyConfig": ".config",
     "KeyLease": ".state",
     "KeyStatus": ".state",
     "LossPolicy": ".policy.limits",
+    "ModelDowngraded": ".types.hooks",
     "ModelLimits": ".policy.limits",
     "ModelPrice": ".policy.pricing",
     "MultipartBody": ".types.transport",
@@ -225,6 +263,13 @@ _LAZY = {
     "sanitize_transport_response": ".replay",
     "tool": ".people.tools",
 }
+_MEDIA = """
+    ApiRequest ApiResponse AudioInput AudioSegment AudioSpeechRequest AudioSpeechResponse AudioTranscriptionRequest
+    AudioTranscriptionResponse EmbeddingInput EmbeddingRequest EmbeddingResponse EmbeddingUsage EmbeddingVector GeneratedImage
+    ImageGenerationRequest ImageGenerationResponse ImageInput RerankDocument RerankRequest RerankResponse RerankResult
+    RerankUsage TranscribedWord
+"""
+_LAZY |= dict.fromkeys(_MEDIA.split(), ".types.media")
 
 
 def __getattr__(name: str) -> Any:
@@ -244,10 +289,18 @@ __all__ = [
     "AdmissionError",
     "Annotation",
     "AnnotationAdded",
+    "ApiRequest",
+    "ApiResponse",
     "AttemptEnded",
     "AttemptRecord",
     "AttemptStarted",
+    "AudioInput",
     "AudioPart",
+    "AudioSegment",
+    "AudioSpeechRequest",
+    "AudioSpeechResponse",
+    "AudioTranscriptionRequest",
+    "AudioTranscriptionResponse",
     "AuthScheme",
     "BadRequestError",
     "BinaryBody",
@@ -273,6 +326,12 @@ __all__ = [
     "ConversionReport",
     "Cost",
     "DeadlineExceededError",
+    "Downgrade",
+    "EmbeddingInput",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
+    "EmbeddingUsage",
+    "EmbeddingVector",
     "EndpointKind",
     "EndpointMismatchError",
     "EndpointProtocol",
@@ -284,10 +343,15 @@ __all__ = [
     "GatewayConfig",
     "GatewayError",
     "GatewayStream",
+    "GeneratedImage",
     "GenerationConfig",
+    "HedgeStarted",
     "HookEvent",
     "HttpMethod",
     "ImageBase64Part",
+    "ImageGenerationRequest",
+    "ImageGenerationResponse",
+    "ImageInput",
     "ImageUrlPart",
     "IncompleteStreamError",
     "InvalidJsonError",
@@ -308,6 +372,7 @@ __all__ = [
     "MessagePart",
     "MessageRole",
     "MissingFieldError",
+    "ModelDowngraded",
     "ModelLimits",
     "ModelPrice",
     "MultipartBody",
@@ -344,6 +409,11 @@ __all__ = [
     "ReplayFixture",
     "RequestBody",
     "RequestItem",
+    "RerankDocument",
+    "RerankRequest",
+    "RerankResponse",
+    "RerankResult",
+    "RerankUsage",
     "ResponseBody",
     "ResponseItem",
     "ResponseMeta",
@@ -378,6 +448,7 @@ __all__ = [
     "ToolDefinition",
     "ToolResultAdded",
     "ToolResultPart",
+    "TranscribedWord",
     "TransportConfig",
     "TransportError",
     "TransportRequest",

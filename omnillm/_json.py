@@ -43,7 +43,7 @@ _MANY_FLOATS, _HEAD = 64, 4096  # so many at the beginning promise more than the
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
-def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES) -> Any:
+def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES, max_values: int = MAX_VALUES) -> Any:
     """Read one JSON value from a text or UTF-8 bytes; invalid bytes and lone surrogates become U+FFFD.
 
     Raises ``InvalidJsonError`` for what is not JSON and for what is beyond the bounds: 32 MiB, a depth of 100, a million
@@ -57,7 +57,7 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES) -> Any:
     if refused is not None:
         raise refused  # here, where no exception is handled: the standard module's holds the whole document
     if len(text) > MAX_DEPTH and _may_exceed(text):  # nothing is deeper than its text is long
-        check_bounds(value)
+        check_bounds(value, max_values)
     if ("\\" in text and "\\u" in text) or (isinstance(data, str) and not text.isascii() and not _is_well_formed(text)):
         value = _without_surrogates(value)
     return value
@@ -121,7 +121,7 @@ def dump_bytes(value: Any) -> bytes:
         return _SURROGATE.sub("\ufffd", text).encode("utf-8")
 
 
-def check_bounds(value: Any) -> None:
+def check_bounds(value: Any, max_values: int = MAX_VALUES) -> None:
     """Raise ``InvalidJsonError`` where a value is nested deeper than 100 levels or holds more than a million values."""
     depth, seen = -1, 0
     level: list[Any] = [[value]]
@@ -130,8 +130,8 @@ def check_bounds(value: Any) -> None:
         if depth > MAX_DEPTH:
             raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels", beyond=True)
         seen += sum(map(len, level))
-        if seen > MAX_VALUES:
-            raise InvalidJsonError(f"more than {MAX_VALUES} values", beyond=True)
+        if seen > max_values:
+            raise InvalidJsonError(f"more than {max_values} values", beyond=True)
         inner = (item for holder in level for item in (holder.values() if isinstance(holder, dict) else holder))
         level = [item for item in inner if isinstance(item, dict | list)]
 

@@ -199,7 +199,7 @@ class CallCancelledError(GatewayError):
 
 
 class DeadlineExceededError(GatewayError, TimeoutError):
-    """Raised when time ran out; ``phase`` is where (``connect``, ``first_byte``, ``body``, ``idle``, ``admission``).
+    """Raised when time ran out; ``phase`` is where (``connect``, ``first_byte``, ``body``, ``idle``, ``admission``, ``tools``).
 
     ``partial_response`` is what had arrived of a stream, ``None`` where nothing had.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import ipaddress
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 JOIN_SECONDS = 2.0
+
+# Who starts the tests in the background may have had it ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every time, so that a red run is red again; ``--hypothesis-profile=explore`` looks for new ones.
 settings.register_profile(

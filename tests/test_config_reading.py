@@ -32,6 +32,7 @@ from omnillm import (
 from omnillm.config.reading import _MAKERS
 from omnillm.config.reference import reference
 from omnillm.config.schema import REQUIRED, TABLES, VARIABLES
+from omnillm.policy.downgrade import Downgrade
 from omnillm.providers.presets import PRESETS
 from omnillm.testing import LocalProvider
 
@@ -76,6 +77,7 @@ WHOLE: dict[str, Any] = {
             "keys": ["sk-c"],
         },
     ],
+    "downgrades": [{"below": 0.2, "model_map": {"own/model": "cheap/model"}}],
     "pricing": {"unknown": "zero", "overrides": {"own/model": {"input": 1, "output": 2, "cached_input": 0.5}}},
     "transport": {"allow_http": True, "trust_proxy_env": True, "proxies": {"https": "http://proxy:3128"}},
     "max_workers": 8,
@@ -143,6 +145,7 @@ def test_every_field_arrives() -> None:
     assert config.losses is LossPolicy.WARN
     assert config.transport == TransportConfig(allow_http=True, trust_proxy_env=True, proxies={"https": "http://proxy:3128"})
     assert config.max_workers == 8
+    assert config.downgrades == (Downgrade(0.2, {"own/model": "cheap/model"}),)
     assert config.pricing.price("own/model") == PriceTable(WHOLE["pricing"]["overrides"]).price("own/model")
     assert config.pricing.price("nobody's") is not None
 
@@ -244,6 +247,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"keys": [5]}, "keys[0]: expected a table, got int"),
     ({"keys": "sk-1"}, "keys: expected a list, got str"),
     ({"keys": []}, "keys: expected at least one key"),
+    ({"endpoint": SITE, "keys": None}, "keys: expected at least one key"),
     ({"keys": [{"key": 5}]}, "keys[0].key: expected a string, got int"),
     ({"keys": [{"key": "sk-1", "label": "a"}, {"key": "sk-2", "label": "a"}]}, "label: two keys are called 'a'"),
     ({"keys": [{"key": "sk-1", "models": {"gpt-4.1": {"tpm_limit": 1}}}]},
@@ -548,7 +552,7 @@ def test_a_configuration_is_read_in_a_spawned_process() -> None:
 
 CLASSES: dict[str, Any] = {
     "pool": PoolConfig, "timeouts": Timeouts, "retry": RetryPolicy, "transport": TransportConfig, "endpoint": ProviderEndpoint,
-    "limits": ModelLimits,
+    "limits": ModelLimits, "downgrade": Downgrade,
 }  # fmt: skip
 
 
@@ -569,6 +573,12 @@ def test_the_schema_tells_the_defaults_as_they_are(name: str) -> None:
                 str(default).lower() if isinstance(default, bool) else f"{default:g}" if isinstance(default, float) else default
             )
             assert field.default == f"`{spelled}`"
+
+
+def test_whatever_a_gateway_is_made_of_can_be_said() -> None:
+    """But for what no file holds: a store, and hooks. Routes are where it leads, with its keys and fallbacks."""
+    said = {*TABLES["gateway"].names, "routes", "default_model", "state", "hooks"}
+    assert {field.name for field in fields(GatewayConfig)} - said == set()
 
 
 def test_every_table_is_named_once_and_made() -> None:

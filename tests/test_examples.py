@@ -16,7 +16,6 @@ SAID = {
     "basic_usage.py": ["question", "a: ", "b: ", "/12 requests", "spent $"],
     "streaming.py": ["count from one to five", "stop", "first words:", "in flight: 0"],
     "structured_output.py": ["Rome in a day on 01 May", "Walk(kind='walk', km=3.5)", "mismatch:", "/stops/0/km", "paid $", "[]"],
-    "fallback.py": ["openai: gpt-4.1-mini 503", "claude: claude-haiku-4-5 200 ok"],
     "tools.py": ["['place']", '"degrees":22', "2750000", "2 calls, $", "KeyError: 'Atlantis'", "at /place/city"],
     "conversation.py": ["clock gave: 12:30 in UTC", "echo: Count to three", "8 items here, 10 in the copy", "What is my name?"],
     "batch_map.py": [
@@ -25,6 +24,13 @@ SAID = {
         "LlmResponse - echo: b",
         "cancelled: ",
         "in flight: 0",
+    ],
+    "fallback.py": [
+        "openai: gpt-4.1-mini 503",
+        "claude: claude-haiku-4-5 200 ok",
+        "another one answered first",
+        "asked for gpt-4.1",
+        "key: gpt-4.1-mini 200 ok",
     ],
     "transcoding.py": ['"input_schema"', "/generation/seed", '"tool_calls"'],
     "quickstart.py": ["echo: Say hello in French", "echo: Count to five", "spent $0.0000"],

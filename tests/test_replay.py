@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import canonical_values
 
 from omnillm import (
     BinaryBody,
@@ -342,6 +343,14 @@ def test_any_text_is_a_text_body(text: str) -> None:
     assert sanitize_transport_response(once) == once
 
 
+@given(canonical_values[ReplayFixture])
+def test_any_fixture_can_be_sanitised(fixture: ReplayFixture) -> None:
+    """Whatever is in it; doing it again changes nothing, and it is JSON at rest."""
+    clean = fixture.sanitized(secrets=[CANARY])
+    assert clean.sanitized(secrets=[CANARY]) == clean
+    assert ReplayFixture.from_json(clean.to_json()) == clean
+
+
 @pytest.mark.parametrize(
     "piece",
     [
@@ -364,18 +373,18 @@ def test_any_text_is_a_text_body(text: str) -> None:
     ],
 )
 def test_the_work_is_linear_in_the_text(piece: str) -> None:
-    """Ten times the text takes nowhere near a hundred times as long."""
+    """Ten times the text takes nowhere near a hundred times as long, in time of this process alone."""
 
     def seconds(times: int) -> float:
         body = TextBody(piece * times)
         best = float("inf")
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.process_time()
             sanitize_transport_response(response(body))
-            best = min(best, time.perf_counter() - started)
+            best = min(best, time.process_time() - started)
         return best
 
-    assert seconds(20_000) < 30 * seconds(2_000) + 0.05
+    assert seconds(20_000) < 40 * seconds(2_000) + 0.05
 
 
 def test_a_value_nested_too_deep_is_refused() -> None:

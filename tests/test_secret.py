@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from omnillm import ConfigurationError, GatewayConfig, KeyConfig, ProviderEndpoint, Secret
-from omnillm._secret import MAX_KEY_CHARS, scrub
+from omnillm._secret import MAX_KEY_CHARS, mask, scrub
 from omnillm.config import RouteConfig
 
 CANARY = "sk-CANARY-0123456789"
@@ -214,3 +214,16 @@ def test_a_secret_is_compared_and_copied_as_a_value() -> None:
 def test_scrubbing_takes_every_key_out_of_a_text(text: str, keys: list[str], scrubbed: str) -> None:
     """No key and no rest of one is left, plain or as it stands in a URL."""
     assert scrub(text, [Secret.literal(key) for key in keys]) == scrubbed
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("got 'sk-abc.D_1-2'", "got '<redacted>'"),
+        ("gsk_x and AIzaSy and xai-1", "<redacted> and <redacted> and <redacted>"),
+        ("task-1, risk-2, a flask", "task-1, risk-2, a flask"),
+    ],
+)
+def test_what_looks_like_a_key_is_masked(text: str, masked: str) -> None:
+    """In errors that quote what stood in the wrong place."""
+    assert mask(text) == masked

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._secret import Secret
 from ..errors import ConfigurationError, MissingKeyError
+from ..policy.downgrade import Downgrade
 from ..policy.limits import Budget, ModelLimits, PoolConfig, pico_usd
 from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
@@ -147,7 +148,7 @@ def _gateway(at: Place, read: Read) -> GatewayConfig:
         return GatewayConfig(routes=(primary, *fallbacks), budgets=tuple(budgets), **options)
 
 
-_OPTIONS = ("pool", "timeouts", "retry", "losses", "pricing", "transport", "max_workers")
+_OPTIONS = ("pool", "timeouts", "retry", "losses", "downgrades", "pricing", "transport", "max_workers")
 
 
 def _fallback(given: _Fallback, asked: str | None) -> RouteConfig:
@@ -227,6 +228,7 @@ _MAKERS: dict[str, Callable[[Place, Read], Any]] = {
     "timeouts": _of(Timeouts, "timeouts"),
     "retry": _of(RetryPolicy, "retry"),
     "fallback": _Fallback,
+    "downgrade": _of(Downgrade, "downgrade"),
     "pricing": _pricing,
     "price": _as_read,
     "transport": _of(TransportConfig, "transport"),

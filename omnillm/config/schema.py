@@ -102,6 +102,14 @@ TABLES: dict[str, Table] = {
                 "fallback",
                 "list",
             ),
+            Field(
+                "downgrades",
+                "list of tables `downgrade`",
+                "none",
+                "Cheaper models where a budget runs low; the lowest step that applies decides.",
+                "downgrade",
+                "list",
+            ),
             Field("pricing", "table `pricing`", "the prices of the package", "Prices of your own.", "pricing", "table"),
             Field("transport", "table `transport`", "its defaults", "How the network is reached.", "transport", "table"),
             Field("max_workers", "integer", "`64`", "How many threads use the gateway at once: that many connections are kept."),
@@ -213,6 +221,15 @@ TABLES: dict[str, Table] = {
             Field("model_map", "texts by model", "none", "The model there, for each model asked for."),
         ),
         text="model",
+    ),
+    "downgrade": Table(
+        "A step down to cheaper models.",
+        (
+            Field(
+                "below", "number", REQUIRED, "The fraction of the tightest budget's limit: it holds while less than that is left."
+            ),
+            Field("model_map", "texts by model", REQUIRED, "The model instead, for each model asked for."),
+        ),
     ),
     "pricing": Table(
         "Prices.",

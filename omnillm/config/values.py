@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .._secret import KEY_PREFIXES, Secret, fault_of
 from ..errors import ConfigurationError, NoAvailableKeyError
 from ..hooks import Hook
+from ..policy.downgrade import Downgrade
 from ..policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig, check_count
 from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
@@ -187,8 +188,6 @@ def checked_option(name: str, value: Any) -> Any:
         kind, what = _TYPES[name]
         if not isinstance(value, kind):
             raise ConfigurationError(f"{name}: expected {what}, got {type(value).__name__}", field=name)
-        if isinstance(value, RetryPolicy) and value.hedge_after is not None:
-            raise ConfigurationError("hedge_after: this version makes one attempt at a time", field="hedge_after")
     elif name == "losses":
         try:
             return LossPolicy(value)
@@ -214,6 +213,7 @@ class GatewayConfig:
     routes: tuple[RouteConfig, ...]
     default_model: str | None = None
     budgets: tuple[Budget, ...] = ()
+    downgrades: tuple[Downgrade, ...] = ()
     pool: PoolConfig = field(default_factory=PoolConfig)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -227,6 +227,7 @@ class GatewayConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "routes", each(self.routes, RouteConfig, "routes"))
         object.__setattr__(self, "budgets", each(self.budgets, Budget, "budgets"))
+        object.__setattr__(self, "downgrades", each(self.downgrades, Downgrade, "downgrades"))
         object.__setattr__(self, "hooks", each(self.hooks, Callable, "hooks"))  # type: ignore[arg-type]  # an abstract class
         if not self.routes:
             raise ConfigurationError("routes: expected at least one endpoint with keys", field="routes")

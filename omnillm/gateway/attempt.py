@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .. import _json
 from .._secret import Secret, scrub
@@ -21,7 +21,6 @@ from ..errors import (
     InvalidJsonError,
     MalformedResponseError,
     OmniLLMError,
-    ProtocolError,
     ProviderError,
     QuotaExhaustedError,
     Sent,
@@ -30,22 +29,25 @@ from ..errors import (
 )
 from ..policy.pricing import Cost
 from ..policy.retry import Disposition, classify, is_quota_exhausted, observed_limits, server_hint, should_retry
+from ..providers.auth import Headers
 from ..state import Ask, KeyLease, Settlement, Verdict
+from ..transport import Watch
 from ..transport.body import HttpResponse
 from ..transport.http import HttpRequest
 from ..types.hooks import AttemptEnded, AttemptStarted
-from ..types.response import LlmResponse, ResponseMeta
+from ..types.response import LlmResponse, Metered, ResponseMeta
 from ..types.usage import TokenUsage
-from ..wire import parse_error, parse_response
-from .call import Call, Estimate, utf8_size
+from ..wire import parse_error
+from .call import Call, Estimate, is_credible
 
 if TYPE_CHECKING:
     from .core import Core, Route
 
+Response = TypeVar("Response", bound=Metered)
+
 ERROR_BODY_BYTES = 64 << 10
 ERROR_BODY_SECONDS = 2.0
 PAGE_CHARS = 200  # of a page that is no answer: enough to know whose it is
-MOST_TOKENS = 10**9  # no call has more; a count beyond it is a fault of who counted
 
 
 class Attempt:
@@ -67,6 +69,7 @@ class Attempt:
         "route",
         "settled",
         "started",
+        "watch",
     )
 
     def __init__(self, core: Core, call: Call, route: Route, lease: KeyLease, estimate: Estimate) -> None:
@@ -77,6 +80,7 @@ class Attempt:
         self.lease = lease
         self.estimate = estimate
         self.http: HttpResponse | None = None
+        self.watch: Watch | None = None
         self.settled = False
         self.charged: tuple[int, int] | None = None  # tokens and pico-dollars, of a failed one
         self.disposition: Disposition | None = None
@@ -111,13 +115,12 @@ class Attempt:
 
     # --- the road -------------------------------------------------------------------------------------------------------------
 
-    def complete(self) -> LlmResponse:
+    def complete(self) -> Any:
         """Send the request and give the whole answer, settled."""
         http = self._send()
-        body = http.read()
+        body = http.read(self.call.max_bytes)
         http.close()
-        response = self._parse(http, body)
-        return self.settle(response)
+        return self.settle(self.call.read(self, http, body))
 
     def open(self) -> Attempt:
         """Send the request for a stream and read the status; whoever keeps the attempt must ``settle`` or ``fail`` it."""
@@ -130,8 +133,10 @@ class Attempt:
         if core.config.hooks:
             # a lease of its own, which the ledger does not watch: a hook may keep it, and reserves nothing
             core.emit(AttemptStarted(route.name, self.model, KeyLease(lease.reservation)))
-        headers = route.stream_headers if call.streaming else route.headers
-        request = HttpRequest("POST", route.url(emitted.path, lease.label), headers[lease.label], emitted.body)
+        headers = (route.stream_headers if call.streaming else route.headers)[lease.label]
+        if emitted.headers is not None:
+            headers = Headers({**headers, **emitted.headers})
+        request = HttpRequest("POST", route.url(emitted.path, lease.label, emitted.beside), headers, emitted.body)
         reservation = lease.reservation
         reservation.observed_tokens = self.estimate.prompt_tokens
         reservation.observed_charge = self.estimate.prompt_charge
@@ -144,6 +149,7 @@ class Attempt:
             cancel=call.cancel,
             stream=call.streaming,
             begun=partial(setattr, reservation, "sent", "maybe"),
+            watch=self.watch,
         )
         reservation.sent = "yes"
         limits = observed_limits(http.headers, now_wall=core.clock.wall())
@@ -210,46 +216,18 @@ class Attempt:
         status = None if self.http is None else self.http.status
         return MalformedResponseError(scrub(why, self.core.secrets), status=status, sent="yes", final=final)
 
-    def _parse(self, http: HttpResponse, body: bytes) -> LlmResponse:
-        kind = http.headers.get("content-type", "")
-        if kind.startswith("text/event-stream"):
-            return self._gathered(body)
-        if not body:
-            raise self.malformed(f"the upstream answered {http.status} with an empty body")
-        failure: GatewayError
-        try:
-            payload = _json.loads(body)
-            failed = self.route.codec.embedded_error(payload) if isinstance(payload, dict) else None
-            if failed is None:
-                return parse_response(self.route.endpoint.protocol.wire_protocol, payload)
-            failure = self.described(failed, http)
-        except InvalidJsonError as error:
-            page = f"a page of HTML: {self._beginning(body)}" if "html" in kind else error.message
-            failure = self.malformed(f"the upstream answered {http.status} with {page}", final=error.beyond)
-        except ProtocolError as error:
-            failure = self.malformed(f"the upstream's answer is not its protocol's: {error.message}", final=error.beyond)
-        raise failure  # here, where no exception is being handled: what holds the body must not become the context
-
-    def _beginning(self, page: bytes) -> str:
+    def beginning(self, page: bytes) -> str:
         """Quote a page that is no answer; scrubbed before it is cut, for half a key is none to look for."""
         text = " ".join(page[:ERROR_BODY_BYTES].decode("utf-8", "replace").split())
         return scrub(text, self.core.secrets)[:PAGE_CHARS]
 
-    def _gathered(self, body: bytes) -> LlmResponse:
-        """Read a stream that came where none was asked for."""
-        from .reading import gather
-
-        return gather(self, body)
-
     # --- the end --------------------------------------------------------------------------------------------------------------
 
-    def settle(self, response: LlmResponse, *, first_event: float | None = None) -> LlmResponse:
+    def settle(self, response: Response, *, first_event: float | None = None) -> Response:
         """Settle by the response's usage, and give the response with what the gateway knows of it."""
         now = self.core.clock.monotonic()
-        usage = self._believed(response)
-        if usage is not response.usage:
-            object.__setattr__(response, "usage", usage)
-        cost = self.cost(usage)
+        usage = self.call.believed(self, response)
+        cost = self.call.cost(self.estimate, usage)
         first = self._settle(
             Settlement(
                 tokens=max(usage.total(), usage.prompt_tokens + usage.completion_tokens),
@@ -262,6 +240,10 @@ class Attempt:
         object.__setattr__(response, "meta", self._meta(cost, now, first_event))  # ours alone until it is handed over
         return response
 
+    def retell(self, response: Metered) -> None:
+        """Tell in the response of the attempts that were still under way when it was settled."""
+        object.__setattr__(response, "meta", replace(response.meta, attempts=tuple(self.call.records)))
+
     def _meta(self, cost: Cost | None, now: float, first_event: float | None = None) -> ResponseMeta:
         return ResponseMeta(
             attempts=tuple(self.call.records),
@@ -271,6 +253,7 @@ class Attempt:
             key_label=self.lease.label,
             latency=now - self.call.started,
             time_to_first_event=None if first_event is None else first_event - self.call.started,
+            downgraded_from=self.call.downgraded_from,
         )
 
     def as_charged(self, partial: LlmResponse | None) -> LlmResponse | None:
@@ -286,31 +269,12 @@ class Attempt:
         usage = TokenUsage(prompt, tokens - prompt, estimated=True)
         return replace(partial, usage=usage, meta=self._meta(cost, self.core.clock.monotonic()))
 
-    def _believed(self, response: LlmResponse) -> TokenUsage:
-        """Give the usage, estimating what was not reported or cannot be: the prompt as admitted, the output by its length."""
-        usage = response.usage
-        if not _is_credible(usage):
-            usage = TokenUsage(estimated=True)
-        if not usage.estimated or (usage.prompt_tokens and usage.completion_tokens):
-            return usage
-        size = utf8_size(response.content_text) + utf8_size(response.reasoning_text)
-        size += sum(utf8_size(call.name) + utf8_size(call.arguments_text()) for call in response.tool_calls)
-        return replace(
-            usage,
-            prompt_tokens=usage.prompt_tokens or self.call.prompt_tokens,
-            completion_tokens=usage.completion_tokens or self.estimate.output_of(size),
-        )
-
-    def cost(self, usage: TokenUsage) -> Cost | None:
-        """Give what the usage costs, or ``None`` where the model has no price."""
-        return None if self.estimate.price is None else self.estimate.price.cost(usage)
-
     def observe(self, size: int, usage: TokenUsage | None = None) -> None:
         """Note how much output has arrived (bytes) and what was reported, so that a lost stream is charged for the larger."""
         estimate, reservation = self.estimate, self.lease.reservation
         prompt, output = estimate.prompt_tokens, estimate.output_of(size)
         price, prompt_charge = estimate.price, estimate.prompt_charge
-        if usage is not None and _is_credible(usage):
+        if usage is not None and is_credible(usage):
             output = max(output, usage.completion_tokens)
             if price is not None:
                 told = price.cost(usage)
@@ -341,12 +305,19 @@ class Attempt:
         charged = (disposition.charge != "none" or received) and not unsent
         tokens, charge = (reservation.observed_tokens, reservation.observed_charge) if charged else (0, 0)
         unsent = unsent or (says == "no" and reservation.sent != "yes")
-        verdict = Verdict(disposition.key.kind, disposition.key.seconds, disposition.key.per_model)
+        now, key = self.core.clock.monotonic(), disposition.key
+        took = now - self.started if self.http is None else None  # until it was clear that no answer would come
+        verdict = Verdict(key.kind, key.seconds, key.per_model, took)
         if self._settle(Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent)):
-            self._record("failed", error, self.core.clock.monotonic())
+            self._record("failed", error, now)
         self.charged = tokens, charge
         if isinstance(error, StreamInterruptedError):
             error.partial_response = self.as_charged(error.partial_response)
+
+    def cancel(self) -> None:
+        """Give everything back: nothing was begun."""
+        self.route.pool.release(self.lease)
+        self.settled = True
 
     def _settle(self, settlement: Settlement) -> bool:
         first = self.route.pool.settle(self.lease, settlement)
@@ -375,10 +346,6 @@ class Attempt:
         if error is None:
             return "yes"
         return error.sent if isinstance(error, GatewayError) else self.lease.reservation.sent
-
-
-def _is_credible(usage: TokenUsage) -> bool:
-    return max(usage.prompt_tokens, usage.completion_tokens, usage.total()) <= MOST_TOKENS
 
 
 def _without_keys(value: Any, secrets: Iterable[Secret]) -> Any:

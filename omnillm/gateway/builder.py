@@ -10,6 +10,7 @@ from .._clock import seconds_of
 from ..config import MAX_WORKERS, GatewayConfig, KeyConfig, RouteConfig, TransportConfig, checked_option, each
 from ..errors import ConfigurationError, NoAvailableKeyError
 from ..hooks import Hook
+from ..policy.downgrade import Downgrade
 from ..policy.limits import Budget, LossPolicy, PoolConfig, pico_usd
 from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
@@ -31,6 +32,7 @@ class GatewayBuilder:
         self._keys: list[KeyConfig] = []
         self._fallbacks: list[RouteConfig] = []
         self._budgets: list[Budget] = []
+        self._downgrades: list[Downgrade] = []
         self._hooks: list[Hook] = []
         self._timeouts: dict[str, float] = {}
         self._options: dict[str, Any] = {}
@@ -94,6 +96,14 @@ class GatewayBuilder:
         self._fallbacks.append(RouteConfig(endpoint, keys, model_map or {}))  # type: ignore[arg-type]  # made a tuple there
         return self
 
+    def add_downgrade(self, below: float, model_map: Mapping[str, str]) -> Self:
+        """Give models cheaper stand-ins while less than ``below`` (a fraction) of the tightest budget's limit is left.
+
+        Of several steps the lowest that applies decides. ``response.meta.downgraded_from`` names the model that was asked for.
+        """
+        self._downgrades.append(Downgrade(below, model_map))
+        return self
+
     def pricing(self, table: PriceTable) -> Self:
         """Set the prices."""
         return self._set("pricing", table)
@@ -133,6 +143,7 @@ class GatewayBuilder:
         return GatewayConfig(
             routes=(primary, *self._fallbacks),
             budgets=tuple(self._budgets),
+            downgrades=tuple(self._downgrades),
             hooks=tuple(self._hooks),
             timeouts=Timeouts(**self._timeouts),
             **self._options,

@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import _json
 from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
-from ..errors import AttemptRecord, DeadlineExceededError, GatewayError, LossyRequestError, Sent, UnknownPriceError
+from ..errors import (
+    AttemptRecord,
+    DeadlineExceededError,
+    GatewayError,
+    InvalidJsonError,
+    LossyRequestError,
+    ProtocolError,
+    Sent,
+    UnknownPriceError,
+)
 from ..hooks import logger
 from ..policy.limits import LossPolicy
-from ..policy.pricing import ModelPrice
+from ..policy.pricing import Cost, ModelPrice
+from ..transport import MAX_BODY, Upload
 from ..types.hooks import CallEnded
 from ..types.report import Loss
 from ..types.request import BYTES_PER_TOKEN, LlmRequest
 from ..types.response import LlmResponse
-from ..wire import emit_request_with_losses
+from ..types.usage import TokenUsage
+from ..wire import emit_request_with_losses, parse_response
 from .strict import check_payload, strict_prompt_tokens
 
 if TYPE_CHECKING:
     from ..people.structured import Target
     from ..policy.retry import CallTicket
+    from ..transport.body import HttpResponse
+    from .attempt import Attempt
     from .core import Core, Route
 
 LOG_LOSSES = 5
+MOST_TOKENS = 10**9  # no call has more; a count beyond it is a fault of who counted
 _NOT_ASKED = ("/capabilities/structured_output/name", "/capabilities/structured_output/strict")  # of who gave a type to read into
 _SENT: tuple[Sent, ...] = ("no", "maybe", "yes")
 
@@ -35,9 +50,11 @@ _SENT: tuple[Sent, ...] = ("no", "maybe", "yes")
 class Emitted:
     """A request as one endpoint is sent it."""
 
-    body: bytes
+    body: bytes | Upload
     path: str
     losses: tuple[Loss, ...]
+    headers: Mapping[str, str] | None = None  # beside those of every request of the route
+    beside: str | None = None  # the path that an endpoint given as a whole URL ends in, where this one is another
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +83,23 @@ def utf8_size(text: str) -> int:
 
 
 class Call:
-    """Hold what the attempts of one call share."""
+    """Hold what the attempts of one call share, and say what they send, how the answer is read, and what it costs."""
+
+    max_bytes: ClassVar[int] = MAX_BODY  # of the answer
 
     __slots__ = (
         "_emitted",
         "_estimates",
         "cancel",
         "deadline",
+        "downgraded_from",
         "left",
         "limit",
         "over",
         "prompt_tokens",
         "records",
         "request",
+        "routes",
         "started",
         "streaming",
         "target",
@@ -98,18 +119,21 @@ class Call:
         target: Target | None = None,
     ) -> None:
         total = timeout if timeout is not None else (math.inf if streaming else core.config.timeouts.total)
-        self.request = request
+        model = request.model if core.router is None else core.affordable(core.router, request.model, tenant)
+        self.downgraded_from = None if model == request.model else request.model
+        self.request = request if model == request.model else dataclasses.replace(request, model=model)
         self.streaming = streaming
         self.cancel = cancel
         self.tenant = tenant
         self.target = target  # what the answer is read into
         self.left = False  # its stream was closed
         self.over = False
+        self.routes = core.routes
         self.started = core.clock.monotonic()
         self.deadline = Deadline(self.started + total, core.clock)
         self.limit = f"the {'request_timeout' if timeout is None else 'timeout'} of {spoken(total)} is over"
         self.records: list[AttemptRecord] = []
-        self.prompt_tokens = request.estimated_prompt_tokens()
+        self.prompt_tokens = self.request.estimated_prompt_tokens()
         self.ticket: CallTicket = core.allowance.enter()
         self._emitted: dict[str, Emitted] = {}
         self._estimates: dict[str, Estimate] = {}
@@ -127,7 +151,7 @@ class Call:
                 raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
             prompt = self.prompt_tokens
             if core.strict:
-                prompt = strict_prompt_tokens(self.request, self.emitted(core, route).body)
+                prompt = strict_prompt_tokens(self.request, len(self.emitted(core, route).body))
             cap = self.request.generation.max_output_tokens
             output = core.config.pool.default_output_tokens if cap is None else cap
             prompt_charge = charge = 0
@@ -146,6 +170,53 @@ class Call:
             found = self._emitted[route.pool.name] = self._emit(core, route)
         return found
 
+    def read(self, attempt: Attempt, http: HttpResponse, body: bytes) -> Any:
+        """Give the answer that a body is; raises the error that it is, or says that it is none."""
+        kind = http.headers.get("content-type", "")
+        if kind.startswith("text/event-stream"):
+            return _gathered(attempt, body)
+        if not body:
+            raise attempt.malformed(f"the upstream answered {http.status} with an empty body")
+        failure: GatewayError
+        try:
+            payload = _json.loads(body)
+            failed = attempt.route.codec.embedded_error(payload) if isinstance(payload, dict) else None
+            if failed is None:
+                return parse_response(attempt.route.endpoint.protocol.wire_protocol, payload)
+            failure = attempt.described(failed, http)
+        except InvalidJsonError as error:
+            page = f"a page of HTML: {attempt.beginning(body)}" if "html" in kind else error.message
+            failure = attempt.malformed(f"the upstream answered {http.status} with {page}", final=error.beyond)
+        except ProtocolError as error:
+            failure = attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}", final=error.beyond)
+        try:
+            raise failure  # here, where no exception is being handled: what holds the body must not become the context
+        finally:
+            del failure  # its traceback holds this frame, and what its callers are making
+
+    def believed(self, attempt: Attempt, response: Any) -> TokenUsage:
+        """Give the usage, estimating what was not reported or cannot be: the prompt as admitted, the output by its length."""
+        usage: TokenUsage = response.usage
+        if not is_credible(usage):
+            usage = TokenUsage(estimated=True)
+        if not usage.estimated or (usage.prompt_tokens and usage.completion_tokens):
+            if usage is not response.usage:
+                object.__setattr__(response, "usage", usage)
+            return usage
+        size = utf8_size(response.content_text) + utf8_size(response.reasoning_text)
+        size += sum(utf8_size(call.name) + utf8_size(call.arguments_text()) for call in response.tool_calls)
+        usage = dataclasses.replace(
+            usage,
+            prompt_tokens=usage.prompt_tokens or self.prompt_tokens,
+            completion_tokens=usage.completion_tokens or attempt.estimate.output_of(size),
+        )
+        object.__setattr__(response, "usage", usage)
+        return usage
+
+    def cost(self, estimate: Estimate, usage: TokenUsage) -> Cost | None:
+        """Give what the usage costs, or ``None`` where the model has no price."""
+        return None if estimate.price is None else estimate.price.cost(usage)
+
     @property
     def is_cancelled(self) -> bool:
         """Tell whether the caller's own token ended the call."""
@@ -158,7 +229,7 @@ class Call:
         error.attempts = tuple(self.records)
         error.sent = max((error.sent, *(record.sent for record in self.records)), key=_SENT.index)
 
-    def ended(self, core: Core, outcome: str, response: LlmResponse | None = None) -> None:
+    def ended(self, core: Core, outcome: str, response: Any = None) -> None:
         """Count the call out, and tell the hooks, once."""
         if self.over:
             return
@@ -207,3 +278,15 @@ class Call:
         if policy is LossPolicy.WARN:
             for loss in losses[:LOG_LOSSES]:
                 logger.warning("lost in translation: %s (%s)", loss.pointer, loss.reason)
+
+
+def is_credible(usage: TokenUsage) -> bool:
+    """Tell whether a call may have had so many tokens."""
+    return max(usage.prompt_tokens, usage.completion_tokens, usage.total()) <= MOST_TOKENS
+
+
+def _gathered(attempt: Attempt, body: bytes) -> LlmResponse:
+    """Read a stream that came where none was asked for."""
+    from .reading import gather
+
+    return gather(attempt, body)

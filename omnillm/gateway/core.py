@@ -21,16 +21,17 @@ from .._secret import Secret
 from ..config import GatewayConfig, RouteConfig
 from ..errors import AttemptRecord, ClosedError, ConfigurationError
 from ..hooks import dispatch
+from ..policy.downgrade import ModelRouter
 from ..policy.pricing import ModelPrice
 from ..policy.retry import RetryAllowance
 from ..providers.auth import AuthScheme, Headers, authorize
 from ..providers.endpoint import ProviderEndpoint, is_loopback
-from ..state import KeySpec, StateStore
+from ..state import Ask, KeySpec, StateStore
 from ..state.memory import MemoryState
 from ..state.pool import KeyPool
 from ..transport.http import HttpTransport
 from ..types.enums import WireFormat
-from ..types.hooks import AttemptEnded, HookEvent
+from ..types.hooks import AttemptEnded, HookEvent, ModelDowngraded
 from ..wire import codec
 from ..wire._codec import Codec
 
@@ -71,10 +72,10 @@ class Route:
         """Name the model here for the model asked for."""
         return self.model_map.get(asked, asked)
 
-    def url(self, path: str, label: str) -> str:
-        """Give the URL of a request with that key."""
+    def url(self, path: str, label: str, beside: str | None = None) -> str:
+        """Give the URL of a request with that key; ``beside`` is the path of generation, where it is another one's."""
         auth = self.endpoint.auth
-        url = self.endpoint.url(path)
+        url = self.endpoint.url(path) if beside is None else self.endpoint.url_beside(path, beside)
         return authorize(auth, self.secrets[label], url, {})[0] if auth is not None and auth.kind == "query" else url
 
 
@@ -106,6 +107,7 @@ class Core:
         self.allowance = RetryAllowance()
         self.routes = tuple(self._route(route) for route in config.routes)
         self.secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
+        self.router = ModelRouter(config.downgrades) if config.downgrades and config.budgets else None
         self.strict = any(budget.estimate == "strict" for budget in config.budgets)
         self._prices: dict[str, ModelPrice | None] = {}
         self.closed = False
@@ -150,6 +152,17 @@ class Core:
                 self._prices.clear()
             found = self._prices[model] = self.config.pricing.price(model)
             return found
+
+    def affordable(self, router: ModelRouter, asked: str, tenant: str | None) -> str:
+        """Name the model that the call gets for the one asked for; tells the hooks of another."""
+        if not router.maps(asked):
+            return asked
+        first = self.routes[0]
+        left = self.store.budget_left(Ask(first.pool.name, first.model(asked), 0, 0, tenant))
+        model = router.model(asked, left)
+        if model != asked and self.config.hooks:
+            self.emit(ModelDowngraded(asked, model, left))
+        return model
 
     def check(self) -> None:
         """Begin an operation: refuse it where the gateway is closed."""

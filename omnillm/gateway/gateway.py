@@ -26,6 +26,7 @@ from .core import Core
 from .overlay import Overlay, Settings, laid_over
 from .request import checked_request, request_of
 from .route import Walk
+from .shorthands import Endpoints
 from .stream import GatewayStream
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 Seconds = float | timedelta
 
 
-class Gateway:
+class Gateway(Endpoints):
     """Call language models from any thread: keys, limits, breaker, budget, retries and fallback are taken care of.
 
     Made by ``GatewayBuilder`` or of a ``GatewayConfig``. ``close()`` it, or use it in ``with``, when it is no longer needed.

@@ -7,10 +7,10 @@ mirror for editors and type checkers; a test holds both against the dataclasses.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol, TypedDict
 
+from .._names import closest
 from ..errors import ConfigurationError
 from ..types._given import wrong_type
 from ..types.capabilities import (
@@ -143,17 +143,10 @@ def laid_over(request: LlmRequest, overlay: Mapping[str, Any]) -> LlmRequest:
 def _unknown(name: str) -> ConfigurationError:
     if name in REFUSED:
         return ConfigurationError(f"{name}: not taken here: {REFUSED[name]}", field=name)
-    nearest = _ALIASES.get(name) or _nearest(name)
-    meant = f"did you mean {nearest}?" if nearest else f"expected one of {', '.join((*PLACES, *_OPTIONS))}"
-    return ConfigurationError(f"{name}: there is no such setting of a call: {meant}", field=name)
-
-
-def _nearest(name: str) -> str | None:
-    """Give the name that was meant, however it is written: maxOutputTokens, tempurature."""
-    flat = {known.replace("_", ""): known for known in (*PLACES, *_OPTIONS)}
-    flat |= {alias.replace("_", ""): known for alias, known in _ALIASES.items()}
-    found = difflib.get_close_matches(name.replace("_", "").lower(), flat, n=1, cutoff=0.7)
-    return flat[found[0]] if found else None
+    meant = _ALIASES.get(name) or closest(name, (*PLACES, *_OPTIONS, *_ALIASES))
+    known = _ALIASES.get(meant, meant) if meant is not None else None
+    words = f"did you mean {known!r}?" if known else f"expected one of {', '.join((*PLACES, *_OPTIONS))}"
+    return ConfigurationError(f"{name}: there is no such setting of a call: {words}", field=name)
 
 
 # --- values that are taken in more than one form --------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ class GatewayStream:
         idle_at = self._waits_since + self._core.config.timeouts.idle
         http.deadline = total if total.at <= idle_at else Deadline(idle_at, self._core.clock)
         if self._chunks is None:
-            return list(events_of(self._attempt._parse(http, http.read())))
+            return list(events_of(call.read(self._attempt, http, http.read())))
         chunk = next(self._chunks, None)
         return self._reader.finish() if chunk is None else self._reader.feed(chunk)
 

@@ -51,8 +51,8 @@ _CONTENT = frozenset(_CONTENT_NAMES.split())  # what is said to the model, and a
 _HARMLESS = frozenset(_HARMLESS_NAMES.split()) | _CAPS | _ANSWERS | _TIERS  # the last three are looked at in the body
 
 
-def strict_prompt_tokens(request: LlmRequest, body: bytes) -> int:
-    """Bound the prompt's tokens; raises ``BudgetExceededError`` where nothing bounds them."""
+def strict_prompt_tokens(request: LlmRequest, size: int) -> int:
+    """Bound the prompt's tokens by the size of the body; raises ``BudgetExceededError`` where nothing bounds them."""
     if request.capabilities.builtin_tools:
         raise _unbounded("a tool that the provider runs adds to the prompt")
     _check_known(request)
@@ -60,7 +60,7 @@ def strict_prompt_tokens(request: LlmRequest, body: bytes) -> int:
     for item in request.normalized_input():
         for part in item.parts if isinstance(item, Message) else (item,):
             media += _media(part)
-    return len(body) + media
+    return size + media
 
 
 def check_payload(payload: Mapping[str, Any], cap: int | None) -> None:

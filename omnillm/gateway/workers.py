@@ -26,6 +26,13 @@ T = TypeVar("T")
 IDLE_S = 10.0
 
 
+class _Condition(threading.Condition):
+    """Be entered and left in one step of C, as its lock is: an interrupt between two would leave it locked for ever."""
+
+    __enter__ = property(lambda self: self._lock.__enter__)
+    __exit__ = property(lambda self: self._lock.__exit__)
+
+
 class WorkerFuture(Future[T]):
     """Be the answer that a worker will bring; ``cancel()`` ends its call even where that runs already.
 
@@ -35,6 +42,7 @@ class WorkerFuture(Future[T]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._condition = _Condition(threading.RLock())
         self.token = CancellationToken()
         self._pid = os.getpid()
         self._gate = threading.RLock()
@@ -127,12 +135,13 @@ class WorkerFuture(Future[T]):
 class Workers:
     """Run tasks on threads of their own, at most ``limit`` at once."""
 
-    __slots__ = ("_changed", "_closed", "_idle", "_idle_s", "_limit", "_queue", "_threads")
+    __slots__ = ("_changed", "_closed", "_idle", "_idle_s", "_limit", "_lock", "_queue", "_threads")
 
     def __init__(self, limit: int, *, idle_s: float = IDLE_S) -> None:
         self._limit = limit
         self._idle_s = idle_s
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()  # entered by itself: an interrupt finds a way between a condition's own steps
+        self._changed = threading.Condition(self._lock)
         self._queue: deque[tuple[WorkerFuture[Any], Callable[[], Any]]] = deque()
         self._threads: set[threading.Thread] = set()
         self._idle = 0  # threads that wait, those included that were woken and have not taken their task yet
@@ -143,7 +152,7 @@ class Workers:
         future = WorkerFuture() if future is None else future
         task = future, partial(contextvars.copy_context().run, work)
         me = threading.current_thread()
-        with self._changed:  # Critical section: queue it, and decide who takes it
+        with self._lock:  # Critical section: queue it, and decide who takes it
             if self._closed:
                 raise ClosedError("the gateway is closed")
             self._queue.append(task)
@@ -164,7 +173,7 @@ class Workers:
 
     def _gave_up(self, thread: threading.Thread, task: tuple[WorkerFuture[Any], Callable[[], Any]]) -> bool:
         """Forget a thread that did not start; tell whether nobody is left to take its task, which is forgotten then too."""
-        with self._changed:  # Critical section: the count of threads and the queue change together
+        with self._lock:  # Critical section: the count of threads and the queue change together
             if thread.ident is None:
                 self._threads.discard(thread)
             if self._threads or task not in self._queue:
@@ -174,7 +183,7 @@ class Workers:
 
     def _work(self) -> None:
         me = threading.current_thread()
-        with self._changed:  # Critical section: counted, though whoever started it was interrupted
+        with self._lock:  # Critical section: counted, though whoever started it was interrupted
             self._threads.add(me)
         try:
             while (task := self._next(me)) is not None:
@@ -185,12 +194,12 @@ class Workers:
                     logger.error("a done callback of a future raised %s", type(error).__name__)  # as hooks are logged
                 del future, work, task  # nothing is kept alive while there is nothing to do
         finally:
-            with self._changed:  # Critical section: it is no longer counted
+            with self._lock:  # Critical section: it is no longer counted
                 self._threads.discard(me)
 
     def _next(self, me: threading.Thread) -> tuple[WorkerFuture[Any], Callable[[], Any]] | None:
         """Wait for a task; ``None`` where none came in time, or the gateway was closed."""
-        with self._changed:  # Critical section: wait counted as idle, and leave with a task or for good
+        with self._lock:  # Critical section: wait counted as idle, and leave with a task or for good
             patience = self._idle_s if len(self._threads) <= self._limit else 0.0
             self._idle += 1
             try:
@@ -204,7 +213,7 @@ class Workers:
 
     def close(self) -> None:
         """End the idle threads, and fail what waits with ``ClosedError``; what runs is ended by its gateway."""
-        with self._changed:  # Critical section: from here on nothing is queued, and nothing taken
+        with self._lock:  # Critical section: from here on nothing is queued, and nothing taken
             self._closed = True
             self._changed.notify_all()
         for future, _ in list(self._queue):

@@ -97,6 +97,12 @@ class Account:
         """Tell whether that much may be reserved."""
         return charge == 0 or self._sums.spent + self._sums.reserved + charge <= self.limit
 
+    @property
+    def left(self) -> float:
+        """Give the fraction of the limit that is neither spent nor reserved, never below zero."""
+        free = self.limit - self._sums.spent - self._sums.reserved
+        return free / self.limit if free > 0 else 0.0
+
     def reserving(self, charge: int) -> Change:
         """Plan to reserve."""
         spent, reserved, resets_at = self._sums
@@ -167,6 +173,15 @@ class Book:
                 return account.refusal(charge)
         return None
 
+    def left(self, pool: str, labels: Iterable[str], *, tenant: str | None, model: str, wall: float) -> float:
+        """Give the fraction left of the tightest account that a call must fit; of the keys' accounts that of the best key."""
+        shared = self.shared(tenant=tenant, model=model, wall=wall, keep=False)
+        tightest = min((account.left for account in shared), default=1.0)
+        if not self._by_key:
+            return tightest
+        keys = (self.of_key(pool, label, wall, keep=False) for label in labels)
+        return min(tightest, max((min(account.left for account in accounts) for accounts in keys), default=1.0))
+
     def keep(self, accounts: Iterable[Account], wall: float = 0.0) -> list[Account]:
         """Keep the accounts; give for each the one that is kept, were it forgotten and named again since it was found."""
         kept = [self._accounts.setdefault(account.id, account) for account in accounts]
@@ -205,9 +220,10 @@ class Book:
         self._accounts = lasting
 
 
-def first_refusal(accounts: Iterable[Account], charge: int) -> BudgetRefusal | None:
-    """Give the refusal of the first account without room for the charge."""
-    return next((account.refusal(charge) for account in accounts if not account.allows(charge)), None)
+def last_refusal(accounts: Iterable[Account], charge: int) -> BudgetRefusal | None:
+    """Give the refusal that lasts longest, of the accounts without room for the charge; of several alike the first."""
+    refusals = [account.refusal(charge) for account in accounts if not account.allows(charge)]
+    return max(refusals, key=lambda refusal: refusal.resets_at or math.inf) if refusals else None
 
 
 class BudgetTracker:

@@ -27,8 +27,10 @@ _MAX_HEADER = 64
 _MAX_TEXT = 4_096
 
 _NUMBER = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,3})?")
+_SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?")  # of a reset header: Cerebras gives microseconds
 _INTEGER = re.compile(r"[0-9]{1,15}")
-_EPOCH_MS = re.compile(r"[0-9]{13}")
+_EPOCH_DIGITS = 10
+_EPOCH = re.compile(r"[0-9]{10}(?:[0-9]{3})?")
 _DURATION = re.compile(r"(?:[0-9]{1,10}(?:\.[0-9]{1,9})?(?:ms|us|µs|ns|h|m|s))+")
 _DURATION_STEP = re.compile(r"([0-9.]+)([a-zµ]+)")
 _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -38,7 +40,10 @@ _IN_WORDS = re.compile(
     rf"(?:try again|retry) (?:in|after) (?:({_DURATION.pattern})(?![0-9a-z])|({_NUMBER.pattern}) seconds?)", re.IGNORECASE
 )
 
-_OPENAI_WINDOWS = tuple((f"x-ratelimit-remaining-{kind}", f"x-ratelimit-reset-{kind}") for kind in ("requests", "tokens"))
+# OpenAI, Azure, Groq, Mistral, xAI and others; Cerebras says of what time. What a window allows is in the windows that are read.
+_REQUESTS = ("requests", "requests-minute", "requests-hour", "requests-day")
+_TOKENS = ("tokens", "tokens-minute", "tokens-hour", "tokens-day", "input-tokens")
+_OPENAI_WINDOWS = tuple((f"x-ratelimit-remaining-{kind}", f"x-ratelimit-reset-{kind}") for kind in (*_REQUESTS, *_TOKENS))
 _ANTHROPIC_WINDOWS = tuple(
     (f"anthropic-ratelimit-{kind}-remaining", f"anthropic-ratelimit-{kind}-reset")
     for kind in ("requests", "tokens", "input-tokens", "output-tokens")
@@ -100,8 +105,8 @@ def is_quota_exhausted(status: int | None, code: str | None, message: str, body:
 def observed_limits(headers: Mapping[str, str], *, now_wall: float) -> ObservedLimits | None:
     """Read what is left of the provider's windows, or ``None`` where the headers do not tell."""
     named = _lower(headers)
-    requests, reset_requests = _first_window(named, ("requests",), now_wall)
-    tokens, reset_tokens = _first_window(named, ("tokens", "input-tokens"), now_wall)
+    requests, reset_requests = _tightest(_windows(named, _REQUESTS, now_wall), _plain_window(named, now_wall))
+    tokens, reset_tokens = _tightest(_windows(named, _TOKENS, now_wall))
     if requests is None and tokens is None:
         return None
     return ObservedLimits(requests, tokens, reset_requests, reset_tokens)
@@ -159,16 +164,19 @@ def _duration(text: str) -> float | None:
     text = text.strip()
     if len(text) > _MAX_HEADER:
         return None
-    if _NUMBER.fullmatch(text):
+    if _SECONDS.fullmatch(text):
         return float(text)
     if not _DURATION.fullmatch(text):
         return None
     return sum(float(number) * _UNIT_S[unit] for number, unit in _DURATION_STEP.findall(text))
 
 
-def _until_epoch_ms(value: Any, now_wall: float) -> float | None:
+def _until_epoch(value: Any, now_wall: float) -> float | None:
+    """Read Unix seconds, or milliseconds, which have three digits more; a smaller number has no unit that all agree on."""
     text = str(value).strip() if isinstance(value, str | int) else ""
-    return _believed(int(text) / 1000 - now_wall) if _EPOCH_MS.fullmatch(text) else None
+    if not _EPOCH.fullmatch(text):
+        return None
+    return _believed(int(text) / (1 if len(text) == _EPOCH_DIGITS else 1000) - now_wall)
 
 
 def _longest(waits: Iterable[float | None]) -> float | None:
@@ -188,7 +196,7 @@ def _spent_windows(named: Mapping[str, str], now_wall: float) -> Iterator[float 
             yield _believed(_until_rfc3339(named.get(reset, ""), now_wall) or 0.0)
     # OpenRouter: milliseconds since 1970
     if not _has_room(named.get("x-ratelimit-remaining")):
-        yield _until_epoch_ms(named.get("x-ratelimit-reset", ""), now_wall)
+        yield _until_epoch(named.get("x-ratelimit-reset", ""), now_wall)
 
 
 def _has_room(remaining: str | None) -> bool:
@@ -200,15 +208,31 @@ def _count(text: str | None) -> int | None:
     return int(text) if _INTEGER.fullmatch(text) else None
 
 
-def _first_window(named: Mapping[str, str], kinds: tuple[str, ...], now_wall: float) -> tuple[int | None, float | None]:
+_Window = tuple[int | None, float | None]
+
+
+def _windows(named: Mapping[str, str], kinds: tuple[str, ...], now_wall: float) -> Iterator[_Window]:
+    """Give what is left of every window that the headers tell of, and in how many seconds it is whole again."""
     for kind in kinds:
         # Azure sends a limit of 0 or -1 for "unknown", and then the rest means nothing
         if (left := _count(named.get(f"x-ratelimit-remaining-{kind}"))) is not None:
             if _count(named.get(f"x-ratelimit-limit-{kind}", "1")):
-                return left, _plausible(_duration(named.get(f"x-ratelimit-reset-{kind}", "")))
+                yield left, _plausible(_duration(named.get(f"x-ratelimit-reset-{kind}", "")))
         elif (left := _count(named.get(f"anthropic-ratelimit-{kind}-remaining"))) is not None:
-            return left, _plausible(_until_rfc3339(named.get(f"anthropic-ratelimit-{kind}-reset", ""), now_wall))
-    return None, None
+            yield left, _plausible(_until_rfc3339(named.get(f"anthropic-ratelimit-{kind}-reset", ""), now_wall))
+
+
+def _plain_window(named: Mapping[str, str], now_wall: float) -> Iterator[_Window]:
+    """Give OpenRouter's window of requests, of whatever length: only where it says when it ends."""
+    left, reset = _count(named.get("x-ratelimit-remaining")), _until_epoch(named.get("x-ratelimit-reset", ""), now_wall)
+    if left is not None and reset is not None and _count(named.get("x-ratelimit-limit", "1")):
+        yield left, reset
+
+
+def _tightest(*windows: Iterable[_Window]) -> _Window:
+    """Give the window with the least left, and of several alike the one that lasts longest."""
+    known = [window for some in windows for window in some]
+    return min(known, key=lambda window: (window[0] or 0, -(window[1] or 0.0)), default=(None, None))
 
 
 # --- bodies -------------------------------------------------------------------------------------------------------------------
@@ -243,7 +267,7 @@ def _router_reset(error: Mapping[str, Any], now_wall: float) -> float | None:
     if not isinstance(headers, Mapping):
         return None
     values = (value for name, value in headers.items() if str(name).lower() == "x-ratelimit-reset")
-    return _longest(_until_epoch_ms(value, now_wall) for value in values)
+    return _longest(_until_epoch(value, now_wall) for value in values)
 
 
 def _text_of(body: Any, error: Mapping[str, Any]) -> str:

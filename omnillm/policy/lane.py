@@ -16,27 +16,34 @@ from typing import Literal
 
 from ..errors import NoKeyReason
 from .breaker import Breaker
+from .ledger import Change
 from .limits import ModelLimits
 from .window import OVERDUE_S, Window
 
 KeyReason = Literal["window", "cooling", "breaker", "dead"]
-LATENCY_WEIGHT = 0.2  # of the newest latency in the moving average
+LATENCY_WEIGHT = 0.2  # of the newest latency in the moving average, at least
+LATENCY_AGE_S = 30.0  # after so long without news most of the weight is the newest's
 
 
 class Lane:
     """The limits that a key's calls share: its window, breaker, cool-down and usual latency."""
 
-    __slots__ = ("breaker", "cool_until", "latency", "window")
+    __slots__ = ("breaker", "cool_until", "latency", "measured_at", "window")
 
     def __init__(self, limits: ModelLimits) -> None:
         self.window = Window(limits)
         self.breaker = Breaker()
         self.cool_until = 0.0
         self.latency: float | None = None
+        self.measured_at = 0.0
 
-    def latency_with(self, newest: float) -> float:
-        """Give the moving average once the newest latency is in it."""
-        return newest if self.latency is None else self.latency + LATENCY_WEIGHT * (newest - self.latency)
+    def measuring(self, newest: float, now: float) -> list[Change]:
+        """Plan to take the newest latency into the moving average; the older that is, the more the newest counts."""
+        latency = newest
+        if self.latency is not None:
+            weight = max(LATENCY_WEIGHT, 1 - math.exp((self.measured_at - now) / LATENCY_AGE_S))
+            latency = self.latency + weight * (newest - self.latency)
+        return [(setattr, (self, "latency", latency)), (setattr, (self, "measured_at", now))]
 
 
 class Key:
@@ -81,6 +88,16 @@ class Seat:
         window = self.lane.window
         requests, tokens = window.used(now)
         return max(requests / window.rpm_limit, tokens / window.tpm_limit)
+
+    def slowness(self, now: float) -> float:
+        """Give the usual latency; of a key never heard of, nothing at first, so that it is tried, then more than any other's.
+
+        It is tried once in a minute: whoever comes while it has not answered goes elsewhere.
+        """
+        lane = self.lane
+        if lane.latency is not None:
+            return lane.latency
+        return math.inf if lane.window.used(now)[0] else -1.0
 
     def next_change(self, now: float) -> float:
         """Give the earliest time at which more may be left than now, unless something settles first; infinity for never."""

@@ -75,8 +75,8 @@ _MOST_DOUBLINGS = 63  # beyond it the cap holds in any case, and a float would o
 class RetryPolicy:
     """Say how often and how patiently a call is tried; seconds are ``base``, ``cap`` and ``hedge_after``.
 
-    ``retry_unknown`` allows another attempt where the first may have reached the model. ``hedge_after`` would start a second
-    attempt beside a slow first one: the gateways of this version refuse it, and ``None`` is never.
+    ``retry_unknown`` allows another attempt where the first may have reached the model. With ``hedge_after`` an attempt whose
+    first byte has not come by then gets another one beside it, on another key, once in a call; ``None`` is never.
     """
 
     max_attempts: int = 3

@@ -9,6 +9,7 @@ Rules:
 - A parked seat is still found by the smaller requests that fit what it has left (a sorted list).
 - Every seat that fits is equally likely in a random choice.
 - Of few seats the best is chosen; of many, the best of some drawn: as good in the long run, and the same cost for any number.
+- A choice by latency is now and then a random one: what was slow is seen again, and comes back when it is fast.
 """
 
 from __future__ import annotations
@@ -28,16 +29,18 @@ Usable = Callable[[Seat], bool]
 SPARE_ENTRIES = 64
 FEW_SEATS = 32
 DRAWS = 8
+EXPLORE_EVERY = 20  # so many choices by latency, one is random
 
 
 class Roster:
     """The seats of one kind of request: some ready, the others parked."""
 
-    __slots__ = ("_order", "_parked", "_partial", "_ready", "seats")
+    __slots__ = ("_choices", "_order", "_parked", "_partial", "_ready", "seats")
 
     def __init__(self, seats: Iterable[Seat]) -> None:
         self.seats = {seat.key.label: seat for seat in seats}
         self._order = itertools.count()
+        self._choices = itertools.count(1)
         self.reset()
 
     def reset(self) -> None:
@@ -62,7 +65,7 @@ class Roster:
             if seat.parked is not None and seat.parked[2] == order:
                 self._unpark(seat)
             heapq.heappop(self._parked)
-        if selection == "random":
+        if selection == "random" or (selection == "latency" and next(self._choices) % EXPLORE_EVERY == 0):
             return self._any(tokens, now, rng, usable)
         if len(self.seats) <= FEW_SEATS:
             fitting = self._fitting(tokens, now, usable)
@@ -71,7 +74,9 @@ class Roster:
             fitting = [seat for seat in draws if seat is not None]
         if not fitting:
             return None
-        return min(fitting, key=_latency if selection == "latency" else lambda seat: seat.load(now))
+        if selection == "latency":
+            return min(fitting, key=lambda seat: (seat.slowness(now), rng.random()))
+        return min(fitting, key=lambda seat: seat.load(now))
 
     def _any(self, tokens: int, now: float, rng: random.Random, usable: Usable | None) -> Seat | None:
         """Draw until a seat fits; each that does not is parked, and not drawn again."""
@@ -150,7 +155,3 @@ class Roster:
         seat.parked = None
         seat.index = len(self._ready)
         self._ready.append(seat)
-
-
-def _latency(seat: Seat) -> float:
-    return -1.0 if seat.lane.latency is None else seat.lane.latency

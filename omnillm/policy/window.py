@@ -6,7 +6,9 @@ Rules:
 - What is let in at ``t`` counts up to and including ``t + 60``: no closed interval of 60 seconds sees more than the limit.
 - A slot that has not settled does not age out. Settled after its time, it leaves at once.
 - Sums are kept, not recomputed; all of them change by one store.
-- The provider's word lowers what is left, never raises it above the configuration; the newest word counts.
+- The provider's word lowers what is left, never raises it above the configuration; the newest word counts, until its time is
+  over. What is let in after it is taken off it; what settles, or passes its minute, of what was let in before changes nothing
+  about it: the provider had counted that.
 """
 
 from __future__ import annotations
@@ -50,7 +52,10 @@ class Slot:
 
 
 class _Sums(NamedTuple):
-    """Where the log begins and ends, what counts in all, and the part of it that is past its minute and not settled."""
+    """Where the log begins and ends, what counts in all, and the part of it that is past its minute and not settled.
+
+    The last two are what was let in since the provider's last word on requests and on tokens.
+    """
 
     head: int = 0
     tail: int = 0
@@ -58,22 +63,25 @@ class _Sums(NamedTuple):
     tokens: int = 0
     overdue_requests: int = 0
     overdue_tokens: int = 0
+    new_requests: int = 0
+    new_tokens: int = 0
 
 
-class _Correction(NamedTuple):
-    """What the provider counts beyond us, and until when that is believed."""
+class _Word(NamedTuple):
+    """What the provider said is left, from which place of the log on that is taken off it, and until when it is believed."""
 
-    amount: int = 0
+    left: int = 0
+    place: int = 0
     until: float = 0.0
 
 
-_NOTHING = _Correction()
+_SILENCE = _Word()
 
 
 class Window:
     """Count requests and tokens against their limits over the last 60 seconds."""
 
-    __slots__ = ("_log", "_opening", "_request_correction", "_sums", "_swept", "_token_correction", "rpm_limit", "tpm_limit")
+    __slots__ = ("_log", "_opening", "_request_word", "_sums", "_swept", "_token_word", "rpm_limit", "tpm_limit")
 
     def __init__(self, limits: ModelLimits) -> None:
         self.tpm_limit = limits.tpm_limit
@@ -82,21 +90,22 @@ class Window:
         self._sums = _Sums()
         self._swept = 0
         self._opening: tuple[_Sums | None, int, float] = (None, 0, 0.0)
-        self._request_correction = _NOTHING
-        self._token_correction = _NOTHING
+        self._request_word = _SILENCE
+        self._token_word = _SILENCE
 
     # --- reading --------------------------------------------------------------------------------------------------------------
 
     def used(self, now: float) -> tuple[int, int]:
         """Give the requests and tokens that count now."""
-        head, tail, requests, tokens, _, _ = self._sums
-        if head < tail and now > self._log[head].at + WINDOW_S:
+        sums = self._sums
+        if sums.head < sums.tail and now > self._log[sums.head].at + WINDOW_S:
             self._expire(now)
-            _, _, requests, tokens, _, _ = self._sums
-        if now < self._request_correction.until:
-            requests += self._request_correction.amount
-        if now < self._token_correction.until:
-            tokens += self._token_correction.amount
+            sums = self._sums
+        requests, tokens = sums.requests, sums.tokens
+        if now < self._request_word.until:
+            requests = max(requests, self.rpm_limit - self._request_word.left + sums.new_requests)
+        if now < self._token_word.until:
+            tokens = max(tokens, self.tpm_limit - self._token_word.left + sums.new_tokens)
         return requests, tokens
 
     def left(self, now: float) -> int:
@@ -108,24 +117,36 @@ class Window:
         """Give the earliest time at which more may be left than now, unless something settles first; infinity for never."""
         sums = self._sums
         at = leaves_at(self._log[sums.head].at) if sums.head < sums.tail else math.inf
-        return min([at, *(at for at, _, _ in self._outside(now))])
+        if sums.overdue_requests or sums.overdue_tokens:
+            at = min(at, now + OVERDUE_S)
+        return min([at, *(word.until for word in (self._request_word, self._token_word) if now < word.until)])
 
     def opening(self, tokens: int, now: float) -> float:
         """Give the earliest time at which a request of that many tokens fits, if calls in flight leave with their minute."""
         if tokens > self.tpm_limit:
             return math.inf
-        requests, used = self.used(now)
+        self.used(now)  # what is past its minute is left behind
+        sums, at = self._sums, self._own_opening(tokens, now)
+        if now < self._request_word.until and self._request_word.left <= sums.new_requests:
+            at = max(at, self._request_word.until)
+        if now < self._token_word.until and self._token_word.left - sums.new_tokens < tokens:
+            at = max(at, self._token_word.until)
+        return at
+
+    def _own_opening(self, tokens: int, now: float) -> float:
+        """Give the opening by what we count ourselves."""
+        sums = self._sums
         known_sums, known_tokens, known = self._opening
-        outside = self._outside(now)
-        if known_sums is self._sums and known_tokens == tokens and not outside:
+        overdue = sums.overdue_requests or sums.overdue_tokens
+        if known_sums is sums and known_tokens == tokens and not overdue:
             return max(known, now)
-        at = now
-        leaving = heapq.merge(self._inside(), outside)
+        at, requests, used = now, sums.requests, sums.tokens
+        leaving = heapq.merge(self._inside(), [(now + OVERDUE_S, sums.overdue_requests, sums.overdue_tokens)] if overdue else [])
         while requests >= self.rpm_limit or used + tokens > self.tpm_limit:
             at, fewer_requests, fewer_tokens = next(leaving)
             requests, used = requests - fewer_requests, used - fewer_tokens
-        if not outside:  # what many threads ask of a full window is found once
-            self._opening = (self._sums, tokens, at)
+        if not overdue:  # what many threads ask of a full window is found once
+            self._opening = (sums, tokens, at)
         return at
 
     def _inside(self) -> Iterator[tuple[float, int, int]]:
@@ -134,60 +155,56 @@ class Window:
             slot = self._log[position]
             yield leaves_at(slot.at), slot.requests, slot.tokens
 
-    def _outside(self, now: float) -> list[tuple[float, int, int]]:
-        """Tell what leaves at another time: calls past their minute, and what the provider counts beyond us."""
-        found = []
-        if self._sums.overdue_requests or self._sums.overdue_tokens:
-            found.append((now + OVERDUE_S, self._sums.overdue_requests, self._sums.overdue_tokens))
-        for correction, requests, tokens in ((self._request_correction, 1, 0), (self._token_correction, 0, 1)):
-            if correction.amount and now < correction.until:
-                found.append((correction.until, requests * correction.amount, tokens * correction.amount))
-        return sorted(found)
-
     # --- changing -------------------------------------------------------------------------------------------------------------
 
     def admitting(self, tokens: int, now: float) -> tuple[Slot, list[Change]]:
         """Plan to let a request in."""
-        head, tail, requests, used, overdue_requests, overdue_tokens = self._sums
+        head, tail, requests, used, overdue_requests, overdue_tokens, new_requests, new_tokens = self._sums
         slot = Slot(now, tokens, tail)
-        sums = _Sums(head, tail + 1, requests + 1, used + tokens, overdue_requests, overdue_tokens)
+        overdue = overdue_requests, overdue_tokens
+        sums = _Sums(head, tail + 1, requests + 1, used + tokens, *overdue, new_requests + 1, new_tokens + tokens)
         return slot, [(self._log.__setitem__, (tail, slot)), (setattr, (self, "_sums", sums))]
 
     def settling(self, slot: Slot, *, requests: int, tokens: int, now: float) -> list[Change]:
         """Plan to correct what a slot counts for, once it is known."""
         self._expire(now)
-        head, tail, all_requests, all_tokens, overdue_requests, overdue_tokens = self._sums
-        if slot.position < head:
+        sums = self._sums
+        new_requests, new_tokens = sums.new_requests, sums.new_tokens
+        if slot.position >= self._request_word.place:
+            new_requests += requests - slot.requests
+        if slot.position >= self._token_word.place:
+            new_tokens += tokens - slot.tokens
+        overdue_requests, overdue_tokens = sums.overdue_requests, sums.overdue_tokens
+        if slot.position < sums.head:
             requests, tokens = 0, 0
             overdue_requests -= slot.requests
             overdue_tokens -= slot.tokens
-        all_requests += requests - slot.requests
-        all_tokens += tokens - slot.tokens
-        sums = _Sums(head, tail, all_requests, all_tokens, overdue_requests, overdue_tokens)
+        all_requests, all_tokens = sums.requests + requests - slot.requests, sums.tokens + tokens - slot.tokens
+        figures = all_requests, all_tokens, overdue_requests, overdue_tokens, new_requests, new_tokens
         return [
             (setattr, (slot, "requests", requests)),
             (setattr, (slot, "tokens", tokens)),
             (setattr, (slot, "settled", True)),
-            (setattr, (self, "_sums", sums)),
+            (setattr, (self, "_sums", _Sums(sums.head, sums.tail, *figures))),
         ]
 
     def correcting(self, observed: ObservedLimits, now: float) -> list[Change]:
         """Plan to believe the provider where it says that less is left than we count."""
-        self._expire(now)
+        sums, changes = self._sums, []
         sides = (
-            ("_request_correction", self.rpm_limit - self._sums.requests, observed.remaining_requests, observed.reset_requests),
-            ("_token_correction", self.tpm_limit - self._sums.tokens, observed.remaining_tokens, observed.reset_tokens),
+            ("_request_word", "new_requests", observed.remaining_requests, observed.reset_requests),
+            ("_token_word", "new_tokens", observed.remaining_tokens, observed.reset_tokens),
         )
-        changes: list[Change] = []
-        for name, ours, theirs, reset in sides:
-            if theirs is not None:
+        for name, counted, left, reset in sides:
+            if left is not None:
                 until = now + min(WINDOW_S if reset is None else reset, MAX_CORRECTION_S)
-                changes.append((setattr, (self, name, _Correction(max(0, ours - max(0, theirs)), until))))
-        return changes
+                sums = sums._replace(**{counted: 0})
+                changes.append((setattr, (self, name, _Word(max(0, left), sums.tail, until))))
+        return [*changes, (setattr, (self, "_sums", sums))]
 
     def _expire(self, now: float) -> None:
         """Leave behind what is past its minute: no longer counted if settled, counted as overdue if not."""
-        head, tail, requests, tokens, overdue_requests, overdue_tokens = self._sums
+        head, tail, requests, tokens, overdue_requests, overdue_tokens, new_requests, new_tokens = self._sums
         while head < tail and now > (slot := self._log[head]).at + WINDOW_S:
             if slot.settled:
                 requests -= slot.requests
@@ -196,7 +213,7 @@ class Window:
                 overdue_requests += slot.requests
                 overdue_tokens += slot.tokens
             head += 1
-        self._sums = _Sums(head, tail, requests, tokens, overdue_requests, overdue_tokens)
+        self._sums = _Sums(head, tail, requests, tokens, overdue_requests, overdue_tokens, new_requests, new_tokens)
         while self._swept < head:  # an interrupted sweep goes on where it stopped
             self._log.pop(self._swept, None)
             self._swept += 1

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
-from ..errors import ConfigurationError
-from ..types.enums import EndpointProtocol, ProviderProtocol
+from ..errors import ConfigurationError, UnsupportedFeatureError
+from ..types.enums import EndpointKind, EndpointProtocol, ProviderProtocol, WireFormat
 from .auth import AuthScheme, header_name
 
 _DEFAULT_BASE = {
@@ -42,7 +42,8 @@ class ProviderEndpoint:
 
     What a host does otherwise than its protocol says: ``text_content="array"`` is for those that refuse a plain string as a
     message's content; ``output_cap="max_tokens"`` for those of Chat Completions that refuse ``max_completion_tokens``;
-    ``asks_for_usage=False`` for those that refuse ``stream_options``, and report a stream's usage unasked.
+    ``asks_for_usage=False`` for those that refuse ``stream_options``, and report a stream's usage unasked; ``formats`` for those
+    that have another format of embeddings, rerank, … than the one that goes with the protocol.
 
     Raises ``ConfigurationError`` for a URL with userinfo, a fragment, control characters, or a scheme other than http(s); plain
     http to another host than this one needs ``TransportConfig(allow_http=True)``.
@@ -55,6 +56,7 @@ class ProviderEndpoint:
     text_content: Literal["string", "array"] = field(default="string", kw_only=True)
     output_cap: Literal["max_completion_tokens", "max_tokens"] = field(default="max_completion_tokens", kw_only=True)
     asks_for_usage: bool = field(default=True, kw_only=True)
+    formats: Mapping[EndpointKind, WireFormat] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.protocol, EndpointProtocol):
@@ -71,6 +73,7 @@ class ProviderEndpoint:
         if not isinstance(self.asks_for_usage, bool):
             raise ConfigurationError("asks_for_usage: expected True or False", field="asks_for_usage")
         object.__setattr__(self, "default_headers", _headers(self.default_headers))
+        object.__setattr__(self, "formats", _formats(self.formats))
 
     @classmethod
     def openai_responses(cls, base_url: str | None = None) -> ProviderEndpoint:
@@ -133,6 +136,20 @@ class ProviderEndpoint:
         """Give the URL of a request: the base and the path, or the whole URL where it was given."""
         return self.base_url if self.protocol.is_compat else self.base_url + path
 
+    def url_beside(self, path: str, generation: str) -> str:
+        """Give the URL of another kind of endpoint here, ``generation`` being the path of the one that this describes.
+
+        Raises ``UnsupportedFeatureError`` where the whole URL was given, and does not end in that path.
+        """
+        if not self.protocol.is_compat:
+            return self.base_url + path
+        whole, mark, query = self.base_url.partition("?")
+        if not whole.endswith(generation):
+            raise UnsupportedFeatureError(
+                f"the endpoint's whole URL was given and does not end in {generation}: where {path} is, nobody knows"
+            )
+        return f"{whole.removesuffix(generation)}{path}{mark}{query}"
+
     @property
     def name(self) -> str:
         """Name the endpoint in records and errors: the protocol and the host, no path and no query."""
@@ -189,6 +206,21 @@ def is_loopback(url: str) -> bool:
 def _choice(value: object, field: str, choices: tuple[str, str]) -> None:
     if value not in choices:
         raise ConfigurationError(f"{field}: expected {choices[0]!r} or {choices[1]!r}", field=field)
+
+
+def _formats(given: object) -> dict[EndpointKind, WireFormat]:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"formats: expected a mapping, got {type(given).__name__}", field="formats")
+    checked: dict[EndpointKind, WireFormat] = {}
+    for name, spoken in given.items():
+        try:
+            kind, wire = EndpointKind(name), WireFormat(spoken)
+        except ValueError:
+            raise ConfigurationError("formats: expected EndpointKinds with their WireFormats", field="formats") from None
+        if wire.is_generation or wire.endpoint_kind is not kind:
+            raise ConfigurationError(f"formats: {wire.value} is no format of {kind.value}", field="formats")
+        checked[kind] = wire
+    return checked
 
 
 def _wrong(what: str) -> ConfigurationError:

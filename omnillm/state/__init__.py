@@ -77,7 +77,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Say what a call's outcome means for its key; ``seconds`` is how long it rests, infinity until it is revived."""
+    """Say what a call's outcome means for its key; ``seconds`` is how long it rests, infinity until it is revived.
+
+    ``latency`` is how long it took (seconds): of a success that, of anything else that long at least.
+    """
 
     kind: VerdictKind = "success"
     seconds: float = 0.0
@@ -198,6 +201,12 @@ class StateStore(Protocol):
 
     def peek(self, ask: Ask) -> Refusal | None:
         """Give what ``admit`` would refuse now, and take nothing."""
+
+    def budget_left(self, ask: Ask) -> float:
+        """Give how much (a fraction of its limit) is left of the tightest budget that applies to the call; 1 where none does.
+
+        Of the budgets of keys that is the one of the key with the most left.
+        """
 
     def settle(self, reservation_id: str, settlement: Settlement) -> bool:
         """Correct what the call had reserved by what it used; true the first time only."""

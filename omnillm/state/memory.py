@@ -24,7 +24,7 @@ from ..errors import ConfigurationError
 from ..policy.alone import alone
 from ..policy.aside import Aside
 from ..policy.breaker import Outcome
-from ..policy.budget import Account, Book, first_refusal
+from ..policy.budget import Account, Book, last_refusal
 from ..policy.lane import Key, Lane, Seat
 from ..policy.ledger import Change, Journal, KeyLease, LeaseRef, Ledger, Reservation
 from ..policy.limits import Budget, ModelLimits, PoolConfig
@@ -171,6 +171,19 @@ class MemoryState:
             self._open = False
             return None if isinstance(found, Seat) else found
 
+    def budget_left(self, ask: Ask) -> float:
+        """Give how much (a fraction of its limit) is left of the tightest budget that applies to the call; 1 where none does.
+
+        Of the budgets of keys that is the one of the key with the most left.
+        """
+        pool = self._pool(ask.pool)
+        with self._alone():  # Critical section: read the accounts
+            _, wall = self._begin()
+            living = [label for label, key in pool.keys.items() if key.aside_until < math.inf]
+            left = self._book.left(pool.name, living, tenant=ask.tenant, model=ask.model, wall=wall)
+            self._open = False
+            return left
+
     def settle(self, reservation_id: str, settlement: Settlement) -> bool:
         """Correct what the call had reserved by what it used; true the first time only."""
         with self._alone():  # Critical section: correct what is held
@@ -281,7 +294,7 @@ class MemoryState:
         return now, wall
 
     def _decide(self, pool: _Pool, ask: Ask, now: float, wall: float, accounts: Sequence[Account]) -> Seat | Refusal:
-        refused = first_refusal(accounts, ask.charge)
+        refused = last_refusal(accounts, ask.charge)
         if refused is not None:
             return _no_money(refused, wall)
         willing, aside = self._willing(pool, ask, wall), pool.aside.of(ask.model)
@@ -377,18 +390,21 @@ class MemoryState:
     def _deserved(self, held: _Held, verdict: Verdict, now: float) -> list[Change]:
         """Plan what the verdict means for the key beside its breaker."""
         key, lane, pool, until = held.key, held.lane, held.pool, now + verdict.seconds
+        took = verdict.latency
+        if took is not None and (verdict.kind == "success" or (lane.latency is not None and took > lane.latency)):
+            changes = lane.measuring(took, now)
+        else:
+            changes = []
         match verdict.kind:
-            case "success" if verdict.latency is not None:
-                return [(setattr, (lane, "latency", lane.latency_with(verdict.latency)))]
             case "cool":
-                return [(setattr, (lane, "cool_until", max(lane.cool_until, until)))]
+                changes.append((setattr, (lane, "cool_until", max(lane.cool_until, until))))
             case "retire":
-                return [(setattr, (key, "aside_until", math.inf))]
+                changes.append((setattr, (key, "aside_until", math.inf)))
             case "set_aside" if verdict.per_model:
-                return [(setattr, (pool, "aside", pool.aside.adding(held.reservation.model, key.label, until, now)))]
+                changes.append((setattr, (pool, "aside", pool.aside.adding(held.reservation.model, key.label, until, now))))
             case "set_aside":
-                return [(setattr, (key, "aside_until", max(key.aside_until, until)))]
-        return []
+                changes.append((setattr, (key, "aside_until", max(key.aside_until, until))))
+        return changes
 
 
 _OUTCOMES: dict[str, Outcome] = {"success": "success", "failure": "failure"}

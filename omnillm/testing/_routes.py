@@ -12,6 +12,7 @@ from ..types.capabilities import ReasoningCapability
 from ..types.enums import ProviderProtocol
 from ..types.parts import MessagePart, RefusalPart, TextPart
 from ..types.request import LlmRequest
+from ..wire import parse_request
 from ..wire.sse import SseFrame, encode_sse
 from ._answers import Voice, asks_for_effort
 from ._eventstream import MEDIA_TYPE, encode_event
@@ -45,8 +46,9 @@ class Route:
         """Give the protocol that is spoken here."""
         return self.voice.protocol
 
-    def addressed(self, request: LlmRequest, path: str) -> LlmRequest:
-        """Give the request with what the path says of it: the model, and whether to stream."""
+    def read(self, body: bytes, _content_type: str, path: str) -> LlmRequest:
+        """Read a request, with what the path says of it: the model, and whether to stream."""
+        request = parse_request(self.protocol, body)
         found = None if self.aliases is None else self.aliases.fullmatch(path)
         if found is None or "model" not in found.groupdict():
             return request

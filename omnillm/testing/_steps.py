@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .._clock import seconds_of
 from ..errors import ConfigurationError
-from ..types.response import LlmResponse
+from ..types.response import Metered
 
 Break = Literal["cut", "reset", "error_event", "no_terminal", "hang"]
 _BREAKS = ("cut", "reset", "error_event", "no_terminal", "hang")
@@ -49,7 +49,7 @@ class BreakStream:
 class Answer:
     """Give this answer."""
 
-    answer: str | LlmResponse
+    answer: str | Metered
     times: int = 1
 
 
@@ -108,10 +108,10 @@ def break_stream(after_events: int = 1, *, how: Break = "cut", times: int = 1) -
     return BreakStream(after_events, how, _times(times))
 
 
-def answer(answer: str | LlmResponse, *, times: int = 1) -> Answer:
-    """Give this text, or this response, whatever was asked."""
-    if not isinstance(answer, str | LlmResponse):
-        raise ConfigurationError(f"answer: expected a text or an LlmResponse, got {type(answer).__name__}", field="answer")
+def answer(answer: str | Metered, *, times: int = 1) -> Answer:
+    """Give this text, or this response, whatever was asked; a response of another kind than was asked for is not given."""
+    if not isinstance(answer, str | Metered):
+        raise ConfigurationError(f"answer: expected a text or a response, got {type(answer).__name__}", field="answer")
     return Answer(answer, _times(times))
 
 

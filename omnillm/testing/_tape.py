@@ -13,6 +13,7 @@ from ..errors import ConfigurationError, ProtocolError
 from ..gateway.core import Core
 from ..replay import ReplayFixture
 from ..replay.scrubbing import Scrubber
+from ..transport import Upload
 from ..transport.http import HttpRequest
 from ..types.enums import HttpMethod, WireFormat
 from ..types.request import LlmRequest
@@ -28,8 +29,12 @@ def as_sent(request: HttpRequest, core: Core) -> tuple[WireFormat, TransportRequ
     wire_format, path = _found(request.url, core)
     headers = {name.lower(): value for name, value in request.headers.items()}
     accept = headers.pop("accept", None)
-    body = None if request.body is None else as_body(request.body)
+    body = None if request.body is None else as_body(_bytes_of(request.body))
     return wire_format, TransportRequest(HttpMethod(request.method), path, headers, accept, body)
+
+
+def _bytes_of(body: bytes | Upload) -> bytes:
+    return body if isinstance(body, bytes) else b"".join(body.chunks())
 
 
 def _found(url: str, core: Core) -> tuple[WireFormat, str]:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from urllib.parse import parse_qs
 
 from .. import _json
@@ -16,12 +16,12 @@ from .._clock import SYSTEM_CLOCK, Clock, seconds_of
 from ..errors import ConfigurationError, ProtocolError, ProviderError
 from ..types.enums import EndpointProtocol, ProviderProtocol
 from ..types.events import StreamFailed
-from ..types.request import LlmRequest
 from ..types.response import LlmResponse
 from ..types.usage import TokenUsage
-from ..wire import StreamEmitter, emit_error, emit_response, emit_stream_event, parse_request
+from ..wire import StreamEmitter, emit_error, emit_response, emit_stream_event
 from ..wire._errors import error_class
 from ._answers import events_of, respond, respond_with
+from ._endpoint_routes import EndpointRoute, find_endpoint
 from ._http import Ending, HttpReply, HttpRequest, HttpServer
 from ._limits import RequestLimits
 from ._routes import BY_PROTOCOL, Route, find_route
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..providers.endpoint import ProviderEndpoint
 
 _SIGNED = re.compile(r"\s*Credential=([^/,\s]+)/")  # AWS signs instead of showing its key, and names it
+R = TypeVar("R", Route, EndpointRoute)
 _ENDINGS: dict[str, Ending] = {"cut": "cut", "reset": "reset", "hang": "hang"}
 
 
@@ -62,11 +63,12 @@ class _Scripted:
 
 
 class LocalProvider:
-    """Serve every generation protocol on a loopback port, until ``close()`` or the end of ``with``.
+    """Serve every wire format on a loopback port, until ``close()`` or the end of ``with``.
 
     Answers are deterministic: it echoes the last user text (``echo: TEXT``), calls the tools it is told to (``call NAME with
     {json}``), quotes their results, fits the schema of structured output and refuses what starts with ``refuse``; the rest is
-    for ``script``. A word is an output token, and a delta of a stream.
+    for ``script``. A word is an output token, and a delta of a stream. Texts with words in common have embeddings near each
+    other, a ranking goes by shared words, and what was spoken is what its recording's transcript says.
 
     ``keys`` are the keys it takes (any, where not given), ``dead_keys`` are answered with 401 and ``forbidden`` pairs of key and
     model with 403; both are sets that may change while it serves. ``rpm`` limits the requests per minute of the keys in it, by
@@ -177,7 +179,7 @@ class LocalProvider:
 
     def _exchange(self, http: HttpRequest) -> HttpReply | None:
         path, _, query = http.target.partition("?")
-        route = find_route(path)
+        route = find_route(path) or find_endpoint(path)
         received = self._record(http, route, query)
         if route is None:
             return _json_reply(404, {"error": {"message": f"no such path: {path}", "type": "not_found_error"}})
@@ -188,7 +190,7 @@ class LocalProvider:
             said = f"the local provider failed: {type(error).__name__}: {error}"
             return _json_reply(500, {"error": {"message": said, "type": "local_provider_error"}})
 
-    def _routed(self, route: Route, received: ReceivedRequest) -> HttpReply | None:
+    def _routed(self, route: Route | EndpointRoute, received: ReceivedRequest) -> HttpReply | None:
         number = next(self._numbers)
         headers = {route.id_header: f"req_{number}"}
         if received.method != "POST":
@@ -197,12 +199,14 @@ class LocalProvider:
         if refused is not None:
             return refused
         try:
-            request = route.addressed(parse_request(route.protocol, received.body), received.path.partition("?")[0])
+            kind = received.headers.get("content-type", "")
+            request = route.read(received.body, kind, received.path.partition("?")[0])
         except ProtocolError as error:
             return _refusal(route, 400, f"{error.message} at {error.pointer or '/'}", headers)
-        return self._answer(_Call(route, request, received, headers, number))
+        call: _Call[Any] = _Call(route, request, received, headers, number)
+        return self._answer(call)
 
-    def _record(self, http: HttpRequest, route: Route | None, query: str) -> ReceivedRequest:
+    def _record(self, http: HttpRequest, route: Route | EndpointRoute | None, query: str) -> ReceivedRequest:
         try:
             value = _json.loads(http.body) if http.body else None
         except ProtocolError:
@@ -223,7 +227,7 @@ class LocalProvider:
             self._arrived.notify_all()
         return received
 
-    def _refused_key(self, route: Route, received: ReceivedRequest, headers: dict[str, str]) -> HttpReply | None:
+    def _refused_key(self, route: Route | EndpointRoute, received: ReceivedRequest, headers: dict[str, str]) -> HttpReply | None:
         key = received.key
         if key is None:
             return _refusal(route, 401, "no API key was given", headers)
@@ -236,7 +240,7 @@ class LocalProvider:
                 return _refusal(route, 429, f"more than {standing.limit} requests per minute", headers)
         return None
 
-    def _answer(self, call: _Call) -> HttpReply | None:
+    def _answer(self, call: _Call[Any]) -> HttpReply | None:
         if (call.received.key, call.request.model) in self.forbidden:
             return _refusal(call.route, 403, f"the key may not use the model {call.request.model}", call.headers)
         step = self._next_step(call)
@@ -249,11 +253,13 @@ class LocalProvider:
             return _failure(call, step)
         if isinstance(step, Malformed):
             return HttpReply(200, {"content-type": step.content_type, **call.headers}, step.body)
-        response = _response(call, step)
         broken = step if isinstance(step, BreakStream) else None
+        if isinstance(call.route, EndpointRoute):
+            return _endpoint_reply(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
+        response = _response(call, step)
         return self._streamed(call, response, broken) if call.streams else _whole(call, response, broken)
 
-    def _next_step(self, call: _Call) -> Step | None:
+    def _next_step(self, call: _Call[Any]) -> Step | None:
         # Critical section: find a step and count it as taken, so that no two requests take the same one.
         with self._lock:
             for scripted in self._script:
@@ -268,7 +274,7 @@ class LocalProvider:
         if seconds > 0:
             self._clock.wait(self._closing, seconds)
 
-    def _streamed(self, call: _Call, response: LlmResponse, broken: BreakStream | None) -> HttpReply:
+    def _streamed(self, call: _Call[Route], response: LlmResponse, broken: BreakStream | None) -> HttpReply:
         headers = {"content-type": call.route.stream_type, "cache-control": "no-cache", **call.headers}
         content, terminal = _frames(call, response)
         if broken is None:
@@ -285,18 +291,18 @@ class LocalProvider:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Generic[R]):
     """Hold what is known of a request that was found good."""
 
-    route: Route
-    request: LlmRequest
+    route: R
+    request: Any
     received: ReceivedRequest
     headers: dict[str, str]
     number: int
 
     @property
     def streams(self) -> bool:
-        return bool(self.request.stream)
+        return bool(getattr(self.request, "stream", None))
 
 
 def _key_of(headers: Mapping[str, str], query: str) -> str | None:
@@ -309,15 +315,17 @@ def _key_of(headers: Mapping[str, str], query: str) -> str | None:
     return found or parse_qs(query).get("key", [""])[0] or None
 
 
-def _response(call: _Call, step: Step | None) -> LlmResponse:
+def _response(call: _Call[Route], step: Step | None) -> LlmResponse:
     if not isinstance(step, Answer):
         return respond(call.request, call.route.voice, call.number)
     if isinstance(step.answer, str):
         return respond_with(step.answer, call.request, call.route.voice, call.number)
+    if not isinstance(step.answer, LlmResponse):
+        return respond(call.request, call.route.voice, call.number)
     return replace(step.answer, response_id=step.answer.response_id or call.route.voice.response_id.format(call.number))
 
 
-def _frames(call: _Call, response: LlmResponse) -> tuple[list[bytes], list[bytes]]:
+def _frames(call: _Call[Route], response: LlmResponse) -> tuple[list[bytes], list[bytes]]:
     """Give a stream as bytes, event by event: its content, and what ends it."""
     if not call.route.reports_usage(call.received.json):
         response = replace(response, usage=TokenUsage(estimated=True))
@@ -335,16 +343,18 @@ def _json_reply(status: int, value: Any, headers: Mapping[str, str] = MappingPro
     return HttpReply(status, {"content-type": "application/json", **headers}, _json.dump_bytes(value), ending)
 
 
-def _error(route: Route, status: int, message: str, code: str | None = None) -> ProviderError:
+def _error(route: Route | EndpointRoute, status: int, message: str, code: str | None = None) -> ProviderError:
     codes = frozenset({code} if code else ())
     return error_class(status, codes)(message, protocol=route.protocol, status=status, code=code)
 
 
-def _refusal(route: Route, status: int, message: str, headers: Mapping[str, str], code: str | None = None) -> HttpReply:
+def _refusal(
+    route: Route | EndpointRoute, status: int, message: str, headers: Mapping[str, str], code: str | None = None
+) -> HttpReply:
     return _json_reply(status, emit_error(route.protocol, _error(route, status, message, code)), headers)
 
 
-def _failure(call: _Call, step: Fail) -> HttpReply:
+def _failure(call: _Call[Any], step: Fail) -> HttpReply:
     headers = dict(call.headers)
     if step.retry_after is not None:
         headers["retry-after"] = f"{step.retry_after:g}"
@@ -363,7 +373,19 @@ def _error_frame(route: Route) -> bytes:
     return b"" if frame is None else route.encode(frame)
 
 
-def _whole(call: _Call, response: LlmResponse, broken: BreakStream | None) -> HttpReply:
+def _endpoint_reply(call: _Call[Any], route: EndpointRoute, scripted: Any, broken: BreakStream | None) -> HttpReply:
+    kind, body = route.answer(call.request, scripted)
+    headers = {"content-type": kind, **call.headers}
+    if broken is None:
+        return HttpReply(200, headers, body)
+    if broken.how == "error_event":
+        return _json_reply(200, emit_error(route.protocol, _error(route, 500, "scripted failure")), call.headers)
+    if broken.how == "no_terminal":
+        return HttpReply(200, headers, body[: len(body) // 2])
+    return HttpReply(200, headers, body, _ENDINGS.get(broken.how, "end"))
+
+
+def _whole(call: _Call[Route], response: LlmResponse, broken: BreakStream | None) -> HttpReply:
     payload = emit_response(call.route.protocol, response)
     if broken is None:
         return _json_reply(200, payload, call.headers)

@@ -15,6 +15,7 @@ Rules.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import io
@@ -32,19 +33,20 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ClosedPoolError, HTTPError
-from urllib3.util import wait_for_write
 from urllib3.util.proxy import connection_requires_http_tunnel
+from urllib3.util.wait import wait_for_write
 
+from .._clock import Deadline
 from ..errors import ClosedError, ConfigurationError
-from ._exchange import Exchange, StoppedError, current
+from ._exchange import GLANCE, Exchange, StoppedError, current, running
+from .upload import Upload
 
 MAX_LINE = 64 << 10
 MAX_HEADERS = 100
 MAX_INTERIM = 8
 _BUFFER = 16 << 10
 _SMALL = 64 << 10
-_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
-_GLANCE = 0.5  # seconds; a signal that comes just before the system's wait begins does not end it, so no wait is long
+_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, errno.EINTR)
 
 _PROTOCOL = b"HTTP/1."
 _TLS_ALERT = b"\x15\x03"
@@ -71,8 +73,7 @@ class _Inflow(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         exchange = self._exchange
         while True:
-            left = exchange.timeout()
-            self._sock.settimeout(_GLANCE if left is None or left > _GLANCE else left)
+            self._sock.settimeout(exchange.glance())
             try:
                 count = self._sock.recv_into(buffer)
                 break
@@ -253,7 +254,7 @@ class Connection(HTTPConnection):
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
             exchange.socket = sock
-            self._await_connection(exchange, sock, place, seconds=math.inf if left is None else left / share)
+            _connect(sock, place, exchange, math.inf if left is None else left / share)
             sock.settimeout(exchange.timeout())
             return sock
         except BaseException:
@@ -261,29 +262,18 @@ class Connection(HTTPConnection):
             sock.close()
             raise
 
-    def _await_connection(self, exchange: Exchange, sock: socket.socket, place: Any, *, seconds: float) -> None:
-        """Connect in looks, none of them long: who aborts before the system's wait begins ends no wait."""
-        until = exchange.deadline.sooner(seconds)
-        sock.settimeout(0)
-        code = sock.connect_ex(place)
-        while code in _UNDER_WAY:
-            exchange.timeout()
-            left = until.remaining()
-            if not left:
-                raise TimeoutError
-            if wait_for_write(sock, min(left, _GLANCE)):
-                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
-
-    def ask(self, method: str, head: bytes, body: bytes) -> None:
-        """Write the request, with one call where it is small."""
+    def ask(self, method: str, head: bytes, body: bytes | Upload) -> None:
+        """Write the request, with one call where it is small; an upload as it is read."""
         exchange = self._exchange = current()
         self._asked = method
         exchange.to_send(self.sock)
         try:
-            if len(body) <= _SMALL:
-                self.send(head + body)
+            if body.__class__ is Upload:
+                self.send(head)
+                for chunk in body.chunks():
+                    self.send(chunk)
+            elif len(body) <= _SMALL:
+                self.send(head + body)  # type: ignore[operator]  # bytes: asked by its class, which costs less
             else:
                 self.send(head)
                 self.send(body)
@@ -293,8 +283,16 @@ class Connection(HTTPConnection):
             pass  # it may have answered before it closed (413, 429): reading will tell
 
     def send(self, data: Any) -> None:
-        self.sock.settimeout(current().timeout())
-        self.sock.sendall(data)
+        exchange = current()
+        if exchange.watch is None:
+            self.sock.settimeout(exchange.timeout())
+            self.sock.sendall(data)
+            return
+        rest = memoryview(data)
+        while rest:
+            self.sock.settimeout(exchange.glance())
+            with contextlib.suppress(TimeoutError):
+                rest = rest[self.sock.send(rest) :]
 
     def answer(self) -> urllib3.HTTPResponse:
         """Read the head of the answer."""
@@ -367,6 +365,41 @@ class SecureConnection(Connection, HTTPSConnection):
         return sock
 
 
+class WatchedSocket(ssl.SSLSocket):
+    """A socket whose handshake is waited for in short steps where somebody watches for the first byte."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT002  # ssl's signature
+        exchange = running()
+        watch = None if exchange is None else exchange.watch
+        if exchange is None or watch is None:
+            super().do_handshake(block)
+            return
+        deadline = exchange.deadline
+        while (left := deadline.remaining()) > 0:
+            self.settimeout(min(left, GLANCE, watch.until_late(deadline.clock.monotonic())))
+            with contextlib.suppress(TimeoutError):
+                super().do_handshake(block)
+                return
+        raise TimeoutError
+
+
+def _connect(sock: socket.socket, place: Any, exchange: Exchange, seconds: float) -> None:
+    """Connect in short steps; raises ``TimeoutError`` after so many seconds, and what the system says.
+
+    Who aborts, or is interrupted, just before the system's wait begins does not end it: so no wait is long.
+    """
+    until = Deadline.after(seconds, exchange.total.clock)
+    sock.setblocking(False)
+    failure = sock.connect_ex(place)
+    while failure in _UNDER_WAY:
+        if until.expired:
+            raise TimeoutError
+        if wait_for_write(sock, min(exchange.glance(), until.remaining())):
+            failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if failure:
+        raise OSError(failure, os.strerror(failure))
+
+
 class _Shelf:
     """Keep idle connections, the last used on top; without a lock, for ``fork`` would copy a held one."""
 
@@ -399,7 +432,7 @@ class ConnectionPool(HTTPConnectionPool):
     QueueCls: Any = _Shelf
 
     def urlopen(  # type: ignore[override]  # urllib3's own has options that no exchange uses
-        self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, **_: object
+        self, method: str, url: str, body: bytes | Upload | None = None, headers: Mapping[str, str] | None = None, **_: object
     ) -> urllib3.HTTPResponse:
         """Exchange a request for an answer, whose body is to be read."""
         tunnel = connection_requires_http_tunnel(self.proxy, self.proxy_config, self.scheme)

@@ -15,9 +15,11 @@ Rules.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
+import weakref
 from collections.abc import Callable
 
 from .._clock import Deadline
@@ -33,6 +35,7 @@ from ..errors import (
 )
 
 _LONGEST = 1e6  # seconds; a socket takes no infinity
+GLANCE = 0.5  # seconds; a signal that comes just before the system's wait begins does not end it, so no wait is long
 
 
 class StoppedError(Exception):
@@ -41,6 +44,50 @@ class StoppedError(Exception):
     def __init__(self, error: GatewayError) -> None:
         super().__init__()
         self.error = error
+
+
+class Watch:
+    """Follow an exchange from outside: be told, once, where its first byte is late, and end it from any thread.
+
+    ``on_late`` is called in the midst of the waiting, by the thread that waits, at ``late_at`` of the monotonic clock.
+    """
+
+    __slots__ = ("_exchange", "aborted", "late_at", "on_late")
+
+    def __init__(self, late_at: float = math.inf, on_late: Callable[[], None] | None = None) -> None:
+        self._exchange: weakref.ref[Exchange] | None = None
+        self.aborted = False
+        self.late_at = late_at
+        self.on_late = on_late
+
+    def begin(self, exchange: Exchange) -> None:
+        """Follow that exchange; one that was ended before it began ends at once."""
+        self._exchange = weakref.ref(exchange)
+        if self.aborted:
+            exchange.abort()
+
+    def abort(self) -> None:
+        """End the exchange, or the one to come."""
+        self.aborted = True
+        exchange = None if self._exchange is None else self._exchange()
+        if exchange is not None:
+            exchange.abort()
+
+    @property
+    def sent(self) -> Sent:
+        """Tell what the peer has seen of the request."""
+        if self._exchange is None:
+            return "no"
+        exchange = self._exchange()
+        return "maybe" if exchange is None else exchange.sent
+
+    def until_late(self, now: float) -> float:
+        """Give the seconds until the first byte is late, above zero; tells, once, where it is."""
+        if now >= self.late_at:
+            self.late_at = math.inf
+            if self.on_late is not None:
+                self.on_late()
+        return self.late_at - now
 
 
 class Exchange:
@@ -62,6 +109,7 @@ class Exchange:
         "started",
         "stream",
         "total",
+        "watch",
         "where",
     )
 
@@ -73,6 +121,7 @@ class Exchange:
         connect: float,
         first_byte: float,
         stream: bool,
+        watch: Watch | None = None,
         begun: Callable[[], object] = bool,
     ) -> None:
         self.where = where
@@ -90,6 +139,9 @@ class Exchange:
         self._connected = False
         self._first_byte = first_byte
         self._pid = os.getpid()
+        self.watch = watch
+        if watch is not None:
+            watch.begin(self)
 
     # --- steps ------------------------------------------------------------------------------------------------------------------
 
@@ -130,6 +182,14 @@ class Exchange:
         if left <= 0:
             raise StoppedError(self.late())
         return left if left < _LONGEST else None
+
+    def glance(self) -> float:
+        """Give the seconds of a socket call that is made again where they are over: short, for signals and for who watches."""
+        left = self.timeout()
+        longest = GLANCE if left is None or left > GLANCE else left
+        if self.watch is None or self.started:
+            return longest
+        return min(longest, self.watch.until_late(self.deadline.clock.monotonic()))
 
     def abort(self) -> None:
         """End the exchange from any thread; the socket call that waits for the peer returns at once."""
@@ -207,6 +267,11 @@ class _Current(threading.local):
 
 
 _current = _Current()  # urllib3 hands nothing of ours down to the connection; a thread runs one exchange at a time
+
+
+def running() -> Exchange | None:
+    """Give the exchange that this thread is running, if there is one."""
+    return _current.exchange
 
 
 def current() -> Exchange:

@@ -167,7 +167,10 @@ class HttpResponse:
                 self.close()
             return part
         self.close()
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame, and what its callers are making
 
     def _must_close(self) -> bool:
         return bool(getattr(self._raw._fp, "will_close", False))

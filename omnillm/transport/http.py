@@ -48,9 +48,10 @@ from ..errors import (
     GatewayError,
     TlsError,
 )
-from ._connection import POOLS
-from ._exchange import Exchange, StoppedError, Turn
+from ._connection import POOLS, WatchedSocket
+from ._exchange import Exchange, StoppedError, Turn, Watch
 from .body import HttpResponse
+from .upload import Upload
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 _PORTS = {"http": 80, "https": 443}
@@ -84,7 +85,7 @@ class HttpRequest:
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes | None = None
+    body: bytes | Upload | None = None
 
     def __repr__(self) -> str:
         return f"<HttpRequest {self.method}>"
@@ -124,23 +125,22 @@ class HttpTransport:
         first_byte: float,
         cancel: CancellationToken | None = None,
         stream: bool = False,
+        watch: Watch | None = None,
         begun: Callable[[], object] = bool,
     ) -> HttpResponse:
         """Send a request and read the head of the answer; close what comes back, or read it to its end.
 
-        ``connect`` and ``first_byte`` are seconds, within the deadline; ``begun`` is called before a byte of the request goes
-        out. Raises ``ConnectError``, ``TlsError``,
-        ``ConnectionLostError``, ``MalformedResponseError``, ``DeadlineExceededError``, ``CallCancelledError``, ``ClosedError``.
+        ``connect`` and ``first_byte`` are seconds, within the deadline; ``watch`` is told where the first byte is late,
+        ``begun`` before a byte of the request goes out.
+        Raises ``ConnectError``, ``TlsError``, ``ConnectionLostError``, ``MalformedResponseError``, ``DeadlineExceededError``,
+        ``CallCancelledError``, ``ClosedError``.
         """
-        if self._closed:
-            raise ClosedError("the transport is closed")
-        if self._pid != os.getpid():
-            self._open()
-        if cancel is not None:
-            cancel.raise_if_cancelled()
+        self._check(cancel)
         route = self._route(request.url)
         prepared = _Prepared(request, route, stream=stream)
-        exchange = Exchange(route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, begun=begun)
+        exchange = Exchange(
+            route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, watch=watch, begun=begun
+        )
         self._running[id(exchange)] = exchange
         if self._closed:  # meanwhile: ``abort`` may have looked before this one was there
             raise ClosedError("the transport is closed")
@@ -178,6 +178,14 @@ class HttpTransport:
         self._adapter = _Adapter(self._ca_bundle, self._pool_size)
         self._pid = os.getpid()  # last: until then every thread of a child knows that what is here is its parent's
 
+    def _check(self, cancel: CancellationToken | None) -> None:
+        if self._closed:
+            raise ClosedError("the transport is closed")
+        if self._pid != os.getpid():
+            self._open()
+        if cancel is not None:
+            cancel.raise_if_cancelled()
+
     def _exchange(self, prepared: _Prepared, exchange: Exchange) -> requests.Response:
         while True:
             failure: GatewayError
@@ -189,8 +197,12 @@ class HttpTransport:
                 failure = stop.error
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 failure = _failure(error, exchange)
-            if not (isinstance(failure, ConnectionLostError) and exchange.again()):
+            if isinstance(failure, ConnectionLostError) and exchange.again():
+                continue
+            try:
                 raise failure  # here, where no exception is being handled: it must not become its context
+            finally:
+                del failure  # its traceback holds this frame, and what its callers are making
 
     def _route(self, url: str) -> _Route:
         route = self._routes.get(url)
@@ -236,7 +248,7 @@ class _Prepared(requests.PreparedRequest):
         super().__init__()
         self.method = request.method
         self.url = route.url
-        self.body = request.body
+        self.body: Any = request.body
         self.route = route
         headers = _Headers(request.headers)
         for name in _FRAMING:
@@ -306,6 +318,7 @@ class _Adapter(HTTPAdapter):
         if self._context is None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks the host name and requires a certificate
             context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.sslsocket_class = WatchedSocket
             bundle = self._ca_bundle or certifi.where()
             if Path(bundle).is_dir():
                 context.load_verify_locations(capath=bundle)

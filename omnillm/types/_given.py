@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import NoneType
+from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
 
@@ -13,6 +14,8 @@ def wrong_type(field: str, expected: str, value: object) -> ConfigurationError:
     return ConfigurationError(f"{field}: expected {expected}, got {type(value).__name__}", field=field)
 
 
+T = TypeVar("T")
+
 Kinds = Mapping[str, tuple[tuple[type, ...], str]]  # of each field: its types, and how they are spoken of
 
 TEXT = ((str,), "a string")
@@ -20,6 +23,8 @@ MAYBE_TEXT = ((str, NoneType), "a string or None")
 MAYBE_INTEGER = ((int, NoneType), "an integer or None")
 FLAG = ((bool,), "True or False")
 MAYBE_FLAG = ((bool, NoneType), "True, False or None")
+MAYBE_NUMBER = ((int, float, NoneType), "a number or None")
+MAPPING = ((dict, Mapping), "a mapping")  # isinstance asks dict first, and Mapping is slow to answer
 
 
 def check_types(value: object, kinds: Kinds) -> None:
@@ -28,3 +33,25 @@ def check_types(value: object, kinds: Kinds) -> None:
         given = getattr(value, name)
         if given.__class__ not in types and (given.__class__ is bool or not isinstance(given, types)):
             raise wrong_type(name, expected, given)
+
+
+def put(value: object, name: str, new: object) -> None:
+    """Hold another value in a field of a frozen one that is being made."""
+    object.__setattr__(value, name, new)
+
+
+def each_of(
+    value: Any, name: str, kind: type[T], read: Callable[[Any], T | None], expected: str, *, lone: bool = False
+) -> tuple[T, ...]:
+    """Give the items as a tuple of their kind; ``read`` makes one of its short forms, or ``None`` where it is none."""
+    if lone and (isinstance(value, str | kind) or read(value) is not None):
+        value = (value,)
+    if value is None or isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise wrong_type(name, expected, value)
+    items = []
+    for i, item in enumerate(value):
+        made = item if isinstance(item, kind) else read(item)
+        if made is None:
+            raise wrong_type(f"{name}[{i}]", expected, item)
+        items.append(made)
+    return tuple(items)

@@ -58,6 +58,24 @@ class RetryScheduled:
 
 
 @dataclass(frozen=True, slots=True)
+class HedgeStarted:
+    """The first byte of an attempt is late: after so many seconds a second one begins beside it, in a thread of its own."""
+
+    endpoint: str
+    model: str
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDowngraded:
+    """A budget runs low, and a call is given another model; ``left`` is the fraction of the tightest budget's limit."""
+
+    asked: str
+    model: str
+    left: float
+
+
+@dataclass(frozen=True, slots=True)
 class FallbackTaken:
     """A call moves from one endpoint to the next."""
 
@@ -79,4 +97,4 @@ class CallEnded:
     latency: float
 
 
-HookEvent = AttemptStarted | AttemptEnded | RetryScheduled | FallbackTaken | CallEnded
+HookEvent = AttemptStarted | AttemptEnded | RetryScheduled | HedgeStarted | ModelDowngraded | FallbackTaken | CallEnded

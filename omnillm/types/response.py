@@ -16,7 +16,10 @@ from .usage import TokenUsage
 
 @dataclass(frozen=True, slots=True)
 class ResponseMeta:
-    """Tell what only a gateway knows of a response: what was tried, what it cost (USD), how long it took (seconds)."""
+    """Tell what only a gateway knows of a response: what was tried, what it cost (USD), how long it took (seconds).
+
+    ``downgraded_from`` is the model asked for, where a budget that ran low put another one in its place.
+    """
 
     attempts: tuple[AttemptRecord, ...] = ()
     cost: Any = None
@@ -26,13 +29,57 @@ class ResponseMeta:
     latency: float | None = None
     time_to_first_event: float | None = None
     parsed: Any = None
+    downgraded_from: str | None = None
 
 
-_NO_META = ResponseMeta()
+NO_META = ResponseMeta()
+
+
+class Metered:
+    """Give a response what only a gateway knows of it: its ``meta``, which is not compared and not in its JSON."""
+
+    __slots__ = ()
+
+    meta: ResponseMeta
+
+    @property
+    def attempts(self) -> tuple[AttemptRecord, ...]:
+        """Tell what was tried, where, why it failed and how long it took."""
+        return self.meta.attempts
+
+    @property
+    def cost(self) -> Any:
+        """Give the cost and its parts, or ``None`` where the model's price is not known."""
+        return self.meta.cost
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Give the cost in USD, or ``None`` where the model's price is not known."""
+        return self.meta.cost_usd
+
+    @property
+    def request_losses(self) -> tuple[Loss, ...]:
+        """Name what the endpoint's protocol could not carry of the request."""
+        return self.meta.request_losses
+
+    @property
+    def key_label(self) -> str | None:
+        """Name the key that served the call."""
+        return self.meta.key_label
+
+    @property
+    def latency(self) -> float | None:
+        """Give the seconds from the call to the whole answer."""
+        return self.meta.latency
+
+    @property
+    def time_to_first_event(self) -> float | None:
+        """Give the seconds from the call to a stream's first event."""
+        return self.meta.time_to_first_event
 
 
 @dataclass(frozen=True, slots=True)
-class LlmResponse(Model):
+class LlmResponse(Metered, Model):
     """Hold an answer: ``str()`` of it is its text, ``output`` the items of its first choice.
 
     ``meta`` is the gateway's account of the call: it is not compared, and not in ``to_json()``.
@@ -48,7 +95,7 @@ class LlmResponse(Model):
     raw_finish_reason: str | None = None
     response_id: str | None = None
     vendor_extensions: dict[str, Any] = field(default_factory=dict)
-    meta: ResponseMeta = field(default=_NO_META, compare=False, repr=False, kw_only=True)
+    meta: ResponseMeta = field(default=NO_META, compare=False, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if type(self.output) is not tuple:
@@ -115,38 +162,3 @@ class LlmResponse(Model):
         response: it is a ``ProtocolError`` that carries it.
         """
         return self.meta.parsed
-
-    @property
-    def attempts(self) -> tuple[AttemptRecord, ...]:
-        """Tell what was tried, where, why it failed and how long it took."""
-        return self.meta.attempts
-
-    @property
-    def cost(self) -> Any:
-        """Give the cost and its parts, or ``None`` where the model's price is not known."""
-        return self.meta.cost
-
-    @property
-    def cost_usd(self) -> float | None:
-        """Give the cost in USD, or ``None`` where the model's price is not known."""
-        return self.meta.cost_usd
-
-    @property
-    def request_losses(self) -> tuple[Loss, ...]:
-        """Name what the endpoint's protocol could not carry of the request."""
-        return self.meta.request_losses
-
-    @property
-    def key_label(self) -> str | None:
-        """Name the key that served the call."""
-        return self.meta.key_label
-
-    @property
-    def latency(self) -> float | None:
-        """Give the seconds from the call to the whole answer."""
-        return self.meta.latency
-
-    @property
-    def time_to_first_event(self) -> float | None:
-        """Give the seconds from the call to a stream's first event."""
-        return self.meta.time_to_first_event

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ._content import ContentField
 from ._model import Model
 from .enums import HttpMethod
 
@@ -44,11 +45,11 @@ class MultipartText(Model):
 
 @dataclass(frozen=True, slots=True)
 class MultipartFile(Model):
-    """Be a file of a multipart form."""
+    """Be a file of a multipart form: bytes, or a path or an open file that is read when it is sent."""
 
     _tag: ClassVar[str | None] = "file"
     filename: str
-    data: bytes
+    data: ContentField
     media_type: str | None = None
 
 

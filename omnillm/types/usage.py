@@ -37,3 +37,13 @@ class TokenUsage(Model):
     def total(self) -> int:
         """Give the reported total, or the sum where none was reported."""
         return self.total_tokens if self.total_tokens is not None else self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Units(Model):
+    """Count what is billed otherwise than by tokens: images, seconds of audio, characters that are spoken, searches."""
+
+    images: int = 0
+    seconds: float = 0.0
+    characters: int = 0
+    searches: int = 0

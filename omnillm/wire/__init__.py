@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _json
 from ..errors import (
@@ -24,23 +24,37 @@ from ..types.events import LlmStreamEvent
 from ..types.report import ConversionReport, Loss
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
-from ..types.transport import BinaryBody, JsonBody, TextBody, TransportRequest, TransportResponse
-from ._codec import Codec, FormatName, Payload
+from ..types.transport import JsonBody, TransportRequest, TransportResponse
+from ._codec import Codec, FormatName, Payload, value_of
+from ._endpoint import EndpointCodec
 from ._fields import WIRE_NAMES, Emission, payload_object
 from .sse import SseDecoder, SseFrame, encode_sse
 
+if TYPE_CHECKING:
+    from ..types.media import ApiRequest, ApiResponse
+
+AnyFormat = WireFormat | ProviderProtocol
 T = TypeVar("T")
 P = TypeVar("P", dict[str, Any], str, bytes)
 
-# A wire format is a folder and a row; a folder is imported when its format is first used.
-_FOLDERS: dict[WireFormat, str] = {
+# A wire format is a folder, or a file, and a row; it is imported when its format is first used.
+_MODULES: dict[WireFormat, str] = {
     WireFormat.OPENAI_RESPONSES: ".openai_responses",
     WireFormat.OPENAI_CHAT_COMPLETIONS: ".openai_chat",
     WireFormat.ANTHROPIC_MESSAGES: ".anthropic",
     WireFormat.GEMINI_GENERATE_CONTENT: ".gemini",
     WireFormat.BEDROCK_CONVERSE: ".bedrock",
+    WireFormat.OPENAI_EMBEDDINGS: ".embeddings.openai",
+    WireFormat.OPENAI_IMAGE_GENERATIONS: ".images",
+    WireFormat.OPENAI_AUDIO_TRANSCRIPTIONS: ".audio.transcriptions",
+    WireFormat.OPENAI_AUDIO_SPEECH: ".audio.speech",
+    WireFormat.OPENAI_RERANK: ".rerank.openai",
+    WireFormat.GEMINI_EMBED_CONTENT: ".embeddings.gemini",
+    WireFormat.COHERE_EMBED: ".embeddings.cohere",
+    WireFormat.COHERE_RERANK: ".rerank.cohere",
 }
 CODECS: dict[WireFormat, Codec] = {}
+ENDPOINT_CODECS: dict[WireFormat, EndpointCodec] = {}
 
 
 def register(row: Codec) -> None:
@@ -52,14 +66,31 @@ def register(row: Codec) -> None:
 
 
 def codec(wire_format: WireFormat | ProviderProtocol) -> Codec:
-    """Give the codec of a format or protocol; raises ``UnsupportedFeatureError`` where there is none."""
+    """Give the codec of a format or protocol of generation; raises ``UnsupportedFeatureError`` where there is none."""
     wire = wire_of(wire_format)
     found = CODECS.get(wire)
     if found is None:
-        folder = _FOLDERS.get(wire)
-        if folder is None:
+        row = row_of(wire)
+        if not isinstance(row, Codec):
+            said = f"there is no codec of generation for {wire.value}, only for {_known(generation=True)}"
+            raise UnsupportedFeatureError(f"{said}; the *_api_* functions read and write it")
+        found = row
+    return found
+
+
+def row_of(given: WireFormat | ProviderProtocol) -> Codec | EndpointCodec:
+    """Give the row of any format; raises ``UnsupportedFeatureError`` where there is none."""
+    wire = wire_of(given)
+    found: Codec | EndpointCodec | None = CODECS.get(wire) or ENDPOINT_CODECS.get(wire)
+    if found is None:
+        module = _MODULES.get(wire)
+        if module is None:
             raise UnsupportedFeatureError(f"there is no codec for {wire.value}, only for {_known()}")
-        found = CODECS[wire] = importlib.import_module(folder, __name__).CODEC
+        found = importlib.import_module(module, __name__).CODEC
+        if isinstance(found, Codec):
+            CODECS[wire] = found
+        else:
+            ENDPOINT_CODECS[wire] = found
     return found
 
 
@@ -83,8 +114,8 @@ _BY_NAME: dict[str, WireFormat] = {
 }
 
 
-def _known() -> str:
-    return ", ".join(dict.fromkeys(wire.value for wire in (*_FOLDERS, *CODECS)))
+def _known(*, generation: bool = False) -> str:
+    return ", ".join(dict.fromkeys(wire.value for wire in (*_MODULES, *CODECS) if wire.is_generation or not generation))
 
 
 def _guarded(function: Callable[[Payload], T], payload: Any) -> T:
@@ -267,93 +298,125 @@ class StreamTranscoder:
 
 # --- with reports -------------------------------------------------------------------------------------------------------------
 
-_OWN_WIRES = frozenset({WireFormat.OPENAI_RESPONSES})  # the canonical form is nearest to Responses
+# The canonical form is nearest to these: a value of theirs crosses nothing. Of images and audio there is one format each.
+_OWN_WIRES = frozenset({WireFormat.OPENAI_RESPONSES, WireFormat.OPENAI_EMBEDDINGS, WireFormat.OPENAI_RERANK})
+_ALONE = frozenset({WireFormat.OPENAI_IMAGE_GENERATIONS, WireFormat.OPENAI_AUDIO_TRANSCRIPTIONS, WireFormat.OPENAI_AUDIO_SPEECH})
 
 
-def _report(wire: WireFormat, value: T, losses: tuple[Loss, ...] = (), *, bridged: bool | None = None) -> ConversionReport[T]:
-    wire = wire_of(wire)
-    crossed = wire.is_generation and wire not in _OWN_WIRES if bridged is None else bridged
+def _report(given: AnyFormat, value: T, losses: tuple[Loss, ...] = (), *, bridged: bool | None = None) -> ConversionReport[T]:
+    wire = wire_of(given)
+    crossed = wire not in _OWN_WIRES | _ALONE if bridged is None else bridged
     return ConversionReport(value, wire.canonical_endpoint_kind, wire, crossed, bool(losses), losses)
 
 
-def parse_api_request(wire_format: WireFormat, payload: Payload | str | bytes) -> ConversionReport[LlmRequest]:
-    """Read a request of any format, with a report."""
-    return _report(wire_format, _guarded(codec(wire_format).parse_request, payload))
+def parse_api_request(wire_format: AnyFormat, payload: Payload | str | bytes) -> ConversionReport[ApiRequest]:
+    """Read a request of any format, with a report; raises ``TransportRequiredError`` where requests are no JSON."""
+    return _report(wire_format, _guarded(row_of(wire_format).parse_request, payload))
 
 
-def emit_api_request(wire_format: WireFormat, api_request: LlmRequest) -> ConversionReport[Payload]:
-    """Write a request for any format, with a report; raises ``EndpointMismatchError`` for one of another kind."""
-    _check_kind(wire_format, api_request, LlmRequest)
-    value, losses = _emit_request(wire_of(wire_format), api_request)
-    return _report(wire_format, value, losses)
+def emit_api_request(wire_format: AnyFormat, api_request: ApiRequest) -> ConversionReport[Payload]:
+    """Write a request for any format, with a report.
+
+    Raises ``EndpointMismatchError`` for one of another kind, ``TransportRequiredError`` where requests are no JSON.
+    """
+    row = row_of(wire_format)
+    _check_kind(row, api_request, row.request_type)
+    return _report(wire_format, *_emitted(row, row.emit_request, api_request))
 
 
-def transcode_api_request(source: WireFormat, target: WireFormat, payload: P) -> ConversionReport[P]:
-    """Rewrite a request of one format for another, with a report."""
-    value, losses = _emit_request(wire_of(target), _guarded(codec(source).parse_request, payload))
-    return _report(target, _like(payload, value), losses, bridged=wire_of(source) is not wire_of(target))
+def transcode_api_request(source: AnyFormat, target: AnyFormat, payload: P) -> ConversionReport[P]:
+    """Rewrite a request of one format for another of the same kind, with a report."""
+    read, row = row_of(source), row_of(target)
+    _check_pair(read, row)
+    value, losses = _emitted(row, row.emit_request, _guarded(read.parse_request, payload))
+    return _report(target, _like(payload, value), losses, bridged=read is not row)
 
 
-def parse_api_response(wire_format: WireFormat, payload: Payload | str | bytes) -> ConversionReport[LlmResponse]:
-    """Read a response of any format, with a report."""
-    return _report(wire_format, _guarded(codec(wire_format).parse_response, payload))
+def parse_api_response(wire_format: AnyFormat, payload: Payload | str | bytes) -> ConversionReport[ApiResponse]:
+    """Read a response of any format, with a report; raises ``TransportRequiredError`` where responses are no JSON."""
+    return _report(wire_format, _guarded(row_of(wire_format).parse_response, payload))
 
 
-def emit_api_response(wire_format: WireFormat, api_response: LlmResponse) -> ConversionReport[Payload]:
-    """Write a response of any format, with a report; raises ``EndpointMismatchError`` for one of another kind."""
-    _check_kind(wire_format, api_response, LlmResponse)
-    value, losses = _emit_response(wire_of(wire_format), api_response)
-    return _report(wire_format, value, losses)
+def emit_api_response(wire_format: AnyFormat, api_response: ApiResponse) -> ConversionReport[Payload]:
+    """Write a response of any format, with a report.
+
+    Raises ``EndpointMismatchError`` for one of another kind, ``TransportRequiredError`` where responses are no JSON.
+    """
+    row = row_of(wire_format)
+    _check_kind(row, api_response, row.response_type)
+    return _report(wire_format, *_emitted(row, row.emit_response, api_response))
 
 
-def transcode_api_response(source: WireFormat, target: WireFormat, payload: P) -> ConversionReport[P]:
-    """Rewrite a response of one format for another, with a report."""
-    value, losses = _emit_response(wire_of(target), _guarded(codec(source).parse_response, payload))
-    return _report(target, _like(payload, value), losses, bridged=wire_of(source) is not wire_of(target))
+def transcode_api_response(source: AnyFormat, target: AnyFormat, payload: P) -> ConversionReport[P]:
+    """Rewrite a response of one format for another of the same kind, with a report."""
+    read, row = row_of(source), row_of(target)
+    _check_pair(read, row)
+    value, losses = _emitted(row, row.emit_response, _guarded(read.parse_response, payload))
+    return _report(target, _like(payload, value), losses, bridged=read is not row)
 
 
-def _check_kind(wire: WireFormat, value: object, expected: type) -> None:
-    name = codec(wire).wire_format.value
+def _emitted(row: Codec | EndpointCodec, emit: Callable[..., T], value: Any, *more: bool) -> tuple[T, tuple[Loss, ...]]:
+    emission = Emission(row.wire_format)
+    try:
+        return emit(value, emission, *more), tuple(emission.losses)
+    except RecursionError:
+        raise InvalidShapeError("nested too deep") from None
+
+
+def _check_kind(row: Codec | EndpointCodec, value: object, expected: type) -> None:
     if not isinstance(value, expected):
-        raise EndpointMismatchError(f"{name} takes {expected.__name__}, not {type(value).__name__}")
+        raise EndpointMismatchError(f"{row.wire_format.value} takes {expected.__name__}, not {type(value).__name__}")
+
+
+def _check_pair(source: Codec | EndpointCodec, target: Codec | EndpointCodec) -> None:
+    if source.request_type is not target.request_type:
+        raise EndpointMismatchError(
+            f"{source.wire_format.value} and {target.wire_format.value} are of different kinds: nothing of one is the other's"
+        )
 
 
 # --- over HTTP ----------------------------------------------------------------------------------------------------------------
 
 
-def emit_transport_request(wire_format: WireFormat, api_request: LlmRequest) -> ConversionReport[TransportRequest]:
+def emit_transport_request(wire_format: AnyFormat, api_request: ApiRequest) -> ConversionReport[TransportRequest]:
     """Say what to send for a request: method, path below the provider's base, headers without credentials, body."""
-    report = emit_api_request(wire_format, api_request)
-    found, streamed = codec(wire_format), bool(api_request.stream)
+    row = row_of(wire_format)
+    _check_kind(row, api_request, row.request_type)
+    streamed = bool(getattr(api_request, "stream", None))
+    body, losses = _emitted(row, row.write_body, api_request, streamed)
     request = TransportRequest(
         method=HttpMethod.POST,
-        path=found.path(api_request, streamed),
-        headers={"content-type": "application/json", **found.headers},
-        accept="text/event-stream" if streamed else "application/json",
-        body=JsonBody(found.prepare_body(report.value)),
+        path=row.path(api_request, streamed),  # type: ignore[arg-type]  # of the kind that the row takes
+        headers={**({"content-type": "application/json"} if isinstance(body, JsonBody) else {}), **row.headers},
+        accept=row.accept(api_request, streamed),  # type: ignore[arg-type]  # of the kind that the row takes
+        body=body,
     )
-    return ConversionReport(request, report.canonical_endpoint, report.wire_format, report.bridged, report.lossy, report.losses)
+    return _report(wire_format, request, losses)
 
 
-def parse_transport_response(wire_format: WireFormat, transport_response: TransportResponse) -> ConversionReport[LlmResponse]:
+def parse_transport_response(wire_format: AnyFormat, transport_response: TransportResponse) -> ConversionReport[ApiResponse]:
     """Read what came back; raises the ``ProviderError`` that fits a status of failure."""
-    body: Any = transport_response.body
-    if isinstance(body, JsonBody):
-        value = body.value
-    elif isinstance(body, TextBody):
-        value = body.text
-    elif isinstance(body, BinaryBody):
-        value = body.data
-    else:
-        raise InvalidShapeError("expected a JSON body")
+    row = row_of(wire_format)
+    body, kind = transport_response.body, _content_type(transport_response)
     if not 200 <= transport_response.status < 300:
-        raise parse_error(wire_of(wire_format).protocol, transport_response.status, value)
-    return parse_api_response(wire_format, value)
+        raise parse_error(row.protocol, transport_response.status, None if body is None else value_of(body))
+    try:
+        return _report(wire_format, row.read_answer(body, kind))
+    except RecursionError:
+        raise InvalidShapeError("nested too deep") from None
+    except ConfigurationError as error:  # a canonical value refused what the body holds
+        raise InvalidShapeError(error.message) from None
+
+
+def _content_type(response: TransportResponse) -> str:
+    said = response.content_type or next((v for name, v in response.headers.items() if name.lower() == "content-type"), None)
+    return (said or "").lower()
 
 
 __all__ = [
     "CODECS",
     "Codec",
+    "EndpointCodec",
     "FormatName",
     "SseDecoder",
     "SseFrame",
@@ -378,6 +441,7 @@ __all__ = [
     "parse_stream_event",
     "parse_transport_response",
     "register",
+    "row_of",
     "transcode_api_request",
     "transcode_api_response",
     "transcode_error",

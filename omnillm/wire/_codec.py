@@ -6,18 +6,19 @@ A format's folder builds its ``CODEC`` of this shape from request.py, response.p
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol, Self
 
-from ..errors import ProviderError
+from ..errors import InvalidShapeError, ProviderError
 from ..types.capabilities import StructuredOutputConfig
-from ..types.enums import EndpointKind, WireFormat
+from ..types.enums import EndpointKind, ProviderProtocol, WireFormat
 from ..types.events import LlmStreamEvent
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
-from ._fields import Emission
+from ..types.transport import BinaryBody, JsonBody, RequestBody, ResponseBody, TextBody
+from ._fields import Emission, payload_object
 from .sse import SseFrame
 
 Payload = dict[str, Any]
@@ -91,7 +92,8 @@ class Codec:
     responses account for every canonical field in their ``Emission``. ``embedded_error`` finds an error object in a body that
     came with a status of success. ``ask_for_usage`` gives the body that makes a stream report its usage, ``prepare_body`` the one
     that is sent: without what the URL says. ``fit_format`` gives a schema that the library made in the part of JSON Schema that
-    the API takes; a schema that a caller gave as structured output goes out as it is.
+    the API takes; a schema that a caller gave as structured output goes out as it is. ``endpoints`` are the formats of the other
+    endpoints that are found beside this one.
     """
 
     wire_format: WireFormat
@@ -111,3 +113,34 @@ class Codec:
     headers: dict[str, str]
     prepare_body: Callable[[Payload], Payload] = _as_it_is
     fit_format: Callable[[StructuredOutputConfig], StructuredOutputConfig] = _any_schema
+    endpoints: Mapping[EndpointKind, WireFormat] = field(default_factory=dict)
+    request_type: type = LlmRequest
+    response_type: type = LlmResponse
+
+    @property
+    def protocol(self) -> ProviderProtocol:
+        """Give the protocol whose errors are spoken here."""
+        return self.wire_format.protocol
+
+    def write_body(self, request: LlmRequest, emission: Emission, _streamed: bool) -> RequestBody:
+        """Give the body that is sent."""
+        return JsonBody(self.prepare_body(self.emit_request(request, emission)))
+
+    def accept(self, _request: LlmRequest, streamed: bool) -> str:
+        """Give the type of answer to ask for."""
+        return "text/event-stream" if streamed else "application/json"
+
+    def read_answer(self, body: ResponseBody | None, _content_type: str) -> LlmResponse:
+        """Read what came back."""
+        return self.parse_response(payload_object(value_of(body)))
+
+
+def value_of(body: RequestBody | ResponseBody | None) -> Any:
+    """Give what a body holds: a JSON value, a text or bytes."""
+    if isinstance(body, JsonBody):
+        return body.value
+    if isinstance(body, TextBody):
+        return body.text
+    if isinstance(body, BinaryBody):
+        return body.data
+    raise InvalidShapeError("expected a body" if body is None else "expected a JSON body, got a form")

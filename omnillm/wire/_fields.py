@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from .. import _json
-from ..errors import InvalidShapeError, MissingFieldError
+from ..errors import InvalidJsonError, InvalidShapeError, MissingFieldError
 from ..types._model import escape
 from ..types.enums import WireFormat
+from ..types.parts import ToolCallPart
 from ..types.report import Loss
 
 WIRE_NAMES = {wire.value for wire in WireFormat}  # and those of registered formats
@@ -62,10 +64,11 @@ _FITS: dict[tuple[str, str], Callable[[Any], bool]] = {
     (WireFormat.OPENAI_CHAT_COMPLETIONS.value, "service_tier"): lambda tier: tier != "ultrafast",
 }
 
-# How Gemini, in either of its spellings, calls a canonical field: a loss is found by the name that the sender gave the field.
+# How Gemini, in either of its spellings, or Cohere calls a canonical field: a loss is found by the name that the sender gave it.
 _CALLED = {
     "budget_tokens": "thinkingBudget, thinking_budget",
     "data": "inlineData, inline_data",
+    "encoding_format": "embedding_types",
     "effort": "thinkingLevel, thinking_level",
     "fileData": "file_data",
     "filename": "displayName, display_name",
@@ -370,6 +373,17 @@ class Emission:
     def drop(self, part: Any, pointer: str, reason: str) -> None:
         """Record that a whole part was left out, naming what it held."""
         self.lose(pointer, f"{reason}; with it goes its {held_by(part)}")
+
+    def arguments(self, part: ToolCallPart, pointer: str) -> Mapping[str, Any]:
+        """Give a call's arguments as the object that the wire takes; what is none goes as its field ``input``, and degraded."""
+        given = part.arguments
+        if isinstance(given, str):
+            with suppress(InvalidJsonError):
+                given = _json.loads(given) if given else None
+        if given is None or isinstance(given, Mapping):
+            return given or {}
+        self.lose(f"{pointer}/arguments", "the arguments (input) of a call are an object here: these go as its field 'input'")
+        return {"input": part.arguments}
 
     def lay(self, out: dict[str, Any], extensions: Mapping[str, Any], pointer: str) -> dict[str, Any]:
         """Lay a value's extensions over what was written of it; ``pointer`` is the value's.

@@ -100,7 +100,6 @@ def test_no_key() -> None:
         (lambda: builder().timeouts(connect="1"), "connect"),  # type: ignore[arg-type]
         (lambda: builder().pool_config(5), "pool"),  # type: ignore[arg-type]
         (lambda: builder().retry(5), "retry"),  # type: ignore[arg-type]
-        (lambda: builder().retry(RetryPolicy(hedge_after=1)), "hedge_after"),
         (lambda: builder().pricing({}), "pricing"),  # type: ignore[arg-type]
         (lambda: builder().transport({}), "transport"),  # type: ignore[arg-type]
         (lambda: builder().losses("sometimes"), "losses"),

@@ -14,6 +14,7 @@ from omnillm import (
     Budget,
     ConfigurationError,
     Gateway,
+    GatewayBuilder,
     GenerationConfig,
     KeyConfig,
     LlmRequest,
@@ -345,6 +346,13 @@ def test_every_option_arrives(connect: Connect, monkeypatch: pytest.MonkeyPatch)
     assert config.routes[1].keys[0].key.reveal() == "sk-ant"
     assert (config.routes[0].keys[0].rpm_limit, config.routes[0].keys[0].tpm_limit) == (5, 50)
     assert config_of(connect("openai/m", api_key="k", timeouts=Timeouts(total=3))).timeouts == Timeouts(total=3)
+
+
+def test_every_step_of_the_builder_is_an_option() -> None:
+    """Under its name; keys, the model, the budget in dollars and fallbacks have words of their own, steps down none."""
+    steps = {name for name in vars(GatewayBuilder) if not name.startswith("_")}
+    worded = {"default_model", "add_key", "add_keys", "budget_limit_usd", "add_fallback", "add_downgrade", "config", "build"}
+    assert steps - worded - set(ConnectOptions.__annotations__) == set()
 
 
 def test_a_hook_hears_of_calls(connect: Connect, provider: LocalProvider) -> None:

@@ -12,7 +12,7 @@ from gateway_scripts import chunk, data, held, key_of, more, open_stream, wait_u
 
 from omnillm.errors import ClosedError
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, break_stream
-from omnillm.testing.scripted import expect, respond, stall
+from omnillm.testing.scripted import expect, reset, respond, send, signal, stall
 from omnillm.types.events import TextDelta
 from omnillm.types.request import GenerationConfig, LlmRequest
 
@@ -256,3 +256,22 @@ def test_many_streams_at_once(provider: LocalProvider, build: Any) -> None:
         thread.join(10)
     assert (faults, held(gateway), gateway._core.reading) == ([], (0, 0), {})
     assert provider.wait_open_connections(0)
+
+
+@pytest.mark.parametrize("failure", [respond(503, body=b"{}"), reset(), send(b"junk\r\n\r\n")], ids=["503", "reset", "junk"])
+def test_a_stream_opened_after_a_failure_goes_at_once_too(build: Any, failure: Any) -> None:
+    """What the call keeps of earlier failures does not keep its stream: dropping that closes the connection, uncollected."""
+    gone = threading.Event()
+    with ScriptedServer([expect(), failure], [expect(), open_stream(), stall(), signal(gone)]) as server:
+        gateway = build(server, 2)
+        gc.collect()
+        gc.disable()
+        try:
+            stream = gateway.stream("hi")
+            assert len(stream._walk.call.records) == 1
+            del stream
+            assert gone.wait(5)
+            gateway.pool_status()
+            assert held(gateway) == (0, 0)
+        finally:
+            gc.enable()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnillm.errors import ConfigurationError, StateUnavailableError
-from omnillm.policy.budget import PICO, Account, Book, BudgetRefusal, BudgetTracker, first_refusal, period_end
+from omnillm.policy.budget import PICO, Account, Book, BudgetRefusal, BudgetTracker, last_refusal, period_end
 from omnillm.policy.ledger import Journal
 from omnillm.policy.limits import Budget
 
@@ -37,6 +37,45 @@ def test_a_period_ends_at_local_midnight(window, zone, moment, end):
     """A day or month ends at midnight of its time zone, however long it is."""
     where = dt.UTC if zone == "UTC" else zoneinfo.ZoneInfo(zone)
     assert period_end(window, where, unix(moment, zone)) == unix(end, zone)
+
+
+# In UTC, for these days' midnights cannot be told by local time alone.
+CHANGES = [
+    ("day", "America/Sao_Paulo", "2018-11-03T12:00:00", "2018-11-04T03:00:00"),  # the next day begins at one o'clock
+    ("day", "America/Sao_Paulo", "2018-11-04T03:00:00", "2018-11-05T02:00:00"),  # and has 23 hours
+    ("day", "America/Sao_Paulo", "2018-02-18T01:30:00", "2018-02-18T03:00:00"),  # the hour before midnight, for the first time
+    ("day", "America/Sao_Paulo", "2018-02-18T02:30:00", "2018-02-18T03:00:00"),  # and again
+    ("day", "America/Havana", "2026-10-31T12:00:00", "2026-11-01T04:00:00"),  # midnight comes twice: the first one counts
+    ("day", "America/Havana", "2026-11-01T05:30:00", "2026-11-02T05:00:00"),
+    ("month", "America/Havana", "2026-10-31T12:00:00", "2026-11-01T04:00:00"),
+    ("day", "Pacific/Apia", "2011-12-30T06:00:00", "2011-12-30T10:00:00"),  # the thirtieth was left out
+    ("day", "Pacific/Apia", "2011-12-30T10:00:00", "2011-12-31T10:00:00"),
+    ("day", "Australia/Lord_Howe", "2026-04-04T13:00:00", "2026-04-05T13:30:00"),  # half an hour more
+    ("month", "Europe/Berlin", "2026-03-15T00:00:00", "2026-03-31T22:00:00"),  # begun in winter time, ended in summer time
+    ("month", "America/New_York", "2026-11-15T00:00:00", "2026-12-01T05:00:00"),
+]
+
+
+@pytest.mark.parametrize(("window", "zone", "moment", "end"), CHANGES)
+def test_a_period_ends_where_the_clocks_say(window, zone, moment, end):
+    """Where clocks are changed at midnight, or a day is left out, a period ends with the first moment of the next date."""
+    where, now = zoneinfo.ZoneInfo(zone), unix(moment)
+    assert period_end(window, where, now) == unix(end)
+    date = dt.datetime.fromtimestamp(now, where).date()
+    assert dt.datetime.fromtimestamp(unix(end) - 1, where).date() >= date
+    assert dt.datetime.fromtimestamp(unix(end), where).date() > date
+
+
+@given(
+    st.sampled_from(["Europe/Berlin", "America/Sao_Paulo", "America/Havana", "Australia/Lord_Howe", "Asia/Tehran"]),
+    st.integers(0, 2**31),
+)
+def test_a_day_that_follows_another_begins_where_that_ended(zone, moment):
+    """From any moment on, days follow each other without a gap, and none is shorter than 22 hours or longer than 26."""
+    where, end = zoneinfo.ZoneInfo(zone), period_end("day", zoneinfo.ZoneInfo(zone), moment)
+    assert end > moment
+    following = period_end("day", where, end)
+    assert 22 * 3_600 <= following - end <= 26 * 3_600
 
 
 def test_a_total_never_ends():
@@ -127,14 +166,17 @@ def test_a_forgotten_account_begins_at_zero_as_it_was():
     assert book.keep([held]) == [again]
 
 
-def test_the_first_budget_without_room_is_named():
-    """A refusal is that of the first account that lacks room; none where all have it."""
+def test_the_budget_that_lasts_longest_is_named():
+    """A refusal is that of the account without room that resets last, of several alike the first; none where all have room."""
     book = Book([Budget(1), Budget(0.5, scope="tenant")], 0.0)
     accounts = book.shared(tenant=None, model="m", wall=0.0)
-    assert first_refusal(accounts, PICO // 2) is None
-    assert first_refusal(accounts, PICO).scope == "tenant"
-    assert first_refusal(accounts, 2 * PICO).scope == "gateway"
-    assert first_refusal(accounts, 0) is None
+    assert last_refusal(accounts, PICO // 2) is None
+    assert last_refusal(accounts, PICO).scope == "tenant"
+    assert last_refusal(accounts, 2 * PICO).scope == "gateway"
+    assert last_refusal(accounts, 0) is None
+    mixed = Book([Budget(1, window="day"), Budget(1, scope="tenant", window="month"), Budget(3, scope="model")], 0.0)
+    accounts = mixed.shared(tenant=None, model="m", wall=0.0)
+    assert [last_refusal(accounts, dollars * PICO).scope for dollars in (2, 4)] == ["tenant", "model"]
 
 
 def test_the_tracker_reserves_and_settles_by_amounts():

@@ -30,8 +30,8 @@ def test_a_call_that_retries_keeps_its_one_place() -> None:
     assert allowance.retrying == 1
 
 
-def test_a_place_that_is_given_back_is_free_for_another() -> None:
-    """The end of a retry, and the end of a call, free a place, however often they are told."""
+def test_the_place_of_a_retry_that_was_answered_is_free_for_another() -> None:
+    """An answer frees a place, however often it is told; a call that failed leaves none to its neighbours."""
     allowance = RetryAllowance()
     first, second, third, fourth = (allowance.enter() for _ in range(4))
     assert all(allowance.try_retry(ticket) for ticket in (first, second, third))
@@ -42,8 +42,67 @@ def test_a_place_that_is_given_back_is_free_for_another() -> None:
     assert not allowance.try_retry(first)
     allowance.leave(second)
     allowance.leave(second)
+    assert not allowance.try_retry(first)
+    assert (allowance.in_flight, allowance.retrying) == (3, 2)
+
+
+def test_when_all_have_left_the_allowance_is_whole() -> None:
+    """Three calls that failed for good take nothing from those that come when they are gone."""
+    allowance = RetryAllowance()
+    for _ in range(5):
+        tickets = [allowance.enter() for _ in range(3)]
+        assert all(allowance.try_retry(ticket) for ticket in tickets * 4)
+        for ticket in tickets:
+            allowance.leave(ticket)
+
+
+@pytest.mark.parametrize("calls", [20, 60, 200])
+@pytest.mark.parametrize("at_a_time", [1, 7, 1_000])
+def test_a_crowd_that_fails_adds_a_fifth(calls: int, at_a_time: int) -> None:
+    """However the calls of a crowd fail, in turn or together, its retries are a fifth of it and three at most."""
+    allowance = RetryAllowance()
+    asking = [allowance.enter() for _ in range(calls)]
+    tries, attempts = dict.fromkeys(asking, 1), calls
+    while asking:
+        for ticket in asking[:at_a_time]:
+            if tries[ticket] < 3 and allowance.try_retry(ticket):
+                tries[ticket] += 1
+                attempts += 1
+            else:
+                asking.remove(ticket)
+                allowance.leave(ticket)
+    assert calls + calls // 5 <= attempts <= 1.2 * calls + 3
+
+
+def test_a_long_good_time_saves_no_more_than_may_run_at_once() -> None:
+    """After a thousand calls that went well a crowd of twenty may retry as one that comes at first; then a fifth of who comes."""
+    allowance = RetryAllowance()
+    crowd = [allowance.enter() for _ in range(20)]
+    for _ in range(1_000):
+        allowance.leave(allowance.enter())
+    granted = [ticket for ticket in crowd if allowance.try_retry(ticket)]
+    assert len(granted) == 4
+    for ticket in granted:
+        allowance.leave(ticket)
+    assert not any(allowance.try_retry(ticket) for ticket in crowd)
+    assert sum(allowance.try_retry(allowance.enter()) for _ in range(50)) == 10
+
+
+def test_an_attempt_beside_another_counts_among_the_retries() -> None:
+    """Hedges and retries share the places; a call has one hedge, and gives it back without giving up its retry."""
+    allowance = RetryAllowance()
+    first, second, third = (allowance.enter() for _ in range(3))
     assert allowance.try_retry(first)
-    assert (allowance.in_flight, allowance.retrying) == (3, 3)
+    assert allowance.try_hedge(first)
+    assert not allowance.try_hedge(first)
+    assert allowance.try_hedge(second)
+    assert (allowance.retrying, allowance.try_retry(third), allowance.try_hedge(third)) == (3, False, False)
+    allowance.end_hedge(first)
+    allowance.end_hedge(first)
+    assert (allowance.retrying, allowance.try_retry(third)) == (2, True)
+    allowance.leave(second)
+    assert allowance.retrying == 2
+    assert not allowance.try_hedge(CallTicket())
 
 
 def test_a_call_that_left_may_not_retry() -> None:
@@ -120,7 +179,7 @@ INDEX = st.integers(0, 40)
 
 
 class AllowanceMachine(RuleBasedStateMachine):
-    """Compare the allowance with two sets."""
+    """Compare the allowance with sets of what is held, and count what a busy time spends."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,26 +187,52 @@ class AllowanceMachine(RuleBasedStateMachine):
         self.tickets: list[CallTicket] = []
         self.calls: set[int] = set()
         self.retries: set[int] = set()
+        self.hedges: set[int] = set()
+        self.entered = self.granted = 0
 
     @rule()
     def enter(self) -> None:
+        if not self.calls:
+            self.entered = self.granted = 0
         self.tickets.append(self.allowance.enter())
         self.calls.add(id(self.tickets[-1]))
+        self.entered += 1
 
     @rule(index=INDEX)
     def try_retry(self, index: int) -> None:
         for ticket in self._pick(index):
-            room = len(self.retries) < max(3, len(self.calls) // 5)
-            expected = id(ticket) in self.retries or (id(ticket) in self.calls and room)
-            assert self.allowance.try_retry(ticket) is expected
-            if expected:
+            room, held = self._room(), id(ticket) in self.retries
+            free = held and len(self.calls) <= 3
+            if self.allowance.try_retry(ticket):
+                assert free or (id(ticket) in self.calls and (held or room))
+                self.granted += not free
                 self.retries.add(id(ticket))
+            else:
+                assert not free
+
+    @rule(index=INDEX)
+    def try_hedge(self, index: int) -> None:
+        for ticket in self._pick(index):
+            room = self._room()
+            if self.allowance.try_hedge(ticket):
+                assert room
+                assert id(ticket) in self.calls - self.hedges
+                self.granted += 1
+                self.hedges.add(id(ticket))
 
     @rule(index=INDEX)
     def end_retry(self, index: int) -> None:
         for ticket in self._pick(index):
             self.allowance.end_retry(ticket)
             self.retries.discard(id(ticket))
+            self.granted = 0  # an answer gives back: what follows is a new count
+
+    @rule(index=INDEX)
+    def end_hedge(self, index: int) -> None:
+        for ticket in self._pick(index):
+            self.allowance.end_hedge(ticket)
+            self.hedges.discard(id(ticket))
+            self.granted = 0
 
     @rule(index=INDEX)
     def leave(self, index: int) -> None:
@@ -161,17 +246,25 @@ class AllowanceMachine(RuleBasedStateMachine):
             self._forget(id(ticket))
             self.tickets.remove(ticket)
 
+    def _room(self) -> bool:
+        return len(self.retries) + len(self.hedges) < max(3, len(self.calls) // 5)
+
     def _pick(self, index: int) -> list[CallTicket]:
         return [self.tickets[index % len(self.tickets)]] if self.tickets else []
 
     def _forget(self, identity: int) -> None:
         self.calls.discard(identity)
         self.retries.discard(identity)
+        self.hedges.discard(identity)
 
     @invariant()
     def counts_are_memberships(self) -> None:
         assert self.allowance.in_flight == len(self.calls)
-        assert self.allowance.retrying == len(self.retries)
+        assert self.allowance.retrying == len(self.retries) + len(self.hedges)
+
+    @invariant()
+    def retries_are_a_share(self) -> None:
+        assert self.granted <= max(3, self.entered // 5)
 
 
 TestAllowanceMachine = AllowanceMachine.TestCase

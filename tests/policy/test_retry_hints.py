@@ -102,7 +102,23 @@ HEADERS: list[tuple[dict[str, str], float | None]] = [
     # OpenRouter
     ({"x-ratelimit-reset": str(int((NOW + 20) * 1_000))}, 20.0),
     ({"x-ratelimit-remaining": "4", "x-ratelimit-reset": str(int((NOW + 20) * 1_000))}, None),
+    ({"x-ratelimit-reset": str(int(NOW + 20))}, 20.0),
+    ({"x-ratelimit-reset": str(int(NOW - 20))}, None),
     ({"x-ratelimit-reset": "2"}, None),
+    # Cerebras
+    ({"x-ratelimit-remaining-requests-day": "0", "x-ratelimit-reset-requests-day": "33011.382867326736"}, None),
+    ({"x-ratelimit-remaining-requests-day": "0", "x-ratelimit-reset-requests-day": "33011.382867"}, 33_011.382867),
+    ({"x-ratelimit-remaining-tokens-minute": "0", "x-ratelimit-reset-tokens-minute": "11.382867"}, 11.382867),
+    # Groq: requests of a day, tokens of a minute
+    (
+        {
+            "x-ratelimit-remaining-requests": "14370",
+            "x-ratelimit-reset-requests": "2m59.56s",
+            "x-ratelimit-remaining-tokens": "0",
+            "x-ratelimit-reset-tokens": "7.66s",
+        },
+        7.66,
+    ),
 ]
 
 
@@ -283,6 +299,42 @@ OPENAI_LIMITS = {
             ObservedLimits(7, 1_000, 30.0, 0.0),
         ),
         ({"anthropic-ratelimit-input-tokens-remaining": "2000"}, ObservedLimits(remaining_tokens=2_000)),
+        (
+            {"anthropic-ratelimit-tokens-remaining": "9000", "anthropic-ratelimit-input-tokens-remaining": "20"},
+            ObservedLimits(remaining_tokens=20),
+        ),
+        ({"anthropic-ratelimit-output-tokens-remaining": "5"}, None),  # what is left of the output is no bound of the whole
+        # Cerebras: the tightest of several windows, with its own time
+        (
+            {
+                "x-ratelimit-remaining-requests-day": "9",
+                "x-ratelimit-reset-requests-day": "33011.382867",
+                "x-ratelimit-remaining-requests-minute": "29",
+                "x-ratelimit-reset-requests-minute": "11.382867",
+                "x-ratelimit-remaining-tokens-minute": "300",
+                "x-ratelimit-reset-tokens-minute": "11.382867",
+            },
+            ObservedLimits(9, 300, 33_011.382867, 11.382867),
+        ),
+        (
+            {
+                "x-ratelimit-remaining-requests-day": "0",
+                "x-ratelimit-reset-requests-day": "300",
+                "x-ratelimit-remaining-requests-minute": "0",
+                "x-ratelimit-reset-requests-minute": "20",
+            },
+            ObservedLimits(remaining_requests=0, reset_requests=300.0),
+        ),
+        # OpenRouter
+        (
+            {"x-ratelimit-limit": "20", "x-ratelimit-remaining": "3", "x-ratelimit-reset": str(int((NOW + 20) * 1_000))},
+            ObservedLimits(remaining_requests=3, reset_requests=20.0),
+        ),
+        ({"x-ratelimit-remaining": "3", "x-ratelimit-reset": str(int(NOW + 20))}, ObservedLimits(3, None, 20.0)),
+        ({"x-ratelimit-remaining": "3"}, None),  # of how long a time, nobody knows
+        ({"x-ratelimit-remaining": "3", "x-ratelimit-reset": "1"}, None),
+        ({"x-ratelimit-limit": "0", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW + 20))}, None),
+        ({"x-ratelimit-remaining": "-1", "x-ratelimit-reset": str(int(NOW + 20))}, None),
     ],
 )
 def test_observed_limits(headers: dict[str, str], expected: ObservedLimits | None) -> None:

@@ -148,6 +148,51 @@ def test_the_newest_report_counts():
     assert window.left(1.0) == 11
 
 
+def test_what_was_in_flight_at_a_report_changes_nothing_about_it():
+    """What settles for less, or leaves with its minute, frees nothing that the provider says is gone; what comes after does."""
+    window = Window(ModelLimits(TPM, RPM))
+    old = let_in(window, 15, 0.0)
+    Journal().commit(window.correcting(ObservedLimits(2, 6, 300.0, 300.0), 0.0))
+    settle(window, old, 1, 1.0)
+    assert (window.left(1.0), window.opening(7, 1.0)) == (6, 300.0)
+    new = let_in(window, 5, 2.0)
+    assert (window.left(2.0), window.used(2.0)) == (1, (3, 19))
+    settle(window, new, 2, 3.0)
+    assert (window.left(3.0), window.left(70.0)) == (4, 4)
+    refunded = let_in(window, 4, 71.0)
+    assert (window.left(71.0), window.opening(0, 71.0)) == (-1, 300.0)
+    settle(window, refunded, 0, 72.0, requests=0)
+    assert (window.left(72.0), window.left(299.0), window.left(300.0)) == (4, 4, TPM)
+
+
+@given(st.lists(STEPS, max_size=25), st.integers(0, TPM), st.integers(0, RPM), st.floats(1, 200), st.lists(STEPS, max_size=25))
+def test_after_a_report_no_more_is_let_in_than_it_said(before, tokens, requests, reset, after):
+    """Until its reset, what is let in after a report and not given back is at most what it said is left, and the limits hold."""
+    window, now, flying = Window(ModelLimits(TPM, RPM)), 1000.0, []
+
+    def play(steps, now, until):
+        let = []
+        for step in steps:
+            match step:
+                case ("let in", size) if window.left(now) >= size and now < until:
+                    let.append([size, 1])
+                    flying.append((let_in(window, size, now), let[-1]))
+                case ("settle", used, kept) if flying:
+                    slot, entry = flying.pop(0)
+                    used = min(used, slot.tokens)
+                    settle(window, slot, used, now, kept)
+                    entry[:] = used, kept
+                case ("pass", seconds):
+                    now += seconds
+        return let, now
+
+    _, now = play(before, now, math.inf)
+    Journal().commit(window.correcting(ObservedLimits(requests, tokens, reset, reset), now))
+    let, _ = play(after, now, now + reset)
+    assert sum(entry[0] for entry in let) <= tokens
+    assert sum(entry[1] for entry in let) <= requests
+
+
 @given(st.floats(0, 1e10), st.floats(0, 1e5))
 def test_a_wait_is_rounded_up(now, ahead):
     """Adding the wait to the clock always reaches the moment."""

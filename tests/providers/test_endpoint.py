@@ -243,7 +243,18 @@ def test_a_bad_header_is_refused(headers: Any) -> None:
     assert caught.value.field == "default_headers"
 
 
-@pytest.mark.parametrize(("field", "value"), [("auth", "bearer"), ("auth", 5), ("text_content", "list"), ("text_content", None)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("auth", "bearer"),
+        ("auth", 5),
+        ("text_content", "list"),
+        ("text_content", None),
+        ("output_cap", "max_output_tokens"),
+        ("output_cap", None),
+        ("asks_for_usage", 1),
+    ],
+)
 def test_other_wrong_values_are_named(field: str, value: Any) -> None:
     """A value of another kind than the field takes is refused by the field's name."""
     with pytest.raises(ConfigurationError) as caught:

@@ -248,5 +248,6 @@ canonical_values: dict[type[Model], st.SearchStrategy[Any]] = {
     o.MultipartBody: multipart_bodies,
     o.TransportRequest: transport_requests,
     o.TransportResponse: transport_responses,
+    o.ReplayFixture: st.builds(o.ReplayFixture, st.sampled_from(o.WireFormat), transport_requests, transport_responses),
     **_events,
 }

@@ -279,7 +279,7 @@ PARTS: list[tuple[str, Any, Any, list[str]]] = [
     ("call_without_id", o.ToolCallPart("", "f", None), used("call_0"), []),
     ("call_of_another", o.ToolCallPart("a.b|c", "f", '{"a": 1}'), used("a_b_c", a=1), []),
     ("long_id", o.ToolCallPart("x" * 99, "f", {}), used("x" * 64), []),
-    ("call_no_json", o.ToolCallPart("c", "f", "{a"), used("c"), ["/arguments"]),
+    ("call_no_json", o.ToolCallPart("c", "f", "{a"), used("c", input="{a"), ["/arguments"]),
     ("result_text", o.ToolResultPart("c", "Hi", "f", True), gave("c", {"text": "Hi"}, status="error"), ["/name"]),
     ("result_json", o.ToolResultPart("c", {"a": 1}), gave("c", {"json": {"a": 1}}), []),
     ("result_list", o.ToolResultPart("c", [1]), gave("c", {"text": "[1]"}), []),

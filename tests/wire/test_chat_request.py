@@ -56,7 +56,7 @@ def assistant(content: Any = None, **more: Any) -> Json:
     return {"role": "assistant", "content": content, **more}
 
 
-def call(call_id: str = "c1", name: str = "look", arguments: str = "{}", **more: Any) -> Json:
+def call(call_id: str = "c1", name: str = "look", arguments: Any = "{}", **more: Any) -> Json:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}, **more}
 
 
@@ -81,6 +81,7 @@ FIELDS: list[Json] = [
     {"max_tokens": 5, "max_completion_tokens": 6},
     {"temperature": 0, "top_p": 0.5, "presence_penalty": -1, "frequency_penalty": 1.5, "seed": 7},
     {"temperature": None, "top_p": None, "seed": None, "stop": None, "stream": None, "metadata": None},
+    {"top_k": 0.5},
     {"top_k": 40, "min_p": 0.1, "repetition_penalty": 1.1},
     {"stop": "END"},
     {"stop": ""},
@@ -293,17 +294,22 @@ def test_every_message_is_written_as_it_was_read(messages: list[Json]) -> None:
         user({"type": "file", "file": {"file_data": "AAAA"}}),
         assistant([{"type": "refusal", "refusal": "no"}]),
         assistant([{"type": "refusal", "refusal": "no"}, text("a"), {"type": "refusal", "refusal": "still no"}]),
-        assistant([text("a")], refusal="no"),
+        assistant("a", refusal="no"),
+        assistant("a", tool_calls=[call(arguments={"city": "Rome"})]),
+        assistant("a", tool_calls=[call(arguments=None)]),
+        assistant("a", tool_calls=[{"id": "c", "type": "function", "function": {"name": "look"}}]),
+        {"role": "user", "content": []},
+        {"role": "user", "content": None},
+        {"role": "system", "content": []},
+        {"role": "tool", "tool_call_id": "c", "content": {"celsius": 21}},
+        {"role": "tool", "tool_call_id": "c", "content": [text("a"), {"type": "image_url", "image_url": {"url": "u"}}]},
     ],
     ids=json.dumps,
 )
 def test_a_message_is_rebuilt_from_its_parts_alone(message: Json) -> None:
-    """Without the wire's own message beside them, the parts still say where a refusal stood and that a file had no name."""
+    """Without the wire's own message beside them, the values still say all of it."""
     (item,) = items(message)
-    (again,) = written(dataclasses.replace(item, raw_message=None))
-    content = message["content"]
-    lone = content[0]["text"] if len(content) == 1 and content[0]["type"] == "text" else content
-    assert again == {**message, "content": lone}
+    assert written(dataclasses.replace(item, raw_message=None)) == [message]
 
 
 READ: list[tuple[Json, Any]] = [

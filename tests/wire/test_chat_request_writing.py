@@ -303,3 +303,22 @@ def test_the_transport_request_names_the_path() -> None:
     report = emit_transport_request(WIRE, LlmRequest("m", "hi", stream=True))
     assert (report.value.path, report.value.accept) == ("/chat/completions", "text/event-stream")
     assert report.bridged
+
+
+@pytest.mark.parametrize(
+    ("cap", "payload", "name"),
+    [
+        (None, {}, "max_completion_tokens"),
+        ("max_completion_tokens", {}, "max_completion_tokens"),
+        ("max_tokens", {}, "max_tokens"),
+        (None, {"max_tokens": 9}, "max_tokens"),
+        ("max_completion_tokens", {"max_tokens": 9}, "max_tokens"),
+        ("max_tokens", {"max_completion_tokens": 9}, "max_tokens"),
+    ],
+)
+def test_the_cap_of_the_output_has_the_name_that_the_endpoint_knows(cap: str | None, payload: dict[str, int], name: str) -> None:
+    """A host of old may know ``max_tokens`` alone; what came under that name goes out under it."""
+    parsed = parse_request(CHAT, {"model": "m", "messages": [], **(payload or {"max_completion_tokens": 9})})
+    written, losses = emit_request_with_losses(WIRE, parsed, output_cap=cap)
+    assert written == {"model": "m", "messages": [], name: 9}
+    assert losses == ()

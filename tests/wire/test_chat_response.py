@@ -228,7 +228,8 @@ def test_finish_reasons(word: Any, reason: FinishReason | None) -> None:
         (FinishReason.LENGTH, "stop", CHAT, "length"),
         (FinishReason.TOOL_CALL, "tool_use", CLAUDE, "tool_calls"),
         (FinishReason.STOP, "end_turn", CLAUDE, "stop"),
-        (None, None, CLAUDE, None),
+        (None, None, CLAUDE, "stop"),
+        (None, None, CHAT, None),
     ],
 )
 def test_a_finish_reason_is_written_in_the_api_s_words(reason: Any, raw: Any, protocol: Any, word: Any) -> None:

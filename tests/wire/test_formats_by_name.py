@@ -51,8 +51,25 @@ def test_a_value_does_for_its_member(call: Callable[[Any, Any], Any], chat: Any,
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("unknown", ["anthropic", "", None, 5, o.WireFormat.COHERE_RERANK])
+@pytest.mark.parametrize("unknown", ["anthropic", "", None, 5])
 def test_what_is_no_format_is_answered_with_the_list(call: Callable[[Any, Any], Any], unknown: Any) -> None:
     """The error is one of the codecs' own, and lists the formats."""
     with pytest.raises(o.UnsupportedFeatureError, match="open_ai_responses, open_ai_chat_completions, anthropic_messages"):
         call(unknown, unknown)
+
+
+GENERATION: list[Callable[[Any], Any]] = [
+    lambda wire: o.parse_request(wire, REQUEST),
+    lambda wire: o.emit_request(wire, PARSED),
+    lambda wire: o.parse_response(wire, {}),
+    lambda wire: o.emit_error(wire, o.ProviderError("x")),
+    o.StreamParser,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", GENERATION)
+@pytest.mark.parametrize("wire", [wire for wire in o.WireFormat if not wire.is_generation])
+def test_a_format_of_an_endpoint_is_no_protocol_of_generation(call: Callable[[Any], Any], wire: o.WireFormat) -> None:
+    """The functions of generation name the formats of generation; those of every format are for the others."""
+    with pytest.raises(o.UnsupportedFeatureError, match=r"open_ai_responses.*bedrock_converse; the \*_api_\*"):
+        call(wire)

@@ -53,8 +53,9 @@ def asking(policy: o.PromptCachePolicy | None, request: o.LlmRequest = CONVERSAT
 def emitted(protocol: o.ProviderProtocol, request: o.LlmRequest) -> tuple[dict[str, Any], list[str]]:
     """Give the payload, and the pointers of what is lost beyond what every emission of the conversation loses."""
     report = o.emit_api_request(protocol.wire_format, request)
-    usual = o.emit_api_request(protocol.wire_format, asking(None, request)).losses
-    return report.value, [loss.pointer.removeprefix("/capabilities/prompt_cache/") for loss in report.losses if loss not in usual]
+    usual = {loss.pointer for loss in o.emit_api_request(protocol.wire_format, asking(None, request)).losses}
+    lost = [loss.pointer for loss in report.losses if loss.pointer not in usual]
+    return report.value, [pointer.removeprefix("/capabilities/prompt_cache/") for pointer in lost]
 
 
 def check(protocol: o.ProviderProtocol, policy: dict[str, Any], written: dict[str, Any], lost: list[str]) -> None:

@@ -89,3 +89,11 @@ def test_a_conversation_of_chat_becomes_items() -> None:
         GAVE,
     ]
     assert o.transcode_request(P, CHAT, written) == payload
+
+
+def test_a_place_that_does_not_say_what_it_is_crosses() -> None:
+    """Anthropic demands a type of it, which Responses may leave out."""
+    tool = {"type": "web_search", "user_location": {"city": "Paris"}}
+    ours = {"model": "m", "input": "Hi", "tools": [tool]}
+    written = o.transcode_request(P, o.ProviderProtocol.CLAUDE_MESSAGES, ours)
+    assert written["tools"][0]["user_location"] == {"type": "approximate", "city": "Paris"}

@@ -296,6 +296,14 @@ def test_a_tier_that_the_api_has_not_is_a_loss() -> None:
     assert any("on_demand" in loss.reason for loss in report.losses)
 
 
+def test_an_answer_that_is_still_queued_has_a_reason_in_chat() -> None:
+    """Chat Completions knows no answer without one."""
+    ours = {"id": "resp_1", "model": "m", "status": "queued", "output": []}
+    report = o.transcode_api_response(WIRE, o.WireFormat.OPENAI_CHAT_COMPLETIONS, ours)
+    assert report.value["choices"][0]["finish_reason"] == "stop"
+    assert [loss.pointer for loss in report.losses] == ["/raw_finish_reason"]
+
+
 def test_what_moderation_found_does_not_cross() -> None:
     """Each of OpenAI's wires reports it in a form of its own."""
     found = {"input": {"type": "moderation_result", "flagged": False}, "output": {"type": "error", "code": "x", "message": "y"}}

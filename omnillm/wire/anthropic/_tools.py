@@ -129,8 +129,9 @@ def _flat(payload: Mapping[str, Any]) -> dict[str, Any]:
         del out["filters"]
         out.update(filters)
     location = out.get("user_location")
-    if isinstance(location, Mapping) and isinstance(location.get("approximate"), Mapping):  # OpenAI Chat
-        out["user_location"] = {"type": "approximate", **location["approximate"]}
+    if isinstance(location, Mapping):
+        nested = location.get("approximate")  # OpenAI Chat
+        out["user_location"] = {"type": "approximate", **(nested if isinstance(nested, Mapping) else location)}
     return out
 
 

@@ -12,7 +12,6 @@ import re
 from typing import Any
 
 from ... import _json
-from ...errors import InvalidJsonError
 from ...types.parts import (
     AudioPart,
     FilePart,
@@ -141,10 +140,7 @@ class BlockWriter:
     def _tool_call(self, part: ToolCallPart, pointer: str) -> Block | None:
         if not part.call_id:
             self._calls += 1
-        given = _tool_input(part.arguments)
-        if given is None:
-            self._emission.lose(f"{pointer}/arguments", "the input of a tool is an object here; this text is none")
-            given = {}
+        given = self._emission.arguments(part, pointer)
         block: Block = {"type": "tool_use", "id": tool_id(part.call_id, self._calls), "name": part.name, "input": given}
         return self._lay(block, part, pointer)
 
@@ -256,18 +252,6 @@ class AnswerWriter(BlockWriter):
 def _is_ours(part: ReasoningPart) -> bool:
     """Tell whether the state of the reasoning is this provider's, or the caller's own, which is taken for it."""
     return part.protocol is PROTOCOL or (part.protocol is None and bool(part.signature or part.encrypted_content))
-
-
-def _tool_input(arguments: Any) -> Any:
-    """Give the arguments as a JSON value, none at all being an empty object; ``None`` for a text that holds no more than text."""
-    if isinstance(arguments, str):
-        try:
-            arguments = _json.loads(arguments) if arguments else {}
-        except InvalidJsonError:
-            return None
-        if isinstance(arguments, str):
-            return None
-    return {} if arguments is None else arguments
 
 
 def _image_source(data: str, media_type: str | None) -> Block:

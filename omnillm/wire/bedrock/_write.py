@@ -12,7 +12,6 @@ import re
 from typing import Any
 
 from ... import _json
-from ...errors import InvalidJsonError
 from ...types.parts import (
     AudioPart,
     FilePart,
@@ -162,16 +161,9 @@ class BlockWriter:
         return {"toolUse": self._lay(block, part, pointer)}
 
     def _input(self, part: ToolCallPart, pointer: str) -> Any:
-        given = part.arguments
         if spelled(part.vendor_extensions, "input") == "text":
             return part.arguments_text()
-        if isinstance(given, str):
-            try:
-                given = _json.loads(given) if given else {}
-            except InvalidJsonError:
-                self._emission.lose(f"{pointer}/arguments", "the input of a tool is JSON here; this text is not")
-                given = {}
-        return {} if given is None else given
+        return self._emission.arguments(part, pointer)
 
     def _tool_result(self, part: ToolResultPart, pointer: str) -> Block | None:
         if not part.call_id:

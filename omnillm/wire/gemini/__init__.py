@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...types.enums import EndpointKind, WireFormat
 from .._codec import Codec, Payload
 from .._formats import for_gemini
 from ._encoder import ChunkEncoder, emit_event
@@ -34,5 +35,6 @@ CODEC = Codec(
     prepare_body=prepare_body,
     path=path,
     headers={},
+    endpoints={EndpointKind.EMBEDDINGS: WireFormat.GEMINI_EMBED_CONTENT},
     fit_format=for_gemini,
 )

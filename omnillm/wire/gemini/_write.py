@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ... import _json
-from ...errors import InvalidJsonError
 from ...types.parts import (
     AudioPart,
     FilePart,
@@ -139,23 +138,10 @@ class PartWriter:
         call: Part = {"name": part.name or self._nameless}
         if "id" not in spelled:
             call["id"] = call_id
-        args = self._arguments(part, pointer)
+        args = self._emission.arguments(part, pointer)
         if args or "args" not in spelled:
             call["args"] = args
         return self._wrap("functionCall", call, part, pointer)
-
-    def _arguments(self, part: ToolCallPart, pointer: str) -> Mapping[str, Any]:
-        given = part.arguments
-        if isinstance(given, str):
-            try:
-                given = _json.loads(given) if given else {}
-            except InvalidJsonError:
-                given = part.arguments
-        if isinstance(given, Mapping):
-            return given
-        if given is not None:
-            self._emission.lose(f"{pointer}/arguments", "the arguments of a call are a JSON object here; these are none")
-        return {}
 
     def _tool_result(self, part: ToolResultPart, pointer: str) -> Part | None:
         call_id = part.call_id or f"call_{self._results}"

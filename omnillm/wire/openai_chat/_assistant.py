@@ -104,6 +104,7 @@ def _read_function_call(fields: Fields) -> ToolCallPart:
     arguments = fields.take("arguments")
     outer = Fields({})
     outer.spell("type", "function_call")
+    _spell_arguments(outer, arguments)
     if fields.rest():
         outer.keep("function_call", fields.rest())
     return _call(f"call_{name}", name, arguments, outer.extensions(WIRE))
@@ -144,12 +145,18 @@ def _read_any_call(value: Any, pointer: str, derived: str) -> MessagePart:
     function = Fields(fields.take(body), fields.at(body))
     name = text_or_empty(function, "name")
     arguments = function.take("input" if kind == "custom" else "arguments")
+    _spell_arguments(fields, arguments)
     if function.rest():
         fields.keep(body, function.rest())
     extensions = fields.extensions(WIRE)
     if kind == "custom" and isinstance(arguments, str):
         return ToolCallPart(call_id, name, arguments, arguments, vendor_extensions=extensions)
     return _call(call_id, name, arguments, extensions)
+
+
+def _spell_arguments(fields: Fields, arguments: Any) -> None:
+    if not isinstance(arguments, str):
+        fields.spell("arguments", "absent" if arguments is None else "value")
 
 
 def _call(call_id: str, name: str, arguments: Any, extensions: dict[str, Any]) -> ToolCallPart:
@@ -260,8 +267,7 @@ def _write_call(out: dict[str, Any], part: ToolCallPart | VendorPart, emission: 
         return
     kind = spelling(part.vendor_extensions, WIRE).get("type", "function")
     if kind == "function_call":
-        function = {"name": part.name, "arguments": part.arguments_text()}
-        out["function_call"] = fill(function, inner(part.vendor_extensions, "function_call"))
+        out[kind] = _write_body(part, kind, "arguments")
         emission.lay(out, part.vendor_extensions, at)
         return
     body, text = ("custom", "input") if kind == "custom" else ("function", "arguments")
@@ -270,5 +276,16 @@ def _write_call(out: dict[str, Any], part: ToolCallPart | VendorPart, emission: 
     call: dict[str, Any] = {"id": call_id} if call_id else {}
     if kind is not None:
         call["type"] = body
-    call[body] = fill({"name": part.name, text: part.arguments_text()}, inner(part.vendor_extensions, body))
+    call[body] = _write_body(part, body, text)
     calls.append(emission.lay(call, part.vendor_extensions, at))
+
+
+def _write_body(part: ToolCallPart, body: str, text: str) -> dict[str, Any]:
+    """Write the object of that name within a call; what the arguments are is the text, but with some servers the value."""
+    out: dict[str, Any] = {"name": part.name}
+    how = spelling(part.vendor_extensions, WIRE).get("arguments")
+    if how == "value" and not isinstance(part.arguments, str):
+        out[text] = part.arguments
+    elif how != "absent" or part.arguments:
+        out[text] = part.arguments_text()
+    return fill(out, inner(part.vendor_extensions, body))

@@ -18,7 +18,7 @@ from ... import _json
 from ...types.enums import MessageRole
 from ...types.message import Message, RawMessage, RequestItem, ResponseItem
 from ...types.parts import MessagePart, RefusalPart, TextPart, ToolCallPart, ToolResultPart, VendorPart
-from .._fields import Emission, Fields, spelling
+from .._fields import Emission, Fields, kept, spelling
 from .._plain import plain_text
 from ._assistant import read_assistant, write_assistant
 from ._content import CHAT, TEXT_ROLE, USER_ROLE, WIRE, Placed, drop, read_content, read_part, text_or_empty, write_content
@@ -53,7 +53,8 @@ def read_message(value: Any, pointer: str) -> RequestItem:
         message = read_assistant(fields, reply=False)
     else:
         plain = isinstance(content, str)
-        fields.take("content")
+        if content != []:  # an empty one says nothing: it stays among the rest
+            fields.take("content")
         if role is MessageRole.TOOL:
             message = _read_result(fields, content, legacy=name == "function")
         else:
@@ -90,27 +91,25 @@ def read_reply(value: Any, pointer: str) -> Message:
 
 def _read_result(fields: Fields, content: Any, *, legacy: bool) -> Message:
     name = fields.text("name")
-    extensions: dict[str, Any] = {}
+    own = Fields({})
     if legacy:
         fields.spell("role", "function")
         call_id = f"call_{name}"  # as the call before it: see _assistant
     else:
         call_id = text_or_empty(fields, "tool_call_id")
         if not call_id:
-            extensions = _without_id()
+            own.spell("call_id", None)
     output: Any = content
     if isinstance(content, list):
         output = tuple(read_part(part, f"{fields.at('content')}/{i}") for i, part in enumerate(content))
+        if not TEXT_ROLE.issuperset(map(type, output)):
+            own.spell("output", "media")  # which OpenAI refuses, and others take
     elif content is None:
         output = ""
-    result = ToolResultPart(call_id, output, name, vendor_extensions=extensions)
+    elif not isinstance(content, str):
+        own.spell("output", "value")
+    result = ToolResultPart(call_id, output, name, vendor_extensions=own.extensions(WIRE))
     return Message(MessageRole.TOOL, (result,), vendor_extensions=fields.extensions(WIRE))
-
-
-def _without_id() -> dict[str, Any]:
-    own = Fields({})
-    own.spell("call_id", None)
-    return own.extensions(WIRE)
 
 
 def _raw(message: Message, *, reply: bool) -> Any:
@@ -279,7 +278,9 @@ def _write_other(message: Message, placed: list[Placed], emission: Emission) -> 
     allowed = USER_ROLE if message.role is MessageRole.USER else TEXT_ROLE
     spoken = [(TextPart(part.text), at) if isinstance(part, RefusalPart) else (part, at) for part, at in placed]
     content = write_content(spoken, emission, allowed, array=_was_array(message))
-    return {"role": message.role.value, "content": "" if content is None else content}
+    if content is None:
+        return {"role": message.role.value, "content": kept(message.vendor_extensions, WIRE).get("content", "")}
+    return {"role": message.role.value, "content": content}
 
 
 def _was_array(message: Message) -> bool:
@@ -293,18 +294,21 @@ def _write_result(result: ToolResultPart, emission: Emission, pointer: str, *, l
         out["tool_call_id"] = result.call_id
     if result.name is not None:
         out["name"] = result.name
-    out["content"] = _write_output(result.output, emission, pointer)
+    out["content"] = _write_output(result, emission, pointer)
     if result.is_error:
         emission.lose(f"{pointer}/is_error", "Chat Completions does not say that a tool failed")
     return emission.lay(out, result.vendor_extensions, pointer)
 
 
-def _write_output(output: Any, emission: Emission, pointer: str) -> Any:
+def _write_output(result: ToolResultPart, emission: Emission, pointer: str) -> Any:
+    output, how = result.output, spelling(result.vendor_extensions, WIRE).get("output")
     if isinstance(output, tuple):
         placed = [(part, f"{pointer}/output/{i}") for i, part in enumerate(output)]
-        content = write_content(placed, emission, TEXT_ROLE)
+        content = write_content(placed, emission, USER_ROLE if how == "media" else TEXT_ROLE)
         return "" if content is None else content
     if not isinstance(output, str):
+        if how == "value":
+            return output
         output = _json.dumps(output)
     return [{"type": "text", "text": output}] if emission.text_content == "array" else output
 

@@ -57,7 +57,7 @@ def _read_generation(fields: Fields) -> GenerationConfig:
         cap = fields.integer("max_tokens")
         if cap is not None:
             own.spell("max_output_tokens", "max_tokens")
-    top_k = fields.integer("top_k")
+    top_k = fields.number("top_k")
     if top_k is not None:
         own.spell("top_k", "top_k")
     return GenerationConfig(

@@ -166,8 +166,12 @@ def finish_word(response: LlmResponse, emission: Emission | None = None) -> str 
     reason, raw = response.finish_reason, response.raw_finish_reason
     if raw and response.provider_protocol is CHAT and finish_reason(raw) is reason:
         return raw
-    if reason is None:
+    if reason is None and response.provider_protocol is CHAT:
         return None
+    if reason is None:  # it has not ended, or nobody said why it did: every answer here says so
+        if raw and emission is not None:
+            emission.lose("/raw_finish_reason", f"every answer of Chat Completions has ended; this one was {raw:.40}")
+        return "stop"
     word = _WORDS.get(reason)
     if word is None:
         if emission is not None:

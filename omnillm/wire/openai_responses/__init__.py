@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...types.enums import WireFormat
+from .._beside import OPENAI_ENDPOINTS
 from .._codec import Codec
 from .._formats import for_strict_openai
 from ._encoder import Encoder, emit_event
@@ -27,5 +28,6 @@ CODEC = Codec(
     ask_for_usage=ask_for_usage,
     path=path,
     headers={},
+    endpoints=OPENAI_ENDPOINTS,
     fit_format=for_strict_openai,
 )

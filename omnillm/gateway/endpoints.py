@@ -1,0 +1,337 @@
+"""Calls of endpoints that do not generate text, on the road of every call: only what is sent and how it is read is theirs.
+
+Rules: the routes of such a call are those that have the endpoint; where none has it, nothing is asked of any key. Inputs beyond
+what one request may hold go out in several, each a call of its own within one deadline, all to the route of the first: vectors of
+different models cannot be compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .. import _json
+from .._cancel import CancellationToken
+from .._clock import Deadline
+from ..errors import (
+    BudgetExceededError,
+    ConfigurationError,
+    DeadlineExceededError,
+    GatewayError,
+    InvalidJsonError,
+    InvalidShapeError,
+    ProtocolError,
+    ProviderError,
+    UnknownPriceError,
+    UnsupportedFeatureError,
+)
+from ..policy.pricing import Cost
+from ..transport import Upload
+from ..types.enums import EndpointKind, WireFormat
+from ..types.media import (
+    AudioSpeechRequest,
+    AudioTranscriptionRequest,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    EmbeddingUsage,
+    ImageGenerationRequest,
+    RerankRequest,
+)
+from ..types.report import Loss
+from ..types.request import LlmRequest
+from ..types.response import Metered, ResponseMeta
+from ..types.transport import BinaryBody, JsonBody, MultipartBody, ResponseBody, TextBody
+from ..types.usage import TokenUsage
+from ..wire import row_of
+from ..wire._endpoint import EndpointCodec
+from ..wire._fields import Emission
+from ..wire.multipart import form_pieces, form_type
+from .attempt import Attempt
+from .billing import Bill, charge, expected, reported
+from .call import Call, Emitted, Estimate, is_credible
+from .route import Walk
+
+if TYPE_CHECKING:
+    from ..transport.body import HttpResponse
+    from .core import Core, Route
+
+KINDS: dict[type, EndpointKind] = {
+    EmbeddingRequest: EndpointKind.EMBEDDINGS,
+    ImageGenerationRequest: EndpointKind.IMAGE_GENERATIONS,
+    AudioTranscriptionRequest: EndpointKind.AUDIO_TRANSCRIPTIONS,
+    AudioSpeechRequest: EndpointKind.AUDIO_SPEECH,
+    RerankRequest: EndpointKind.RERANK,
+}
+_ANY = LlmRequest("-")  # for the path of generation, which is the same for every request where endpoints stand beside it
+
+
+class EndpointCall(Call):
+    """Be a call of an endpoint."""
+
+    __slots__ = ("_kind", "bill", "usage")
+
+    max_bytes: ClassVar[int] = 256 << 20  # several images in base64, or 2 048 embeddings
+
+    def __init__(self, core: Core, request: Any, routes: tuple[Route, ...], **options: Any) -> None:
+        super().__init__(core, request, streaming=False, **options)
+        self._kind = KINDS[type(request)]
+        self.routes = routes
+        self.bill: Bill | None = None  # of the answer
+        self.usage: TokenUsage | None = None
+
+    def estimate(self, core: Core, route: Route) -> Estimate:
+        """Give what an attempt at the route reserves: what the request is expected to be billed for."""
+        found = self._estimates.get(route.pool.name)
+        if found is not None:
+            return found
+        model = route.model(self.request.model)
+        price = core.price(model)
+        if price is None and core.config.budgets:
+            raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
+        body = self.emitted(core, route).body
+        bill = expected(self.request, body)
+        usage = bill.usage
+        sum_, prompt_charge = 0, 0
+        if price is not None:
+            sum_ = charge(price, bill).total_pico
+            prompt_charge = sum_ - usage.completion_tokens * price.output
+        if core.strict and price is not None and sum_:
+            sum_ = max(sum_, price.ceiling(_most_tokens(self.request, body), 0))
+        found = self._estimates[route.pool.name] = Estimate(
+            usage.prompt_tokens, usage.total(), max(prompt_charge, 0), sum_, price, None
+        )
+        return found
+
+    def read(self, attempt: Attempt, http: HttpResponse, body: bytes) -> Any:
+        """Give the answer that a body is."""
+        kind = http.headers.get("content-type", "").lower()
+        if not body:
+            raise attempt.malformed(f"the upstream answered {http.status} with an empty body")
+        row = endpoint_row(attempt.route, self._kind)
+        failure: GatewayError
+        try:
+            value = _body_of(kind, body, row)
+            payload = value.value if isinstance(value, JsonBody) else None
+            failed = attempt.route.codec.embedded_error(payload) if isinstance(payload, dict) else None
+            if failed is None:
+                return self._checked(row.read_answer(value, kind))
+            failure = attempt.described(failed, http)
+        except ProviderError as error:  # of an event
+            failure = attempt.described(error, http)
+        except InvalidJsonError as error:
+            failure = attempt.malformed(f"the upstream answered {http.status} with {error.message}", final=error.beyond)
+        except (ProtocolError, ConfigurationError) as error:  # the latter: of a value that the answer holds
+            html = "html" in kind
+            page = f"a page of HTML: {attempt.beginning(body)}" if html else f"what is not its protocol's: {error.message}"
+            failure = attempt.malformed(f"the upstream answered {http.status} with {page}")
+        except RecursionError:
+            failure = attempt.malformed(f"the upstream answered {http.status} with what is nested too deep", final=True)
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame, and what its callers are making
+
+    def _checked(self, response: Any) -> Any:
+        """Give the answer, embeddings in the order of their inputs; raises ``ProtocolError`` where some have none."""
+        if isinstance(response, EmbeddingResponse) and self.request.input:
+            indexes = [vector.index for vector in response.data]
+            wanted = list(range(len(self.request.input)))
+            if indexes != wanted:
+                if sorted(indexes) != wanted:
+                    raise InvalidShapeError(f"{len(wanted)} inputs, and embeddings of {len(indexes)}", pointer="/data")
+                object.__setattr__(response, "data", tuple(sorted(response.data, key=lambda vector: vector.index)))
+        return response
+
+    def believed(self, attempt: Attempt, response: Any) -> TokenUsage:
+        """Give the usage that the call is settled by: the reported one, or the expected where none is, or none can be."""
+        bill = expected(self.request, self.emitted(attempt.core, attempt.route).body)
+        told = reported(self.request, response, bill)
+        self.bill = told if is_credible(told.usage) else bill
+        usage = self.usage = self.bill.usage
+        if getattr(response, "model", None) == "":  # Google and Cohere do not say
+            object.__setattr__(response, "model", attempt.model)
+        if isinstance(response, EmbeddingResponse) and response.usage is None:
+            object.__setattr__(response, "usage", EmbeddingUsage(usage.prompt_tokens, estimated=True))
+        return usage
+
+    def cost(self, estimate: Estimate, usage: TokenUsage) -> Cost | None:
+        """Give what the call costs, or ``None`` where the model has no price."""
+        if estimate.price is None:
+            return None
+        return estimate.price.cost(usage) if self.bill is None else charge(estimate.price, self.bill)
+
+    def ended(self, core: Core, outcome: str, response: Any = None) -> None:
+        """Count the call out, and tell the hooks, once."""
+        super().ended(core, outcome, None if response is None else _Told(self.usage, response.cost_usd))
+
+    def _emit(self, core: Core, route: Route) -> Emitted:
+        request, row = self.request, endpoint_row(route, self._kind)
+        model = route.model(request.model)
+        if model != request.model:
+            request = dataclasses.replace(request, model=model)
+        emission = Emission(row.wire_format)
+        body = row.write_body(request, emission, False)
+        losses: tuple[Loss, ...] = tuple(emission.losses)
+        if losses:
+            self._account(core, losses)
+        path, beside = row.path(request, False), route.codec.path(_ANY, False)
+        headers = {**row.headers, "Accept": row.accept(request, False)}
+        if isinstance(body, MultipartBody):
+            boundary = f"omnillm-{secrets.token_hex(16)}"
+            headers["Content-Type"] = form_type(boundary)
+            return Emitted(Upload(form_pieces(body, boundary)), path, losses, headers, beside)
+        assert isinstance(body, JsonBody)
+        return Emitted(_json.dump_bytes(body.value), path, losses, headers, beside)
+
+
+def _most_tokens(request: Any, body: bytes | Upload) -> int:
+    """Bound the tokens of a call by the bytes that are sent; raises ``BudgetExceededError`` where they are not all there is."""
+    if isinstance(request, RerankRequest):
+        return len(body) * max(len(request.documents), 1)  # the query is read with each
+    if not isinstance(request, EmbeddingRequest):
+        raise BudgetExceededError("the budget's strict estimate cannot bound this call: what is made has no cap")
+    if any(item.text is None and item.tokens is None for item in request.input):
+        raise BudgetExceededError("the budget's strict estimate cannot bound this call: an input is neither text nor tokens")
+    return len(body)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Told:
+    """What the hooks are told of an answer."""
+
+    usage: TokenUsage | None
+    cost_usd: float | None
+
+
+def _body_of(kind: str, body: bytes, row: EndpointCodec) -> ResponseBody:
+    if "json" in kind or (not kind and body[:1] in (b"{", b"[")):
+        return JsonBody(_json.loads(body, max_bytes=row.max_bytes, max_values=row.max_values))
+    if kind.startswith("text/"):
+        return TextBody(body.decode("utf-8", "replace"))
+    return BinaryBody(body)
+
+
+def endpoint_format(route: Route, kind: EndpointKind) -> WireFormat | None:
+    """Give the format of a kind of endpoint at a route, or ``None`` where it has none."""
+    return route.endpoint.formats.get(kind) or route.codec.endpoints.get(kind)
+
+
+def endpoint_row(route: Route, kind: EndpointKind) -> EndpointCodec:
+    """Give the codec of a kind of endpoint at a route; raises ``UnsupportedFeatureError`` where it has none."""
+    wire = endpoint_format(route, kind)
+    row = None if wire is None else row_of(wire)
+    if not isinstance(row, EndpointCodec):
+        spoken = route.endpoint.protocol.wire_protocol.value
+        raise UnsupportedFeatureError(f"{route.name} has no {kind.value}: none is known beside {spoken}")
+    return row
+
+
+def routes_of(core: Core, kind: EndpointKind) -> tuple[Route, ...]:
+    """Give the routes that have the endpoint, in their order; raises ``UnsupportedFeatureError`` where none has."""
+    found, refusal = [], None
+    for route in core.routes:
+        try:
+            endpoint_row(route, kind)
+            route.endpoint.url_beside("/", route.codec.path(_ANY, False))
+            found.append(route)
+        except UnsupportedFeatureError as error:
+            refusal = refusal or error
+    if not found and refusal is not None:
+        raise refusal
+    return tuple(found)
+
+
+# --- calls ----------------------------------------------------------------------------------------------------------------------
+
+
+def request_endpoint(
+    core: Core,
+    request: Any,
+    *,
+    timeout: float | None,
+    cancel: CancellationToken | None,
+    tenant: str | None,
+    batch_size: int | None = None,
+) -> Any:
+    """Make the call, or, for more inputs than one request may hold, the calls, and give the answer."""
+    request = _with_model(core, request)
+    routes = routes_of(core, KINDS[type(request)])
+    options = {"cancel": cancel, "tenant": tenant}
+    if not isinstance(request, EmbeddingRequest):
+        return _call(core, EndpointCall(core, request, routes, timeout=timeout, **options))[0]
+    if not request.input and not request.vendor_extensions:
+        raise ConfigurationError("input: expected at least one text", field="input")
+    limits = [endpoint_row(route, EndpointKind.EMBEDDINGS).batch_limit for route in routes]
+    size = min([limit for limit in (*limits, batch_size) if limit is not None], default=len(request.input))
+    if len(request.input) <= size:
+        return _call(core, EndpointCall(core, request, routes, timeout=timeout, **options))[0]
+    return _batches(core, request, routes, size=size, timeout=timeout, **options)
+
+
+def _with_model(core: Core, request: Any) -> Any:
+    if request.model:
+        return request
+    if core.config.default_model is None:
+        raise ConfigurationError("model: none in the request, and the gateway has no default_model", field="model")
+    return dataclasses.replace(request, model=core.config.default_model)
+
+
+def _call(core: Core, call: EndpointCall) -> tuple[Any, Route]:
+    response: Metered | None = None
+    try:
+        response, route = Walk(core, call).run(_completed)
+    finally:
+        call.ended(core, "failed" if response is None else "ok", response)
+    return response, route
+
+
+def _completed(attempt: Attempt) -> tuple[Any, Route]:
+    return attempt.complete(), attempt.route
+
+
+def _batches(
+    core: Core, request: EmbeddingRequest, routes: tuple[Route, ...], *, size: int, timeout: float | None, **options: Any
+) -> EmbeddingResponse:
+    started = core.clock.monotonic()
+    total = core.config.timeouts.total if timeout is None else timeout
+    deadline = Deadline(started + total, core.clock)
+    answers: list[EmbeddingResponse] = []
+    for start in range(0, len(request.input), size):
+        batch = dataclasses.replace(request, input=request.input[start : start + size])
+        left = deadline.remaining()
+        if left <= 0:
+            raise DeadlineExceededError(f"time ran out after {start} of {len(request.input)} inputs", phase="batch", sent="yes")
+        answer, route = _call(core, EndpointCall(core, batch, routes, timeout=left, **options))
+        answers.append(answer)
+        routes = (route,)
+    return _joined(answers, size, core.clock.monotonic() - started)
+
+
+def _joined(answers: list[EmbeddingResponse], size: int, latency: float) -> EmbeddingResponse:
+    """Make one answer of those of the batches: in their order, the usage summed."""
+    data = [
+        dataclasses.replace(vector, index=place * size + vector.index)
+        for place, answer in enumerate(answers)
+        for vector in answer.data
+    ]
+    first, usages = answers[0], [answer.usage for answer in answers]
+    known = [usage for usage in usages if usage is not None]
+    usage = None
+    if len(known) == len(usages):
+        usage = EmbeddingUsage(
+            sum(usage.prompt_tokens for usage in known),
+            sum(usage.total() for usage in known),
+            any(usage.estimated for usage in known),
+        )
+    costs = [answer.meta.cost for answer in answers]
+    cost = None if None in costs else sum(costs[1:], costs[0])
+    meta = ResponseMeta(
+        attempts=tuple(record for answer in answers for record in answer.meta.attempts),
+        cost=cost,
+        cost_usd=None if cost is None else cost.usd,
+        request_losses=tuple(loss for answer in answers for loss in answer.meta.request_losses),
+        key_label=answers[-1].meta.key_label,
+        latency=latency,
+    )
+    return dataclasses.replace(first, data=tuple(data), usage=usage, meta=meta)
