@@ -145,6 +145,7 @@ if TYPE_CHECKING:
     from .people.conversation_stream import ConversationStream
     from .people.tools import Tool, tool
     from .policy.budget import BudgetTracker
+    from .policy.catalogue import ModelInfo, model_info, models
     from .policy.downgrade import Downgrade
     from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
@@ -233,6 +234,7 @@ _LAZY = {
     "LossPolicy": ".policy.limits",
     "ModelDowngraded": ".types.hooks",
     "ModelLimits": ".policy.limits",
+    "ModelInfo": ".policy.catalogue",
     "ModelPrice": ".policy.pricing",
     "MultipartBody": ".types.transport",
     "MultipartField": ".types.transport",
@@ -258,6 +260,8 @@ _LAZY = {
     "TransportResponse": ".types.transport",
     "connect": ".gateway.connect",
     "cost": ".policy.pricing",
+    "model_info": ".policy.catalogue",
+    "models": ".policy.catalogue",
     "sanitize_json_value": ".replay",
     "sanitize_transport_request": ".replay",
     "sanitize_transport_response": ".replay",
@@ -373,6 +377,7 @@ __all__ = [
     "MessageRole",
     "MissingFieldError",
     "ModelDowngraded",
+    "ModelInfo",
     "ModelLimits",
     "ModelPrice",
     "MultipartBody",
@@ -471,6 +476,8 @@ __all__ = [
     "emit_stream_event",
     "emit_transport_request",
     "encode_sse",
+    "model_info",
+    "models",
     "parse_api_request",
     "parse_api_response",
     "parse_error",

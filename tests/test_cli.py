@@ -23,7 +23,7 @@ from omnillm.types.usage import TokenUsage
 
 CANARY = "sk-CANARY-0123456789"
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-COMMANDS = ["demo", "call", "stream", "transcode", "sanitize", "config"]
+COMMANDS = ["demo", "call", "stream", "transcode", "sanitize", "config", "prices", "models"]
 
 
 class Ran:

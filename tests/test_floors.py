@@ -18,7 +18,7 @@ FLOORS = {
     "state": 4, "transport": 4,
     "providers": 5, "config": 5, "hooks": 5,
     "gateway": 6, "primitive": 6, "people": 6,
-    "replay": 7, "testing": 7, "contrib": 7, "cli": 7, "demo": 7, "__main__": 7, "_pytest_plugin": 7,
+    "replay": 7, "testing": 7, "contrib": 7, "cli": 7, "data": 7, "demo": 7, "__main__": 7, "_pytest_plugin": 7,
 }  # fmt: skip
 SIDEWAYS = {0, 5, 6, 7}  # floors whose modules may import each other; elsewhere only inside the same folder
 PURE_FLOORS = range(3)

@@ -26,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     _transcode(commands)
     _sanitize(commands)
     _config(commands)
+    _prices(commands)
     return parser
 
 
@@ -109,3 +110,25 @@ def _config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     check = _command(inner, "check", "._configs:check", "say of each gateway of a file what it is, or what is wrong with it")
     check.add_argument("file", metavar="FILE")
     _command(inner, "docs", "._configs:docs", "print the reference of the configuration (Markdown)")
+
+
+def _prices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "show what a model costs; `prices update --to FILE` writes a new price list, for PriceTable.from_file"
+    command = _command(commands, "prices", "._prices:prices", about)
+    command.add_argument("model", metavar="MODEL", help="a model, by any name that providers write it with; or update")
+    command.add_argument("--provider", metavar="NAME", help="who serves it; the model's maker where absent")
+    command.add_argument("--tier", metavar="TIER", help="batch, flex or priority")
+    command.add_argument("--region", metavar="REGION", help="where it runs")
+    command.add_argument("--at", metavar="DATE", help="on which day; today where absent")
+    command.add_argument("--file", metavar="FILE", help="the list to look in, instead of the package's")
+    command.add_argument("--to", metavar="FILE", help="of update: where to write the list")
+    command.add_argument(
+        "--from",
+        metavar="SOURCE",
+        dest="source",
+        help="of update: a list, as a file or a URL; made of genai-prices and litellm where absent",
+    )
+    listing = _command(commands, "models", "._prices:list_models", "list models: limits, modalities, abilities, retirement")
+    listing.add_argument(
+        "pattern", metavar="PATTERN", nargs="?", default="*", help="a part of provider/model, or as bedrock/*claude*"
+    )

@@ -201,8 +201,11 @@ def _where(at: Place, read: Read) -> tuple[Preset | None, ProviderEndpoint, str 
 
 
 def _pricing(at: Place, read: Read) -> PriceTable:
-    with at.naming("unknown"):
-        return PriceTable(read.get("overrides", {}), read.get("unknown", "error"))
+    own, unknown = read.get("overrides", {}), read.get("unknown", "error")
+    with at.naming("unknown", "file"):
+        return (
+            PriceTable(own, unknown) if "file" not in read else PriceTable.from_file(read["file"], overrides=own, unknown=unknown)
+        )
 
 
 def _auth(at: Place, read: Read) -> AuthScheme:

@@ -70,6 +70,24 @@ _KEYS = (
     Field("tpm_limit", "integer", "`90000`", "Tokens in any 60 seconds, of the keys that do not say."),
 )
 
+_FINER_RATES = (
+    ("reasoning", "`output`", "Output tokens that were thought."),
+    ("citation", "none", "Cited tokens, which some providers charge on top."),
+    ("audio_input", "`input`", "Prompt tokens that were heard."),
+    ("cached_audio", "`cached_input`", "Those, read from a cache."),
+    ("audio_output", "`output`", "Output tokens that are spoken."),
+    ("image_input", "`input`", "Prompt tokens that were seen."),
+    ("cached_image", "`cached_input`", "Those, read from a cache."),
+    ("image_output", "`output`", "Output tokens that are drawn."),
+    ("video_input", "`input`", "Prompt tokens that were watched."),
+    ("video_output", "`output`", "Output tokens that are filmed."),
+    ("request", "none", "Each call."),
+    ("search", "none", "Each search of the web, or of a rerank."),
+    ("image", "none", "Each image made."),
+    ("audio_hour", "none", "Each hour of audio heard."),
+    ("character", "none", "Each character spoken."),
+    ("page", "none", "Each page read."),
+)
 TABLES: dict[str, Table] = {
     "gateway": Table(
         "A gateway: at the top of a file, or as `[gateways.NAME]` where a file holds several.",
@@ -156,6 +174,7 @@ TABLES: dict[str, Table] = {
                 "The name by which a Chat Completions host knows the cap of the output.",
             ),
             Field("asks_for_usage", "boolean", "`true`", "Whether streams are asked for their usage; some hosts refuse that."),
+            Field("provider", "text", "told by the host", "Whose prices hold here, as `groq`."),
         ),
     ),
     "auth": Table(
@@ -235,11 +254,12 @@ TABLES: dict[str, Table] = {
         "Prices.",
         (
             Field("unknown", "`error` or `zero`", "`error`", "What a model without a price is taken for where a budget is set."),
-            Field("overrides", "tables `price` by model", "none", "Prices above the package's.", "price", "named"),
+            Field("file", "path", "none", "A price list to use instead of the package's, as `omnillm prices update` writes it."),
+            Field("overrides", "tables `price` by model", "none", "Prices above those.", "price", "named"),
         ),
     ),
     "price": Table(
-        "The price of a model, in USD per million tokens.",
+        "The price of a model, in USD per million tokens, or per one of what else is counted.",
         (
             Field("input", "number", REQUIRED, "Prompt tokens."),
             Field("output", "number", REQUIRED, "Output tokens, reasoning included."),
@@ -248,6 +268,7 @@ TABLES: dict[str, Table] = {
             Field("cache_write_long", "number", "`cache_write_short`", "Prompt tokens written to a cache for long."),
             Field("long_above", "integer", "none", "Prompts of more tokens than this are priced by `long`."),
             Field("long", "table `price`", "none", "The price of those.", "price", "table"),
+            *(Field(name, "number", default, about) for name, default, about in _FINER_RATES),
         ),
     ),
     "transport": Table(

@@ -227,7 +227,7 @@ class Attempt:
         """Settle by the response's usage, and give the response with what the gateway knows of it."""
         now = self.core.clock.monotonic()
         usage = self.call.believed(self, response)
-        cost = self.call.cost(self.estimate, usage)
+        cost = self.call.cost(self, usage, response)
         first = self._settle(
             Settlement(
                 tokens=max(usage.total(), usage.prompt_tokens + usage.completion_tokens),
@@ -278,7 +278,7 @@ class Attempt:
             output = max(output, usage.completion_tokens)
             if price is not None:
                 told = price.cost(usage)
-                prompt_charge = max(prompt_charge, told.total_pico - told.output_pico)
+                prompt_charge = max(prompt_charge, told.total_pico - told.completion_pico)
             prompt = max(prompt, usage.prompt_tokens)
         reservation.observed_tokens = prompt + output
         if price is not None:

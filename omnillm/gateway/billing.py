@@ -25,7 +25,7 @@ from ..types.media import (
     RerankRequest,
     RerankResponse,
 )
-from ..types.usage import TokenUsage, Units
+from ..types.usage import NO_DETAILS, TokenUsage, UsageDetails
 
 DOCUMENTS_PER_SEARCH = 100  # Cohere, "Pricing", rerank: a search is a query with up to 100 documents
 
@@ -35,17 +35,12 @@ class Bill:
     """Say what a call takes: tokens of prompt and output, and what else is counted."""
 
     usage: TokenUsage
-    units: Units
+    details: UsageDetails
 
 
 def charge(price: ModelPrice, bill: Bill) -> Cost:
-    """Give what a bill comes to.
-
-    Prices know tokens; one that knows units too has a ``cost_of_units``.
-    """
-    cost = price.cost(bill.usage)
-    of_units: Callable[[Units], Cost] | None = getattr(price, "cost_of_units", None)
-    return cost if of_units is None else cost + of_units(bill.units)
+    """Give what a bill comes to."""
+    return price.cost(bill.usage, bill.details)
 
 
 def expected(request: Any, body: bytes | Upload) -> Bill:
@@ -63,28 +58,28 @@ def _estimated(prompt: int, output: int = 0) -> TokenUsage:
 
 
 def _expect_embeddings(request: EmbeddingRequest, _body: bytes | Upload) -> Bill:
-    return Bill(_estimated(request.estimated_prompt_tokens()), Units())
+    return Bill(_estimated(request.estimated_prompt_tokens()), NO_DETAILS)
 
 
 def _expect_images(request: ImageGenerationRequest, _body: bytes | Upload) -> Bill:
     usage = _estimated(request.estimated_prompt_tokens(), request.estimated_output_tokens())
-    return Bill(usage, Units(images=1 if request.n is None else max(request.n, 1)))
+    return Bill(usage, UsageDetails(images=1 if request.n is None else max(request.n, 1)))
 
 
 def _expect_transcript(request: AudioTranscriptionRequest, body: bytes | Upload) -> Bill:
     seconds = len(body) / AUDIO_BYTES_PER_SECOND
     tokens = round(seconds * AUDIO_TOKENS_PER_SECOND) + 1
-    return Bill(_estimated(tokens + len(request.prompt or "") // 4, tokens), Units(seconds=seconds))
+    return Bill(_estimated(tokens + len(request.prompt or "") // 4, tokens), UsageDetails(audio_seconds=seconds))
 
 
 def _expect_speech(request: AudioSpeechRequest, _body: bytes | Upload) -> Bill:
     usage = _estimated(request.estimated_prompt_tokens(), request.estimated_output_tokens())
-    return Bill(usage, Units(characters=len(request.input)))
+    return Bill(usage, UsageDetails(characters=len(request.input)))
 
 
 def _expect_ranking(request: RerankRequest, _body: bytes | Upload) -> Bill:
     searches = -(-len(request.documents) // DOCUMENTS_PER_SEARCH) or 1
-    return Bill(_estimated(request.estimated_prompt_tokens()), Units(searches=searches))
+    return Bill(_estimated(request.estimated_prompt_tokens()), UsageDetails(searches=searches))
 
 
 _EXPECTED: dict[type, Callable[[Any, bytes | Upload], Bill]] = {
@@ -100,19 +95,19 @@ def _embeddings(_request: Any, response: EmbeddingResponse, estimate: Bill) -> B
     usage = response.usage
     if usage is None or not (usage.prompt_tokens or usage.total()):
         return estimate
-    return Bill(TokenUsage(usage.prompt_tokens or usage.total(), 0), Units())
+    return Bill(TokenUsage(usage.prompt_tokens or usage.total(), 0), NO_DETAILS)
 
 
 def _images(_request: Any, response: ImageGenerationResponse, estimate: Bill) -> Bill:
-    return Bill(response.usage or estimate.usage, Units(images=len(response.data)))
+    return Bill(response.usage or estimate.usage, UsageDetails(images=len(response.data)))
 
 
 def _transcript(_request: Any, response: AudioTranscriptionResponse, estimate: Bill) -> Bill:
     seconds = _billed_seconds(response)
     if seconds is None:
-        return Bill(response.usage or estimate.usage, estimate.units)
+        return Bill(response.usage or estimate.usage, estimate.details)
     told = round(seconds * AUDIO_TOKENS_PER_SECOND) + 1
-    return Bill(response.usage or _estimated(told, -(-len(response.text) // 4)), Units(seconds=seconds))
+    return Bill(response.usage or _estimated(told, -(-len(response.text) // 4)), UsageDetails(audio_seconds=seconds))
 
 
 def _billed_seconds(response: AudioTranscriptionResponse) -> float | None:
@@ -126,7 +121,7 @@ def _billed_seconds(response: AudioTranscriptionResponse) -> float | None:
 
 
 def _speech(_request: Any, response: AudioSpeechResponse, estimate: Bill) -> Bill:
-    return Bill(response.usage or estimate.usage, estimate.units)
+    return Bill(response.usage or estimate.usage, estimate.details)
 
 
 def _ranking(_request: Any, response: RerankResponse, estimate: Bill) -> Bill:
@@ -134,8 +129,8 @@ def _ranking(_request: Any, response: RerankResponse, estimate: Bill) -> Bill:
     if usage is None:
         return estimate
     tokens = usage.prompt_tokens if usage.prompt_tokens is not None else usage.total_tokens
-    searches = estimate.units.searches if usage.search_units is None else usage.search_units
-    return Bill(estimate.usage if tokens is None else TokenUsage(tokens, 0), Units(searches=searches))
+    searches = estimate.details.searches if usage.search_units is None else usage.search_units
+    return Bill(estimate.usage if tokens is None else TokenUsage(tokens, 0), UsageDetails(searches=searches))
 
 
 _REPORTED: dict[type, Callable[[Any, Any, Bill], Bill]] = {

@@ -22,16 +22,19 @@ from ..errors import (
     UnknownPriceError,
 )
 from ..hooks import logger
+from ..policy.catalogue import SAMPLING_PARAMETERS, model_info
 from ..policy.limits import LossPolicy
 from ..policy.pricing import Cost, ModelPrice
 from ..transport import MAX_BODY, Upload
 from ..types.hooks import CallEnded
+from ..types.message import Message
+from ..types.parts import AudioPart
 from ..types.report import Loss
-from ..types.request import BYTES_PER_TOKEN, LlmRequest
+from ..types.request import AUDIO_TOKENS, BYTES_PER_TOKEN, LlmRequest
 from ..types.response import LlmResponse
 from ..types.usage import TokenUsage
-from ..wire import emit_request_with_losses, parse_response
-from .strict import check_payload, strict_prompt_tokens
+from ..wire import emit_request_with_losses, parse_response, usage_details
+from .strict import check_payload, strict_prompt_tokens, unbounded
 
 if TYPE_CHECKING:
     from ..people.structured import Target
@@ -61,7 +64,7 @@ class Emitted:
 class Estimate:
     """What an attempt reserves: tokens for the window, pico-dollars for the budgets, and the prompt's share of both.
 
-    ``output_cap`` is the output cap that the provider is told, where it is told one.
+    ``output_cap`` is the output cap that the provider is told, where it is told one; ``tier`` the tier of service, as asked.
     """
 
     prompt_tokens: int
@@ -70,11 +73,38 @@ class Estimate:
     charge: int
     price: ModelPrice | None
     output_cap: int | None
+    tier: str | None = None
 
     def output_of(self, size: int) -> int:
         """Estimate the tokens of output by its length in bytes; never more than the cap that was asked for."""
         tokens = -(-size // BYTES_PER_TOKEN)
         return tokens if self.output_cap is None else min(tokens, self.output_cap)
+
+
+SETTLED_TIERS = ("default", "standard", "standard_only")
+UNASKED_TIERS = ("priority",)
+
+
+def asked_tier(request: LlmRequest) -> str | None:
+    """Give the tier of service that a request asks for, under whichever wire's name."""
+    given = request.vendor_extensions
+    for place in (given, *(value for value in given.values() if isinstance(value, dict))) if given else ():
+        for name in ("service_tier", "serviceTier"):
+            tier = place.get(name)
+            if isinstance(tier, dict):
+                tier = tier.get("type")
+            if isinstance(tier, str):
+                return tier
+    return None
+
+
+def audio_tokens(request: LlmRequest) -> int:
+    """Give how many of the prompt's estimated tokens are audio."""
+    heard = 0
+    for item in request.normalized_input():
+        if isinstance(item, Message):
+            heard += AUDIO_TOKENS * sum(isinstance(part, AudioPart) for part in item.parts)
+    return heard
 
 
 def utf8_size(text: str) -> int:
@@ -145,23 +175,39 @@ class Call:
         """
         found = self._estimates.get(route.pool.name)
         if found is None:
-            model = route.model(self.request.model)
-            price = core.price(model)
-            if price is None and core.config.budgets:
-                raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
-            prompt = self.prompt_tokens
-            if core.strict:
-                prompt = strict_prompt_tokens(self.request, len(self.emitted(core, route).body))
-            cap = self.request.generation.max_output_tokens
-            output = core.config.pool.default_output_tokens if cap is None else cap
-            prompt_charge = charge = 0
-            if price is not None:
-                bound = price.ceiling if core.strict else price.estimate
-                prompt_charge, charge = price.estimate(self.prompt_tokens, 0), bound(prompt, output)
-            found = self._estimates[route.pool.name] = Estimate(
-                self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price, output if core.strict else cap
-            )
+            found = self._estimates[route.pool.name] = self._estimate(core, route)
         return found
+
+    def _estimate(self, core: Core, route: Route) -> Estimate:
+        model, tier = route.model(self.request.model), asked_tier(self.request)
+        price = core.price(model, route.provider, region=route.region, tier=tier)
+        if price is None and core.config.budgets:
+            raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
+        prompt = self.prompt_tokens
+        if core.strict:
+            prompt = strict_prompt_tokens(self.request, len(self.emitted(core, route).body))
+        cap = self.request.generation.max_output_tokens
+        output = core.default_output_tokens(model, route) if cap is None else cap
+        prompt_charge = charge = 0
+        if price is not None:
+            if core.strict and price.citation is not None:
+                raise unbounded("the model cites what it finds by itself, and that is charged")
+            heard = 0 if price.audio_input is None else audio_tokens(self.request)
+            made = [kind.value for kind in self.request.capabilities.modalities]
+            prompt_charge = price.estimate(self.prompt_tokens, 0, heard=heard)
+            if core.strict:
+                charge = self._ceiling(core, route, prompt, output)
+            else:
+                charge = price.estimate(prompt, output, heard=heard, made=made)
+        told_cap = output if core.strict else cap
+        return Estimate(self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price, told_cap, tier)
+
+    def _ceiling(self, core: Core, route: Route, prompt: int, output: int) -> int:
+        """Bound the cost by the dearest tier that may answer: a project may have set one that is not asked for."""
+        model, asked = route.model(self.request.model), asked_tier(self.request)
+        tiers = (asked,) if asked in SETTLED_TIERS else (asked, *UNASKED_TIERS)
+        prices = (core.price(model, route.provider, region=route.region, tier=tier) for tier in tiers)
+        return max(price.ceiling(prompt, output) for price in prices if price is not None)
 
     def emitted(self, core: Core, route: Route) -> Emitted:
         """Give the request as the route is sent it, written once; raises ``LossyRequestError`` where the policy says so."""
@@ -213,9 +259,16 @@ class Call:
         object.__setattr__(response, "usage", usage)
         return usage
 
-    def cost(self, estimate: Estimate, usage: TokenUsage) -> Cost | None:
-        """Give what the usage costs, or ``None`` where the model has no price."""
-        return None if estimate.price is None else estimate.price.cost(usage)
+    def cost(self, attempt: Attempt, usage: TokenUsage, response: Any) -> Cost | None:
+        """Give what the usage costs, at the tier of service that answered, or ``None`` where the model has no price."""
+        price = attempt.estimate.price
+        if price is None:
+            return None
+        details = usage_details(usage, response)
+        if details.tier is not None and details.tier != attempt.estimate.tier:
+            route = attempt.route
+            price = attempt.core.price(attempt.model, route.provider, region=route.region, tier=details.tier) or price
+        return price.cost(usage, details)
 
     @property
     def is_cancelled(self) -> bool:
@@ -246,7 +299,8 @@ class Call:
         if model != request.model:
             request = dataclasses.replace(request, model=model)
         if core.strict and request.generation.max_output_tokens is None:
-            capped = dataclasses.replace(request.generation, max_output_tokens=core.config.pool.default_output_tokens)
+            cap = core.default_output_tokens(model, route)
+            capped = dataclasses.replace(request.generation, max_output_tokens=cap)
             request = dataclasses.replace(request, generation=capped)
         if self.target is not None:
             request = self.target.asked_in(request, route.codec.fit_format)
@@ -263,6 +317,8 @@ class Call:
             losses = tuple(loss for loss in losses if loss.pointer not in _NOT_ASKED)
         if losses:
             self._account(core, losses)
+        if core.config.losses is LossPolicy.WARN:
+            _warn_of_refused(request, route)
         if self.streaming and endpoint.asks_for_usage:
             payload = route.codec.ask_for_usage(payload)
         payload = route.codec.prepare_body(payload)
@@ -278,6 +334,15 @@ class Call:
         if policy is LossPolicy.WARN:
             for loss in losses[:LOG_LOSSES]:
                 logger.warning("lost in translation: %s (%s)", loss.pointer, loss.reason)
+
+
+def _warn_of_refused(request: LlmRequest, route: Route) -> None:
+    """Say which settings the model is known to refuse; they are sent all the same, as the list may be behind."""
+    given = [name for name in SAMPLING_PARAMETERS if getattr(request.generation, name) is not None]
+    info = model_info(request.model, route.provider) if given else None
+    for name in given:
+        if info is not None and info.refuses(name):
+            logger.warning("%s is known to refuse %s", request.model, name)
 
 
 def is_credible(usage: TokenUsage) -> bool:

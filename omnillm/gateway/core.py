@@ -5,6 +5,7 @@ A fork is mended in the child before any thread of it can run; a process that fo
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -21,11 +22,13 @@ from .._secret import Secret
 from ..config import GatewayConfig, RouteConfig
 from ..errors import AttemptRecord, ClosedError, ConfigurationError
 from ..hooks import dispatch
+from ..policy.catalogue import model_info
 from ..policy.downgrade import ModelRouter
 from ..policy.pricing import ModelPrice
 from ..policy.retry import RetryAllowance
 from ..providers.auth import AuthScheme, Headers, authorize
 from ..providers.endpoint import ProviderEndpoint, is_loopback
+from ..providers.served_by import served_by
 from ..state import Ask, KeySpec, StateStore
 from ..state.memory import MemoryState
 from ..state.pool import KeyPool
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from .workers import Workers
 
 PRICES_KEPT = 1024
+LEAST_OUTPUT_CAP = 1024  # hardly a model that answers has a smaller one
+PRICE_SECONDS = 1800  # prices change at a date or an hour of the day, whole or half
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Route:
     headers: Mapping[str, Mapping[str, str]]
     stream_headers: Mapping[str, Mapping[str, str]]
     secrets: Mapping[str, Secret]
+    provider: str | None = None  # whose prices hold here, and where
+    region: str | None = None
 
     def model(self, asked: str) -> str:
         """Name the model here for the model asked for."""
@@ -109,7 +116,8 @@ class Core:
         self.secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
         self.router = ModelRouter(config.downgrades) if config.downgrades and config.budgets else None
         self.strict = any(budget.estimate == "strict" for budget in config.budgets)
-        self._prices: dict[str, ModelPrice | None] = {}
+        self._prices: dict[tuple[str, str | None, str | None, str | None], ModelPrice | None] = {}
+        self._prices_until = 0.0  # on the wall clock
         self.closed = False
         self.pid = os.getpid()
         # What open streams read, by a reference to the stream that queues itself here when the stream is lost: a socket must
@@ -141,17 +149,30 @@ class Core:
         name = pool_name(config)
         self.store.add_pool(name, specs, config=self.config.pool)
         pool = KeyPool(self.store, name, clock=self.clock, acquire_timeout=self.config.pool.acquire_timeout)
-        return Route(endpoint, endpoint.name, found, pool, config.model_map, calls, streams, secrets)
+        return Route(endpoint, endpoint.name, found, pool, config.model_map, calls, streams, secrets, *served_by(endpoint))
 
-    def price(self, model: str) -> ModelPrice | None:
-        """Give the model's price, looked up once."""
+    def price(
+        self, model: str, provider: str | None = None, *, region: str | None = None, tier: str | None = None
+    ) -> ModelPrice | None:
+        """Give the model's price there, looked up once in the time in which no price changes."""
+        now = self.clock.wall()
+        if now >= self._prices_until or len(self._prices) >= PRICES_KEPT:
+            self._prices, self._prices_until = {}, (now // PRICE_SECONDS + 1) * PRICE_SECONDS
+        kept, key = self._prices, (model, provider, region, tier)
         try:
-            return self._prices[model]
+            return kept[key]
         except KeyError:
-            if len(self._prices) >= PRICES_KEPT:
-                self._prices.clear()
-            found = self._prices[model] = self.config.pricing.price(model)
+            at = dt.datetime.fromtimestamp(now, dt.UTC)
+            found = kept[key] = self.config.pricing.price(model, provider, tier=tier, region=region, at=at)
             return found
+
+    def default_output_tokens(self, model: str, route: Route) -> int:
+        """Give the output to reserve for a request without a cap: as configured, and never more than the model can write."""
+        output = self.config.pool.default_output_tokens
+        if output <= LEAST_OUTPUT_CAP:
+            return output  # no need to read the catalogue for
+        info = model_info(model, route.provider)
+        return output if info is None or info.max_output_tokens is None else min(output, info.max_output_tokens)
 
     def affordable(self, router: ModelRouter, asked: str, tenant: str | None) -> str:
         """Name the model that the call gets for the one asked for; tells the hooks of another."""

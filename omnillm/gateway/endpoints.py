@@ -86,7 +86,7 @@ class EndpointCall(Call):
         if found is not None:
             return found
         model = route.model(self.request.model)
-        price = core.price(model)
+        price = core.price(model, route.provider, region=route.region)
         if price is None and core.config.budgets:
             raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
         body = self.emitted(core, route).body
@@ -155,11 +155,12 @@ class EndpointCall(Call):
             object.__setattr__(response, "usage", EmbeddingUsage(usage.prompt_tokens, estimated=True))
         return usage
 
-    def cost(self, estimate: Estimate, usage: TokenUsage) -> Cost | None:
+    def cost(self, attempt: Attempt, usage: TokenUsage, _response: Any) -> Cost | None:
         """Give what the call costs, or ``None`` where the model has no price."""
-        if estimate.price is None:
+        price = attempt.estimate.price
+        if price is None:
             return None
-        return estimate.price.cost(usage) if self.bill is None else charge(estimate.price, self.bill)
+        return price.cost(usage) if self.bill is None else charge(price, self.bill)
 
     def ended(self, core: Core, outcome: str, response: Any = None) -> None:
         """Count the call out, and tell the hooks, once."""

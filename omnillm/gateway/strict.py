@@ -54,7 +54,7 @@ _HARMLESS = frozenset(_HARMLESS_NAMES.split()) | _CAPS | _ANSWERS | _TIERS  # th
 def strict_prompt_tokens(request: LlmRequest, size: int) -> int:
     """Bound the prompt's tokens by the size of the body; raises ``BudgetExceededError`` where nothing bounds them."""
     if request.capabilities.builtin_tools:
-        raise _unbounded("a tool that the provider runs adds to the prompt")
+        raise unbounded("a tool that the provider runs adds to the prompt")
     _check_known(request)
     media = 0
     for item in request.normalized_input():
@@ -69,14 +69,14 @@ def check_payload(payload: Mapping[str, Any], cap: int | None) -> None:
     for name, value in _settings(payload):
         if name in _CAPS:
             if isinstance(value, bool) or not isinstance(value, int) or cap is None or value > cap:
-                raise _unbounded(f"{name} asks for more output than is reserved")
+                raise unbounded(f"{name} asks for more output than is reserved")
             capped = True
         elif name in _ANSWERS and value not in (None, 1):
-            raise _unbounded(f"{name} asks for several answers, each with the whole output cap")
+            raise unbounded(f"{name} asks for several answers, each with the whole output cap")
         elif name in _TIERS and (value.get("type") if isinstance(value, Mapping) else value) not in _PLAIN_TIERS:
-            raise _unbounded(f"{name} asks for another tier, which has another price")
+            raise unbounded(f"{name} asks for another tier, which has another price")
     if not capped:
-        raise _unbounded("the request has no output cap")
+        raise unbounded("the request has no output cap")
 
 
 def _settings(value: Any) -> Iterator[tuple[str, Any]]:
@@ -96,7 +96,7 @@ def _check_known(value: Any) -> None:
         for inner in value:
             _check_known(inner)
     elif isinstance(value, VendorPart):
-        raise _unbounded("a part that only one vendor knows may bring more than is in the request")
+        raise unbounded("a part that only one vendor knows may bring more than is in the request")
     elif isinstance(value, Model):
         for field in fields(value):  # type: ignore[arg-type]  # every model is a dataclass
             given = getattr(value, field.name)
@@ -111,20 +111,21 @@ def _check_extensions(extensions: Mapping[str, Any]) -> None:
         if name in WIRE_NAMES and isinstance(value, Mapping):
             _check_extensions(value)
         elif name not in _HARMLESS and name != SPELLING and value is not None:
-            raise _unbounded(f"{name} may add to the prompt or the price what is not in the request")
+            raise unbounded(f"{name} may add to the prompt or the price what is not in the request")
 
 
 def _media(part: object) -> int:
     if isinstance(part, ImageUrlPart):
-        raise _unbounded("an image given by URL is not in the request")
+        raise unbounded("an image given by URL is not in the request")
     if isinstance(part, FilePart):
         if part.data is None:
-            raise _unbounded("a file given by URL or id is not in the request")
+            raise unbounded("a file given by URL or id is not in the request")
         return MEDIA_TOKENS
     if isinstance(part, ToolResultPart) and isinstance(part.output, tuple):
         return sum(_media(inner) for inner in part.output)
     return MEDIA_TOKENS if isinstance(part, ImageBase64Part | AudioPart) else 0
 
 
-def _unbounded(why: str) -> BudgetExceededError:
+def unbounded(why: str) -> BudgetExceededError:
+    """Say why a call is refused."""
     return BudgetExceededError(f"the budget's strict estimate cannot bound this call: {why}")

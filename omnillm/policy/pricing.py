@@ -1,334 +1,219 @@
-"""What tokens cost: prices, the estimate that is reserved, and the cost that is settled.
+"""Which price a model has: what the caller gives, then a file given at run time, then the list of this version.
 
-Purpose: turn token counts into money without a rounding error.
-Contract: pure integers of pico-dollars (1 USD = 10**12), so that sums of any length are exact; USD floats are for people.
-Rules:
-- The classes of tokens are disjoint: cache reads and cache writes are among the prompt tokens and are taken out of them first.
-- A rate that a price does not name is its input rate; counts that contradict each other are cut to the prompt they are part of.
-- A model is found under the names providers write it with, never by a prefix: ``gpt-4.1`` does not price ``gpt-4.1-mini``.
-- What the caller gives stands above the list, for every name of that model.
+Contract: a model is found under the names that providers write it with, never by a prefix: ``gpt-4.1`` does not price
+``gpt-4.1-mini``. The provider narrows the search, as the same model costs otherwise elsewhere; without one, its maker's holds.
 """
 
 from __future__ import annotations
 
-import re
+import datetime as dt
+import gzip
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ConfigurationError, UnknownPriceError
-from ..types.usage import TokenUsage
-from . import _prices
+from ..types.enums import ProviderKind
+from ..types.usage import NO_DETAILS, TokenUsage, UsageDetails
+from ..wire import usage_details
+from .model_names import names, places_in, split_provider, told_by
+from .price import FREE, PICO_PER_USD, RATES, Cost, ModelPrice, PriceLike, read_price
+from .snapshot import Row, Snapshot, price_of, read_snapshot, shipped
 
-PICO_PER_USD = 10**12
-_PICO_PER_TOKEN = 10**6  # of a price of 1 USD per million tokens
+__all__ = ["FREE", "PICO_PER_USD", "RATES", "Cost", "Listed", "ModelPrice", "PriceLike", "PriceTable", "cost", "estimate"]
 
-PRICES_AS_OF = _prices.AS_OF
-PRICE_SOURCES: Mapping[str, str] = _prices.SOURCES
-
-_RATES = ("input", "output", "cached_input", "cache_write_short", "cache_write_long")
-_INPUT_RATES = ("input", "cached_input", "cache_write_short", "cache_write_long")
-_NEEDED = ("input", "output")
-
-
-# --- money --------------------------------------------------------------------------------------------------------------------
+Moment = dt.datetime | dt.date
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """Tell what a call cost, in pico-dollars by class of tokens; reasoning is in the output. Costs add."""
+class Listed:
+    """Tell where a model was found in a list: by which provider, under which id."""
 
-    input_pico: int = 0
-    cached_input_pico: int = 0
-    cache_write_pico: int = 0
-    output_pico: int = 0
-
-    @property
-    def total_pico(self) -> int:
-        """Give the whole, exact."""
-        return self.input_pico + self.cached_input_pico + self.cache_write_pico + self.output_pico
-
-    @property
-    def usd(self) -> float:
-        """Give the whole in USD, for people."""
-        return self.total_pico / PICO_PER_USD
-
-    def __add__(self, other: Cost) -> Cost:
-        if not isinstance(other, Cost):
-            return NotImplemented
-        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-
-def _or(rate: int | None, other: int) -> int:
-    return other if rate is None else rate
-
-
-def _cached(usage: TokenUsage, prompt: int) -> tuple[int, int, int]:
-    """Give the prompt tokens that were read from the cache, written for short and written for long; each within what is left."""
-    cache = usage.prompt_cache
-    if cache is None:
-        return 0, 0, 0
-    reported = cache.cached_input_tokens if cache.cache_read_input_tokens is None else cache.cache_read_input_tokens
-    read = _within(reported, prompt)
-    long = _within(cache.cache_creation_long_input_tokens, prompt - read)
-    short = max(cache.cache_creation_short_input_tokens or 0, (cache.cache_creation_input_tokens or 0) - long)
-    return read, _within(short, prompt - read - long), long
-
-
-def _within(tokens: int | None, room: int) -> int:
-    return min(max(tokens or 0, 0), room)
-
-
-# --- prices -------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ModelPrice:
-    """Price a model's tokens, in pico-dollars each; ``usd_per_million`` makes one from the figures on a price page.
-
-    A rate of ``None`` is the input rate (of a long-lived cache write: the short one). Prompts of more than ``long_above`` tokens
-    are priced by ``long``, with all their tokens.
-    """
-
-    input: int
-    output: int
-    cached_input: int | None = None
-    cache_write_short: int | None = None
-    cache_write_long: int | None = None
-    long_above: int | None = None
-    long: ModelPrice | None = None
-
-    def __post_init__(self) -> None:
-        for name in (*_RATES, "long_above"):
-            value = getattr(self, name)
-            if value is None and name not in _NEEDED:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ConfigurationError(f"{name}: expected an integer of 0 or more, got {value!r}", field=name)
-        if (self.long is None) is not (self.long_above is None):
-            raise ConfigurationError("long and long_above: expected both or neither", field="long_above")
-
-    @classmethod
-    def usd_per_million(
-        cls,
-        input: str | float | Decimal,
-        output: str | float | Decimal,
-        *,
-        cached_input: str | float | Decimal | None = None,
-        cache_write_short: str | float | Decimal | None = None,
-        cache_write_long: str | float | Decimal | None = None,
-        long_above: int | None = None,
-        long: ModelPrice | None = None,
-    ) -> ModelPrice:
-        """Make a price of USD per million tokens, exact to the sixth decimal; raises ``ConfigurationError`` naming the field."""
-        return cls(
-            _pico(input, "input"),
-            _pico(output, "output"),
-            None if cached_input is None else _pico(cached_input, "cached_input"),
-            None if cache_write_short is None else _pico(cache_write_short, "cache_write_short"),
-            None if cache_write_long is None else _pico(cache_write_long, "cache_write_long"),
-            long_above,
-            long,
-        )
-
-    def cost(self, usage: TokenUsage) -> Cost:
-        """Give what the usage costs."""
-        prompt = max(usage.prompt_tokens, 0)
-        tier = self._tiers(prompt)[-1]
-        read, short, long = _cached(usage, prompt)
-        write_short = _or(tier.cache_write_short, tier.input)
-        return Cost(
-            input_pico=(prompt - read - short - long) * tier.input,
-            cached_input_pico=read * _or(tier.cached_input, tier.input),
-            cache_write_pico=short * write_short + long * _or(tier.cache_write_long, write_short),
-            output_pico=max(usage.completion_tokens, 0) * tier.output,
-        )
-
-    def estimate(self, prompt_tokens: int, output_tokens: int) -> int:
-        """Give the pico-dollars to reserve: prompt and output at their uncached rates, in the dearest tier they may fall in.
-
-        No usage within those counts costs more, unless it writes to the cache.
-        """
-        tiers = self._tiers(prompt_tokens)
-        return prompt_tokens * max(tier.input for tier in tiers) + output_tokens * max(tier.output for tier in tiers)
-
-    def ceiling(self, prompt_tokens: int, output_tokens: int) -> int:
-        """Give the pico-dollars that no usage within those counts exceeds: each prompt token at the dearest rate it may have."""
-        tiers = self._tiers(prompt_tokens)
-        dearest = max(getattr(tier, name) or 0 for tier in tiers for name in _INPUT_RATES)
-        return prompt_tokens * dearest + output_tokens * max(tier.output for tier in tiers)
-
-    def _tiers(self, prompt_tokens: int) -> tuple[ModelPrice, ...]:
-        """Give the tiers that prompts of up to that length fall in; its own is the last."""
-        if self.long is None or self.long_above is None or prompt_tokens <= self.long_above:
-            return (self,)
-        return (self, *self.long._tiers(prompt_tokens))
-
-
-FREE = ModelPrice(0, 0)
-
-PriceLike = ModelPrice | Mapping[str, Any]
-
-
-def _pico(value: object, name: str) -> int:
-    """Read USD per million tokens; the same number is pico-dollars per token, in millions."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise ConfigurationError(f"{name}: expected USD per million tokens, got {value!r}", field=name)
-    try:
-        usd = Decimal(str(value))  # of a float: its shortest form, as it was written
-    except InvalidOperation:
-        raise ConfigurationError(f"{name}: expected USD per million tokens, got {value!r:.80}", field=name) from None
-    if not usd.is_finite() or not 0 <= usd < 10**9:
-        raise ConfigurationError(f"{name}: expected USD per million tokens, got {value!r:.80}", field=name)
-    return int((usd * _PICO_PER_TOKEN).to_integral_value(ROUND_HALF_EVEN))
-
-
-def _read_price(value: object, where: str) -> ModelPrice:
-    """Read a price as a caller may give it: a ``ModelPrice``, or a mapping of USD per million tokens."""
-    if isinstance(value, ModelPrice):
-        return value
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{where}: expected a ModelPrice or a mapping, got {value!r:.80}", field=where)
-    known = {f.name for f in fields(ModelPrice)}
-    for name in value:
-        if name not in known:
-            raise ConfigurationError(f"{where}.{name}: expected one of {sorted(known)}", field=f"{where}.{name}")
-    for name in _NEEDED:
-        if name not in value:
-            raise ConfigurationError(f"{where}.{name}: missing", field=f"{where}.{name}")
-    parts = dict(value)
-    if parts.get("long") is not None:
-        parts["long"] = _read_price(parts["long"], f"{where}.long")
-    try:
-        return ModelPrice.usd_per_million(**parts)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{where}.{error.message}", field=f"{where}.{error.field}") from None
-
-
-# --- the list -----------------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=512)
-def _listed(name: str) -> ModelPrice | None:
-    """Give the list price of exactly that name."""
-    factor = Decimal(1)
-    model = name.removeprefix("anthropic.")
-    if model != name:
-        if model not in _prices.BEDROCK_REGIONAL:
-            return None
-        factor = Decimal(_prices.BEDROCK_REGIONAL_FACTOR)
-    model = _prices.ALIASES.get(model, model)
-    row = _prices.PRICES.get(model)
-    if row is None:
-        return None
-    price = _scaled(row, factor, factor)
-    if model not in _prices.LONG_CONTEXT:
-        return price
-    above, more_in, more_out = _prices.LONG_CONTEXT[model]
-    return replace(price, long_above=above, long=_scaled(row, factor * Decimal(more_in), factor * Decimal(more_out)))
-
-
-def _scaled(row: tuple[str, ...], into: Decimal, out: Decimal) -> ModelPrice:
-    factors = {name: out if name == "output" else into for name in _RATES}
-    rates: dict[str, Any] = {name: _pico(Decimal(usd) * factors[name], name) for name, usd in zip(_RATES, row, strict=False)}
-    return ModelPrice(**rates)
-
-
-_PATH = re.compile(
-    r"arn:aws[a-z-]*:bedrock:[^/]*/"
-    r"|(?:projects/[^/]+/locations/[^/]+/)?publishers/(?:google|anthropic)/models/"
-    r"|(?:openai|anthropic|google|gemini|models|azure|bedrock|vertex|vertex_ai)/"
-)
-_BEDROCK_REGION = re.compile(r"(?:us|us-gov|eu|apac|jp|au|ca)\.(?=anthropic\.)")
-_BEDROCK_GLOBAL = re.compile(r"(?:global\.)?anthropic\.")
-_DAY = r"20[0-9]{2}(?:0[1-9]|1[0-2])[0-3][0-9]"
-_SNAPSHOT = re.compile(
-    r"-v[0-9]+:[0-9]+(?::[0-9]+k)?$"  # Bedrock: …-v1:0, …-v2:0:200k
-    rf"|(?:-v[0-9]+)?@(?:{_DAY}|latest|default)$"  # Vertex AI
-    rf"|-{_DAY}$|-20[0-9]{{2}}-[01][0-9]-[0-3][0-9]$|-latest$"
-)
-_GEMINI_REVISION = re.compile(r"(?<=[a-z])-00[1-9]$")
-
-
-def _names(model: str) -> Iterator[str]:
-    """Give the names under which a model may be listed, from the one asked for to the barest."""
-    yield from _undated(model)
-    while (path := _PATH.match(model)) is not None:
-        model = model[path.end() :]
-        yield from _undated(model)
-    if (region := _BEDROCK_REGION.match(model)) is not None:
-        model = model[region.end() :]
-        yield from _undated(model)
-    if (bedrock := _BEDROCK_GLOBAL.match(model)) is not None:
-        model = model[bedrock.end() :]
-        yield from _undated(model)
-    if model.startswith("claude-") and "." in model:
-        yield from _undated(model.replace(".", "-"))
-
-
-def _undated(model: str) -> Iterator[str]:
-    yield model
-    while (snapshot := _SNAPSHOT.search(model)) is not None and snapshot.start() > 0:
-        model = model[: snapshot.start()]
-        yield model
-    if model.startswith("gemini-") and (revision := _GEMINI_REVISION.search(model)) is not None:
-        yield model[: revision.start()]
+    provider: str
+    model: str
+    row: Row
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
     """Know what models cost: the list of this version, with what the caller lays over it.
 
-    ``overrides`` maps a model to a ``ModelPrice`` or to ``{"input": …, "output": …, "cached_input": …}`` in USD per million
-    tokens. ``unknown`` is for a model without a price: ``"error"``, ``"zero"``, or a callable that is given the model and gives
-    a price or ``None``.
+    ``overrides`` maps a model to a ``ModelPrice``, to ``{"input": …, "output": …, "cached_input": …}`` in USD per million
+    tokens, or to the name of a model that costs the same, as for a deployment. ``unknown`` is for a model without a price:
+    ``"error"``, ``"zero"``, or a callable that is given the model and gives a price or ``None``. ``snapshot`` is a list to use
+    instead of this version's, as ``from_file`` reads it.
     """
 
-    overrides: Mapping[str, PriceLike] = field(default_factory=dict)
+    overrides: Mapping[str, PriceLike | str] = field(default_factory=dict)
     unknown: Literal["error", "zero"] | Callable[[str], PriceLike | None] = "error"
+    snapshot: Snapshot | None = field(default=None, kw_only=True, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.overrides, Mapping):
             raise ConfigurationError(f"overrides: expected a mapping, got {self.overrides!r:.80}", field="overrides")
         if self.unknown not in ("error", "zero") and not callable(self.unknown):
             raise ConfigurationError(f"unknown: expected error, zero or a callable, got {self.unknown!r:.80}", field="unknown")
-        prices = {model: _read_price(price, f"overrides[{model}]") for model, price in self.overrides.items()}
+        prices = {
+            model: price if isinstance(price, str) else read_price(price, f"overrides[{model}]")
+            for model, price in self.overrides.items()
+        }
         object.__setattr__(self, "overrides", prices)
 
-    def find(self, model: str) -> ModelPrice | None:
-        """Give the price that the caller or the list has for the model."""
-        names = tuple(_names(model))
-        for name in names:
-            if (own := self.overrides.get(name)) is not None:
-                return _read_price(own, name)
-        return next((listed for name in names if (listed := _listed(name)) is not None), None)
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        *,
+        overrides: Mapping[str, PriceLike | str] | None = None,
+        unknown: Literal["error", "zero"] | Callable[[str], PriceLike | None] = "error",
+    ) -> PriceTable:
+        """Read a list (JSON, or that compressed by gzip): one that ``omnillm prices update`` wrote, or prices by model.
 
-    def price(self, model: str) -> ModelPrice | None:
+        ``overrides`` stand above it. Raises ``ConfigurationError`` with the place of what is wrong.
+        """
+        if not isinstance(path, str | Path):
+            raise ConfigurationError(f"file: expected a path, got {type(path).__name__}", field="file")
+        data = _read_file(Path(path))
+        if isinstance(data, Mapping) and "providers" in data:
+            return cls(overrides or {}, unknown, snapshot=read_snapshot(data, str(path)))
+        if not isinstance(data, Mapping):
+            raise ConfigurationError(f"file: {path}: expected a price list, or prices by model", field="file")
+        return cls({**data, **(overrides or {})}, unknown)
+
+    def find(
+        self,
+        model: str,
+        provider: str | ProviderKind | None = None,
+        *,
+        tier: str | None = None,
+        region: str | None = None,
+        at: Moment | None = None,
+    ) -> ModelPrice | None:
+        """Give the price that the caller or the list has for the model; ``at`` is now where unset."""
+        own = self._own(model, set())
+        if isinstance(own, ModelPrice):
+            return own
+        listed = self.listed(own, provider, region=region)
+        if listed is None:
+            return None
+        return price_of(listed.row, tier=tier, region=region or listed.region, at=_moment(at))
+
+    def listed(self, model: str, provider: str | ProviderKind | None = None, *, region: str | None = None) -> Listed | None:
+        """Give where the list has the model, by whatever name."""
+        snapshot = self.snapshot or shipped()
+        found = places_in(snapshot.providers, model, None if provider is None else str(provider), region)
+        if found is None:
+            return None
+        listed, name, there = found
+        return Listed(listed, name, snapshot.providers[listed][name], there)
+
+    def price(
+        self,
+        model: str,
+        provider: str | ProviderKind | None = None,
+        *,
+        tier: str | None = None,
+        region: str | None = None,
+        at: Moment | None = None,
+    ) -> ModelPrice | None:
         """Give the model's price, by the rule for unknown ones where it has none; ``None`` where that rule is an error."""
-        found = self.find(model)
+        found = self.find(model, provider, tier=tier, region=region, at=at)
         if found is not None or self.unknown == "error":
             return found
         if not callable(self.unknown):
             return FREE
         given = self.unknown(model)
-        return None if given is None else _read_price(given, f"unknown({model})")
+        return None if given is None else read_price(given, f"unknown({model})")
 
-    def require(self, model: str) -> ModelPrice:
+    def require(self, model: str, provider: str | ProviderKind | None = None, **options: Any) -> ModelPrice:
         """Give the model's price; raises ``UnknownPriceError`` where ``price`` gives none."""
-        found = self.price(model)
+        found = self.price(model, provider, **options)
         if found is None:
             raise UnknownPriceError(f"no price is known for {model!r:.200}: give one in PriceTable(overrides=…)", model=model)
         return found
+
+    def _own(self, model: str, seen: set[str]) -> ModelPrice | str:
+        """Give the caller's price for the model, or the name by which the list has it."""
+        if not self.overrides or model in seen:
+            return model
+        seen.add(model)
+        for name in _own_names(model):
+            own = self.overrides.get(name)
+            if own is not None:
+                return self._own(own, seen) if isinstance(own, str) else read_price(own, name)
+        return model
 
 
 DEFAULT_PRICES = PriceTable()
 
 
-def cost(usage: TokenUsage, model: str, table: PriceTable | None = None) -> Cost:
-    """Give what the usage costs at the model's price; raises ``UnknownPriceError`` where it has none."""
-    return (DEFAULT_PRICES if table is None else table).require(model).cost(usage)
+def _read_file(path: Path) -> Any:
+    try:
+        raw = path.read_bytes()
+        return json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigurationError(f"file: {path} is no price list: {error}", field="file") from None
+
+
+def _moment(at: Moment | None) -> dt.datetime:
+    if at is None:
+        return dt.datetime.now(dt.UTC)
+    if not isinstance(at, dt.datetime):
+        return dt.datetime.combine(at, dt.time(12), dt.UTC)
+    return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at.astimezone(dt.UTC)
+
+
+def _own_names(model: str) -> Iterator[str]:
+    """Give the names under which the caller may have priced the model: as it is written, then as providers write it."""
+    yield model
+    told = told_by(model)
+    bare = model if told is None else told[1]
+    split = split_provider(bare)
+    for name in (bare, *(() if split is None else (split[1],))):
+        yield from names(name, "bedrock" if told is None else told[0])
+
+
+def cost(
+    usage: TokenUsage,
+    model: str,
+    provider: str | ProviderKind | None = None,
+    *,
+    tier: str | None = None,
+    region: str | None = None,
+    at: Moment | None = None,
+    table: PriceTable | None = None,
+    searches: int = 0,
+    images: int = 0,
+    audio_seconds: float = 0.0,
+    characters: int = 0,
+    pages: int = 0,
+) -> Cost:
+    """Give what the usage costs, and what else is counted; raises ``UnknownPriceError`` where a price is not known.
+
+    ``provider`` is who serves the model: ``"groq"``, ``ProviderKind.BEDROCK``; without it, the model's maker. ``tier`` is
+    ``batch``, ``flex`` or ``priority``; what the usage itself says of its tier, of audio, images and searches is counted too.
+    """
+    details = usage_details(usage)
+    counted = UsageDetails(
+        searches=searches, images=images, audio_seconds=audio_seconds, characters=characters, pages=pages, tier=tier
+    )
+    if counted != NO_DETAILS:
+        changed = {name: value for name in _COUNTED if (value := getattr(counted, name))}
+        details = replace(details, **changed)
+    price = (table or DEFAULT_PRICES).require(model, provider, tier=details.tier, region=region, at=at)
+    for name, rate in _COUNTED.items():
+        if rate is not None and getattr(counted, name) and getattr(price, rate) is None and not usage.total():
+            raise UnknownPriceError(f"no price is known for the {name} of {model!r:.200}", model=model)
+    return price.cost(usage, details)
+
+
+_COUNTED = {
+    "searches": "search", "images": "image", "audio_seconds": "audio_hour", "characters": "character", "pages": "page",
+    "tier": None,
+}  # fmt: skip
 
 
 def estimate(table: PriceTable, model: str, prompt_tokens: int, output_tokens: int) -> int:

@@ -43,7 +43,8 @@ class ProviderEndpoint:
     What a host does otherwise than its protocol says: ``text_content="array"`` is for those that refuse a plain string as a
     message's content; ``output_cap="max_tokens"`` for those of Chat Completions that refuse ``max_completion_tokens``;
     ``asks_for_usage=False`` for those that refuse ``stream_options``, and report a stream's usage unasked; ``formats`` for those
-    that have another format of embeddings, rerank, … than the one that goes with the protocol.
+    that have another format of embeddings, rerank, … than the one that goes with the protocol. ``provider`` is whose prices hold
+    here (``"groq"``), where the host does not tell.
 
     Raises ``ConfigurationError`` for a URL with userinfo, a fragment, control characters, or a scheme other than http(s); plain
     http to another host than this one needs ``TransportConfig(allow_http=True)``.
@@ -57,6 +58,7 @@ class ProviderEndpoint:
     output_cap: Literal["max_completion_tokens", "max_tokens"] = field(default="max_completion_tokens", kw_only=True)
     asks_for_usage: bool = field(default=True, kw_only=True)
     formats: Mapping[EndpointKind, WireFormat] = field(default_factory=dict, kw_only=True)
+    provider: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.protocol, EndpointProtocol):
@@ -72,6 +74,8 @@ class ProviderEndpoint:
         _choice(self.output_cap, "output_cap", ("max_completion_tokens", "max_tokens"))
         if not isinstance(self.asks_for_usage, bool):
             raise ConfigurationError("asks_for_usage: expected True or False", field="asks_for_usage")
+        if self.provider is not None and not isinstance(self.provider, str):
+            raise ConfigurationError("provider: expected its name, as 'groq'", field="provider")
         object.__setattr__(self, "default_headers", _headers(self.default_headers))
         object.__setattr__(self, "formats", _formats(self.formats))
 

@@ -75,6 +75,7 @@ def _host(
         ProviderEndpoint.openai_compatible(base_url),
         output_cap="max_completion_tokens" if output_cap else "max_tokens",
         asks_for_usage=asks_for_usage,
+        provider=name,
     )
     return Preset(name=name, endpoint=endpoint, key_variables=key_variables, needs_key=needs_key, notes=notes)
 

@@ -22,6 +22,33 @@ class PromptCacheUsage(Model):
     cache_creation_long_input_tokens: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageDetails:
+    """Tell what else a call is charged by; the tokens named here are among the usage's own, and the cached ones among both.
+
+    ``tier`` is the tier of service that answered, where the provider says so; ``audio_seconds`` is the length of what was heard.
+    """
+
+    audio_input_tokens: int = 0
+    cached_audio_tokens: int = 0
+    image_input_tokens: int = 0
+    cached_image_tokens: int = 0
+    video_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_output_tokens: int = 0
+    video_output_tokens: int = 0
+    citation_tokens: int = 0
+    searches: int = 0
+    images: int = 0
+    audio_seconds: float = 0.0
+    characters: int = 0
+    pages: int = 0
+    tier: str | None = None
+
+
+NO_DETAILS = UsageDetails()
+
+
 @dataclass(frozen=True, slots=True)
 class TokenUsage(Model):
     """Count a call's tokens; ``estimated`` where the provider reported none."""
@@ -37,13 +64,3 @@ class TokenUsage(Model):
     def total(self) -> int:
         """Give the reported total, or the sum where none was reported."""
         return self.total_tokens if self.total_tokens is not None else self.prompt_tokens + self.completion_tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Units(Model):
-    """Count what is billed otherwise than by tokens: images, seconds of audio, characters that are spoken, searches."""
-
-    images: int = 0
-    seconds: float = 0.0
-    characters: int = 0
-    searches: int = 0

@@ -25,6 +25,7 @@ from ..types.report import ConversionReport, Loss
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
 from ..types.transport import JsonBody, TransportRequest, TransportResponse
+from ..types.usage import NO_DETAILS, TokenUsage, UsageDetails
 from ._codec import Codec, FormatName, Payload, value_of
 from ._endpoint import EndpointCodec
 from ._fields import WIRE_NAMES, Emission, payload_object
@@ -205,6 +206,18 @@ def transcode_response(source: ProviderProtocol, target: ProviderProtocol, paylo
 
 
 # --- errors -------------------------------------------------------------------------------------------------------------------
+
+
+def usage_details(usage: TokenUsage, response: LlmResponse | None = None) -> UsageDetails:
+    """Give what else a usage is charged by, as the wire that reported it tells; more is known with its response."""
+    if response is not None:
+        return codec(response.provider_protocol).usage_details(usage, response)
+    for name in usage.vendor_extensions:
+        if name in WIRE_NAMES:
+            found = codec(wire_of(name)).usage_details(usage, None)
+            if found is not NO_DETAILS:
+                return found
+    return NO_DETAILS
 
 
 def parse_error(protocol: ProviderProtocol, status: int | None, payload: Any) -> ProviderError:
@@ -448,4 +461,5 @@ __all__ = [
     "transcode_request",
     "transcode_response",
     "transcode_stream_event",
+    "usage_details",
 ]

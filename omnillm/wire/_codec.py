@@ -18,6 +18,7 @@ from ..types.events import LlmStreamEvent
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
 from ..types.transport import BinaryBody, JsonBody, RequestBody, ResponseBody, TextBody
+from ..types.usage import NO_DETAILS, TokenUsage, UsageDetails
 from ._fields import Emission, payload_object
 from .sse import SseFrame
 
@@ -84,6 +85,10 @@ def _any_schema(config: StructuredOutputConfig) -> StructuredOutputConfig:
     return config
 
 
+def _no_details(_usage: TokenUsage, _response: LlmResponse | None) -> UsageDetails:
+    return NO_DETAILS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
     """Gather what one generation format can do.
@@ -93,7 +98,8 @@ class Codec:
     came with a status of success. ``ask_for_usage`` gives the body that makes a stream report its usage, ``prepare_body`` the one
     that is sent: without what the URL says. ``fit_format`` gives a schema that the library made in the part of JSON Schema that
     the API takes; a schema that a caller gave as structured output goes out as it is. ``endpoints`` are the formats of the other
-    endpoints that are found beside this one.
+    endpoints that are found beside this one. ``usage_details`` reads what else a usage is charged by from what was kept of it,
+    and of the response where there is one.
     """
 
     wire_format: WireFormat
@@ -113,6 +119,7 @@ class Codec:
     headers: dict[str, str]
     prepare_body: Callable[[Payload], Payload] = _as_it_is
     fit_format: Callable[[StructuredOutputConfig], StructuredOutputConfig] = _any_schema
+    usage_details: Callable[[TokenUsage, LlmResponse | None], UsageDetails] = _no_details
     endpoints: Mapping[EndpointKind, WireFormat] = field(default_factory=dict)
     request_type: type = LlmRequest
     response_type: type = LlmResponse

@@ -121,6 +121,12 @@ def spelling(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, An
     return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
 
 
+def count_in(value: Any, name: str) -> int:
+    """Give a count of a kept object; 0 where there is none, or where it is no count."""
+    count = value.get(name) if isinstance(value, Mapping) else None
+    return count if type(count) is int and count > 0 else 0
+
+
 def fill(out: dict[str, Any], kept_object: Any) -> dict[str, Any]:
     """Fill the gaps of a nested object with what parsing kept of it."""
     if isinstance(kept_object, Mapping):
@@ -377,7 +383,7 @@ class Emission:
     def arguments(self, part: ToolCallPart, pointer: str) -> Mapping[str, Any]:
         """Give a call's arguments as the object that the wire takes; what is none goes as its field ``input``, and degraded."""
         given = part.arguments
-        if isinstance(given, str):
+        if isinstance(given, str) and part.raw_arguments != given:  # which says that the text itself is meant
             with suppress(InvalidJsonError):
                 given = _json.loads(given) if given else None
         if given is None or isinstance(given, Mapping):
@@ -406,11 +412,21 @@ class Emission:
                 self._cross(out, name, value, pointer)
         return out
 
+    def forfeit(self, extensions: Mapping[str, Any], pointer: str, reason: str) -> None:
+        """Record that a value's extensions are lost, because nothing is written that could have them; ``reason`` says why."""
+        for name, value in extensions.items():
+            at = f"{pointer}/vendor_extensions/{escape(name)}"
+            of_a_wire = name in WIRE_NAMES and isinstance(value, Mapping)
+            for key, found in value.items() if of_a_wire else ((None, value),):
+                if key != SPELLING and not is_hollow(found):
+                    within = names_in({key or name: found})
+                    self.lose(at if key is None else f"{at}/{escape(key)}", f"{reason}, and so has no {within}")
+
     def _cross(self, out: dict[str, Any], source: str, foreign: Mapping[str, Any], pointer: str) -> None:
         shared = _SHARED.get((source, self.wire.value), frozenset())
         for key, value in foreign.items():
             fits = _FITS.get((self.wire.value, key))
-            if key in shared and (fits is None or fits(value)):
+            if key in shared and value is not None and (fits is None or fits(value)):
                 out.setdefault(key, value)
             elif key != SPELLING and not is_hollow(value):
                 at = f"{pointer}/vendor_extensions/{source}/{escape(key)}"

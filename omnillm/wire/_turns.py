@@ -18,7 +18,7 @@ from ..types.enums import MessageRole, WireFormat
 from ..types.message import Message, RequestItem
 from ..types.parts import MessagePart, ToolResultPart
 from ..types.request import LlmRequest
-from ._fields import Emission, escape, spelling
+from ._fields import Emission, spelling
 from ._plain import plain_text
 
 Block = dict[str, Any]
@@ -147,7 +147,7 @@ class Conversation(ABC):
             turn = self._turn(item.role, blocks)
             self._emission.lay(turn, item.vendor_extensions, pointer)
         else:
-            self._emission.lay({}, item.vendor_extensions, pointer)  # what another wire said of it is lost with it
+            self._emission.forfeit(item.vendor_extensions, pointer, "a message without content is not sent")
 
     def _add_loose(self, index: int, item: Any, pointer: str) -> None:
         block = self._writer.write(item, pointer)
@@ -193,9 +193,7 @@ class Conversation(ABC):
             self._emission.lose(f"{pointer}/role", "a system message inside the conversation was moved before it")
         self._last_system = (pointer, marked)
         self.system.extend(marked)
-        foreign = {name: value for name, value in item.vendor_extensions.items() if name != self.wire.value}
-        for name in self._emission.lay({}, foreign, pointer):
-            self._emission.lose(f"{pointer}/vendor_extensions/{escape(name)}", "the system is no message here, it has no fields")
+        self._emission.forfeit(item.vendor_extensions, pointer, "the system is no message here")
 
     def _give_the_user_the_first_turn(self) -> None:
         pointer, blocks = self._last_system

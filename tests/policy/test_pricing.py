@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
@@ -78,16 +79,16 @@ def _usage(prompt: int, completion: int, **cache: int | None) -> TokenUsage:
 @pytest.mark.parametrize(
     ("price", "usage", "expected"),
     [
-        (FULL, _usage(10, 3), Cost(1_000, 0, 0, 1_500)),
-        (FULL, TokenUsage(10, 3, reasoning_tokens=2), Cost(1_000, 0, 0, 1_500)),
-        (FULL, _usage(0, 0), Cost()),
-        (FULL, _usage(10, 0, cached_input_tokens=4), Cost(600, 40, 0, 0)),
-        (FULL, _usage(10, 0, cache_read_input_tokens=4), Cost(600, 40, 0, 0)),
-        (FULL, _usage(10, 0, cached_input_tokens=9, cache_read_input_tokens=4), Cost(600, 40, 0, 0)),
-        (FULL, _usage(10, 0, cache_creation_input_tokens=4), Cost(600, 0, 500, 0)),
-        (FULL, _usage(10, 0, cache_creation_short_input_tokens=4), Cost(600, 0, 500, 0)),
-        (FULL, _usage(10, 0, cache_creation_long_input_tokens=4), Cost(600, 0, 800, 0)),
-        (FULL, _usage(10, 0, cache_creation_input_tokens=4, cache_creation_long_input_tokens=3), Cost(600, 0, 725, 0)),
+        (FULL, _usage(10, 3), (1_000, 0, 0, 1_500)),
+        (FULL, TokenUsage(10, 3, reasoning_tokens=2), (1_000, 0, 0, 1_500)),
+        (FULL, _usage(0, 0), (0, 0, 0, 0)),
+        (FULL, _usage(10, 0, cached_input_tokens=4), (600, 40, 0, 0)),
+        (FULL, _usage(10, 0, cache_read_input_tokens=4), (600, 40, 0, 0)),
+        (FULL, _usage(10, 0, cached_input_tokens=9, cache_read_input_tokens=4), (600, 40, 0, 0)),
+        (FULL, _usage(10, 0, cache_creation_input_tokens=4), (600, 0, 500, 0)),
+        (FULL, _usage(10, 0, cache_creation_short_input_tokens=4), (600, 0, 500, 0)),
+        (FULL, _usage(10, 0, cache_creation_long_input_tokens=4), (600, 0, 800, 0)),
+        (FULL, _usage(10, 0, cache_creation_input_tokens=4, cache_creation_long_input_tokens=3), (600, 0, 725, 0)),
         (
             FULL,
             _usage(
@@ -98,24 +99,26 @@ def _usage(prompt: int, completion: int, **cache: int | None) -> TokenUsage:
                 cache_creation_short_input_tokens=20,
                 cache_creation_long_input_tokens=10,
             ),
-            Cost(2_000, 500, 4_500, 500),
+            (2_000, 500, 4_500, 500),
         ),
         # rates that the price does not name
-        (PLAIN, _usage(10, 1, cached_input_tokens=4, cache_creation_input_tokens=3), Cost(6, 8, 6, 8)),
-        (ModelPrice(2, 8, cache_write_short=3), _usage(10, 0, cache_creation_long_input_tokens=10), Cost(0, 0, 30, 0)),
+        (PLAIN, _usage(10, 1, cached_input_tokens=4, cache_creation_input_tokens=3), (6, 8, 6, 8)),
+        (ModelPrice(2, 8, cache_write_short=3), _usage(10, 0, cache_creation_long_input_tokens=10), (0, 0, 30, 0)),
         # counts that contradict each other
-        (FULL, _usage(10, 0, cache_read_input_tokens=99), Cost(0, 100, 0, 0)),
-        (FULL, _usage(10, 0, cache_read_input_tokens=8, cache_creation_long_input_tokens=8), Cost(0, 80, 400, 0)),
-        (FULL, _usage(-5, -5, cache_read_input_tokens=-5), Cost()),
+        (FULL, _usage(10, 0, cache_read_input_tokens=99), (0, 100, 0, 0)),
+        (FULL, _usage(10, 0, cache_read_input_tokens=8, cache_creation_long_input_tokens=8), (0, 80, 400, 0)),
+        (FULL, _usage(-5, -5, cache_read_input_tokens=-5), (0, 0, 0, 0)),
         # a long prompt is priced by its tier, with all its tokens
-        (TIERED, _usage(1_000, 1), Cost(100_000, 0, 0, 500)),
-        (TIERED, _usage(1_001, 1), Cost(200_200, 0, 0, 750)),
-        (TIERED, _usage(1_001, 0, cache_read_input_tokens=1_001), Cost(0, 20_020, 0, 0)),
+        (TIERED, _usage(1_000, 1), (100_000, 0, 0, 500)),
+        (TIERED, _usage(1_001, 1), (200_200, 0, 0, 750)),
+        (TIERED, _usage(1_001, 0, cache_read_input_tokens=1_001), (0, 20_020, 0, 0)),
     ],
 )
-def test_cost_by_class(price: ModelPrice, usage: TokenUsage, expected: Cost) -> None:
+def test_cost_by_class(price: ModelPrice, usage: TokenUsage, expected: tuple[int, ...]) -> None:
     """Each class of tokens is priced once, at its own rate."""
-    assert price.cost(usage) == expected
+    spent = price.cost(usage)
+    written = spent.cache_write_short_pico + spent.cache_write_long_pico
+    assert (spent.input_pico, spent.cached_input_pico, written, spent.output_pico) == expected
 
 
 def test_a_cost_gives_its_total_exactly_and_in_dollars() -> None:
@@ -123,7 +126,9 @@ def test_a_cost_gives_its_total_exactly_and_in_dollars() -> None:
     spent = cost(TokenUsage(1_000_000, 1_000_000), "gpt-4.1-mini")
     assert spent.total_pico == 2 * 10**12
     assert spent.usd == 2.0
-    assert spent + spent == Cost(2 * spent.input_pico, 0, 0, 2 * spent.output_pico)
+    assert spent + spent == Cost(input_pico=2 * spent.input_pico, output_pico=2 * spent.output_pico)
+    assert spent.breakdown == {"input": spent.input_pico, "output": spent.output_pico}
+    assert spent.completion_pico == spent.output_pico
     assert pickle.loads(pickle.dumps(spent)) == spent
     with pytest.raises(TypeError):
         spent + 1  # type: ignore[operator]  # a cost and a number are no sum
@@ -152,9 +157,9 @@ def usages(draw: st.DrawFn, prompt: int = 10**6, completion: int = 10**5) -> Tok
 def test_the_classes_sum_to_the_total_and_none_is_negative(price: ModelPrice, usage: TokenUsage) -> None:
     """The parts of a cost are its whole."""
     spent = price.cost(usage)
-    parts = (spent.input_pico, spent.cached_input_pico, spent.cache_write_pico, spent.output_pico)
+    parts = [getattr(spent, field.name) for field in fields(spent)]
     assert min(parts) >= 0
-    assert sum(parts) == spent.total_pico
+    assert sum(parts) == spent.total_pico == sum(spent.breakdown.values())
 
 
 @given(usage=usages())
@@ -271,7 +276,7 @@ def test_a_model_without_a_price_is_an_error_by_default() -> None:
 def test_an_unknown_model_may_be_free() -> None:
     """``unknown="zero"`` makes it cost nothing, and known models what they cost."""
     table = PriceTable(unknown="zero")
-    assert cost(TokenUsage(5, 5), "mine", table) == Cost()
+    assert cost(TokenUsage(5, 5), "mine", table=table) == Cost()
     assert table.price("gpt-4.1") == PriceTable().price("gpt-4.1")
     assert table.find("mine") is None
 

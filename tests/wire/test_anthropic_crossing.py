@@ -321,7 +321,7 @@ SYSTEMS: list[tuple[str, list[Any], str | None, Any, list[str]]] = [
         [replace(SYSTEM, vendor_extensions={"name": "n", "open_ai_chat_completions": {"name": "n"}}), HI],
         None,
         [text("Be kind.")],
-        ["/input/0/vendor_extensions/open_ai_chat_completions/name", "/input/0/vendor_extensions/name"],
+        ["/input/0/vendor_extensions/name", "/input/0/vendor_extensions/open_ai_chat_completions/name"],
     ),
 ]
 

@@ -115,7 +115,15 @@ def test_a_request_made_by_hand_is_the_plain_payload() -> None:
             user({"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}),
         ),
         (
-            Message(MessageRole.USER, AudioPart("AA", "audio/flac")),
+            Message(MessageRole.USER, AudioPart("AA")),
+            user({"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}),
+        ),
+        (
+            Message(MessageRole.USER, AudioPart("SUQzAA==")),
+            user({"type": "input_audio", "input_audio": {"data": "SUQzAA==", "format": "mp3"}}),
+        ),
+        (
+            Message(MessageRole.USER, AudioPart("AA", vendor_extensions={OWN: {"input_audio": {"format": "flac"}}})),
             user({"type": "input_audio", "input_audio": {"data": "AA", "format": "flac"}}),
         ),
         (

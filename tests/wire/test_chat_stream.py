@@ -245,6 +245,8 @@ def test_the_deprecated_function_call_streams() -> None:
             "hm",
         ),
         ([says(content=[{"type": "thinking", "thinking": "hm"}]), says(content=[{"type": "text", "text": "hi"}])], "hm"),
+        ([says(reasoning_content="h"), says(reasoning="m"), says(content="hi")], "hm"),
+        ([says(reasoning="h", reasoning_content="m"), says(content="hi")], "hm"),
         ([says(reasoning={"odd": 1}), says(content="hi")], ""),
     ],
 )

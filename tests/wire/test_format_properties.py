@@ -22,7 +22,7 @@ every_format = pytest.mark.parametrize("wire", [*FILLED, o.WireFormat.OPENAI_CHA
 
 def foreign(name: str) -> dict[str, Any]:
     """Give extensions of another wire, and one of the caller's own."""
-    return {"open_ai_chat_completions": {"kept": "there"}, f"own_of_{name}": "x"}
+    return {"open_ai_chat_completions": {f"kept_of_{name}": "there"}, f"own_of_{name}": "x"}
 
 
 RICH = o.LlmRequest(
@@ -80,6 +80,8 @@ UNSAID = {  # whose a value is; what the URL says
     o.WireFormat.ANTHROPIC_MESSAGES: ("/capabilities/builtin_tools/0/protocol",),
     o.WireFormat.GEMINI_GENERATE_CONTENT: ("/capabilities/builtin_tools/0/protocol", "/stream"),
     o.WireFormat.BEDROCK_CONVERSE: ("/capabilities/builtin_tools/0/protocol", "/stream"),
+    o.WireFormat.OPENAI_CHAT_COMPLETIONS: (),
+    o.WireFormat.OPENAI_RESPONSES: (),
 }
 
 
@@ -110,7 +112,7 @@ def put(value: Any, pointer: str, new: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("wire", FILLED)
+@every_format
 @pytest.mark.parametrize("pointer", [pointer for pointer, _ in leaves(RICH.to_dict()) if not pointer.endswith("/type")])
 def test_no_field_is_lost_without_a_word(wire: o.WireFormat, pointer: str) -> None:
     """Change any leaf of a request: the payload changes, or a loss points to the field or to what holds it."""
@@ -124,7 +126,7 @@ def test_no_field_is_lost_without_a_word(wire: o.WireFormat, pointer: str) -> No
     assert report.value != before.value or named or report.losses != before.losses or pointer in UNSAID[wire]
 
 
-@pytest.mark.parametrize("wire", FILLED)
+@every_format
 def test_a_full_request_has_no_more_losses_than_there_are(wire: o.WireFormat) -> None:
     """Every loss is named once."""
     pointers = [loss.pointer for loss in o.emit_api_request(wire, RICH).losses]

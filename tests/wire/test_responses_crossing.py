@@ -26,6 +26,15 @@ def test_names_that_chat_shares_cross_both_ways() -> None:
     assert o.transcode_request(P, CHAT, ours) == theirs
 
 
+def test_a_shared_name_that_says_nothing_does_not_cross() -> None:
+    """Neither API takes a null of the other's names, and nothing is lost without it."""
+    nulls = dict.fromkeys(("store", "user", "service_tier", "safety_identifier", "prompt_cache_key", "metadata", "moderation"))
+    theirs = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    ours = {"model": "m", "input": [{"role": "user", "content": "Hi"}]}
+    assert losses(CHAT_WIRE, WIRE, {**theirs, **nulls}) == (ours, [])
+    assert losses(WIRE, CHAT_WIRE, {**ours, **nulls}) == (theirs, [])
+
+
 def losses(source: o.WireFormat, target: o.WireFormat, payload: Json) -> tuple[Json, list[str]]:
     report = o.transcode_api_request(source, target, payload)
     return report.value, [loss.pointer.partition("/vendor_extensions/")[2] for loss in report.losses]

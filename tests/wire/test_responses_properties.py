@@ -37,7 +37,7 @@ ITEMS = st.one_of(
     st.builds(o.Message, st.just(o.MessageRole.USER), st.lists(USER_PARTS, min_size=1, max_size=3)),
     st.builds(o.Message, st.sampled_from(["system", "developer", "assistant"]), st.builds(o.TextPart, TEXT)),
     CALLS,
-    st.builds(o.ToolResultPart, NAME, TEXT, maybe(NAME)),
+    st.builds(o.ToolResultPart, NAME, TEXT),
     st.builds(o.ReasoningPart, TEXT, st.lists(TEXT, max_size=2).map(tuple), st.none(), maybe(TEXT)),
     st.builds(o.VendorPart, st.just(P), st.builds(lambda end: {"type": "item_reference", "id": end}, NAME)),
 )

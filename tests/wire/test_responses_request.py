@@ -72,6 +72,20 @@ ITEMS: list[tuple[str, Json]] = [
     ("easy_no_parts", user()),
     ("easy_one_text", user(text())),
     ("easy_assistant_input_text", {"role": "assistant", "content": [text("x", "input_text")]}),
+    ("easy_assistant_refusal", {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}),
+    (
+        "easy_assistant_cited",
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [text("x", "output_text", annotations=CITATIONS), text("y", "output_text")],
+        },
+    ),
+    ("easy_assistant_cited_strangely", {"role": "assistant", "content": [text("x", "output_text", annotations=[1])]}),
+    (
+        "answer_partly_cited",
+        {**ANSWERED, "content": [text("x", "output_text", annotations=CITATIONS), text("y", "output_text")]},
+    ),
     ("easy_assistant_output_text", {"role": "assistant", "content": [text("x", "output_text")]}),
     ("easy_assistant_phase", {"role": "assistant", "content": "Let me see.", "phase": "commentary"}),
     ("easy_text_with_an_id", {"type": "message", "id": "msg_1", "role": "assistant", "content": "x"}),

@@ -20,6 +20,7 @@ PNG = "iVBORw0KGgoAAAANSUhEUg=="
 CALL = o.ToolCallPart("c1", "look", {"a": 1})
 CALLED = {"type": "function_call", "call_id": "c1", "name": "look", "arguments": '{"a":1}'}
 GAVE = {"type": "function_call_output", "call_id": "c1", "output": "15 C"}
+OUTPUT = {"type": "message", "id": "msg_0", "status": "completed", "role": "assistant"}
 NOTE = o.Annotation("web", "https://x.test", cited_text="x")
 OF_CHAT = {o.WireFormat.OPENAI_CHAT_COMPLETIONS.value: {"name": "Ann"}}
 
@@ -65,8 +66,40 @@ ITEMS: list[tuple[str, list[Any], Any, list[str]]] = [
     (
         "refusal",
         [o.Message("assistant", o.RefusalPart("No."))],
-        [{"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}],
+        [{**OUTPUT, "content": [{"type": "refusal", "refusal": "No."}]}],
         [],
+    ),
+    (
+        "refusal_beside_a_text",
+        [
+            o.Message("assistant", [o.TextPart("Hm."), o.RefusalPart("No.")]),
+            o.Message("assistant", [o.TextPart("Hi"), o.TextPart("Ho", (o.Annotation("f", file_id="f1"),)), CALL]),
+            o.Message("assistant", [o.TextPart("Hi"), o.TextPart("Ho", (o.Annotation("nothing"),))]),
+        ],
+        [
+            {
+                **OUTPUT,
+                "content": [
+                    {"type": "output_text", "text": "Hm.", "annotations": []},
+                    {"type": "refusal", "refusal": "No."},
+                ],
+            },
+            {
+                **OUTPUT,
+                "id": "msg_1",
+                "content": [
+                    {"type": "output_text", "text": "Hi", "annotations": []},
+                    {
+                        "type": "output_text",
+                        "text": "Ho",
+                        "annotations": [{"type": "file_citation", "file_id": "f1", "filename": "", "index": 0}],
+                    },
+                ],
+            },
+            CALLED,
+            {"role": "assistant", "content": [{"type": "output_text", "text": "Hi"}, {"type": "output_text", "text": "Ho"}]},
+        ],
+        ["/input/2/parts/1/annotations/0"],
     ),
     ("refusal_of_the_user", [o.Message("user", o.RefusalPart("No."))], [{"role": "user", "content": "No."}], []),
     ("json", [o.Message("user", o.JsonPart({"a": 1}))], [{"role": "user", "content": '{"a":1}'}], []),
@@ -75,7 +108,7 @@ ITEMS: list[tuple[str, list[Any], Any, list[str]]] = [
         [o.Message("assistant", o.TextPart("Hi", (NOTE, o.Annotation("f", file_id="f1"), o.Annotation("nothing"))))],
         [
             {
-                "role": "assistant",
+                **OUTPUT,
                 "content": [
                     {
                         "type": "output_text",
@@ -150,9 +183,9 @@ ITEMS: list[tuple[str, list[Any], Any, list[str]]] = [
     ),
     (
         "sound",
-        [o.Message("user", [o.AudioPart("AAAA"), o.AudioPart("AAAA", None, "Hi")])],
+        [o.Message("user", [o.AudioPart("AAAA"), o.AudioPart("AAAA", "audio/wav", "Hi")])],
         [{"role": "user", "content": "Hi"}],
-        ["/input/0/parts/0/data", "/input/0/parts/1/data"],
+        ["/input/0/parts/0", "/input/0/parts/1/data", "/input/0/parts/1/media_type"],
     ),
     (
         "image_of_the_assistant",
@@ -164,8 +197,13 @@ ITEMS: list[tuple[str, list[Any], Any, list[str]]] = [
     ("no_parts", [o.Message("user", [])], [{"role": "user", "content": []}], []),
     ("result_parts", [o.ToolResultPart("c1", (o.TextPart("15 C"),))], [GAVE], []),
     ("result_json", [o.ToolResultPart("c1", {"a": 1})], [{**GAVE, "output": '{"a":1}'}], []),
-    ("result_of_nothing", [o.ToolResultPart("c1", (o.AudioPart("AAAA"),))], [{**GAVE, "output": []}], ["/input/0/output/0/data"]),
-    ("failed", [o.ToolResultPart("c1", "15 C", "look", is_error=True)], [{**GAVE, "name": "look"}], ["/input/0/is_error"]),
+    ("result_of_nothing", [o.ToolResultPart("c1", (o.AudioPart("AAAA"),))], [{**GAVE, "output": []}], ["/input/0/output/0"]),
+    (
+        "failed",
+        [o.ToolResultPart("c1", "15 C", "look", is_error=True)],
+        [GAVE],
+        ["/input/0/name", "/input/0/is_error"],
+    ),
     (
         "signed",
         [o.ReasoningPart("", ("s",), "sig")],

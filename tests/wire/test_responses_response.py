@@ -285,6 +285,7 @@ def test_loose_items_and_an_answer_without_usage() -> None:
     output = (o.ReasoningPart("Hm."), o.ToolCallPart("c1", "look", {}), o.ToolResultPart("c1", "x"), o.Message("assistant", []))
     payload = o.emit_response(P, o.LlmResponse(output, o.TokenUsage(estimated=True), "m", CHAT))
     assert [item["type"] for item in payload["output"]] == ["reasoning", "function_call", "function_call_output", "message"]
+    assert payload["output"][2]["status"] == "completed"
     assert (payload["id"], payload["usage"]) == ("resp_0", None)
 
 

@@ -8,6 +8,7 @@ from .._formats import for_anthropic
 from ._own import WIRE
 from ._stream_encoder import MessageStreamEncoder
 from ._stream_single import emit_event, parse_event
+from ._usage import usage_details
 from .error import embedded_error, emit_error, parse_error
 from .request import emit_request, parse_request
 from .response import emit_response, parse_response
@@ -40,5 +41,6 @@ CODEC = Codec(
     ask_for_usage=_unchanged,
     path=_path,
     headers={"anthropic-version": "2023-06-01"},
+    usage_details=usage_details,
     fit_format=for_anthropic,
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...types.capabilities import BuiltinTool, CapabilitySet, ToolChoice, ToolDefinition
 from ...types.enums import BuiltinToolKind
+from .._custom_tools import as_function
 from .._fields import Emission, Fields, escape, names_in
 from ._own import PROTOCOL, WIRE, spelled
 from ._read import take_flag
@@ -104,6 +105,9 @@ def _write_builtin(tool: BuiltinTool, emission: Emission, pointer: str) -> Tool 
     form = _FORMS.get(tool.kind)
     if tool.protocol is None and (form is not None or "type" in tool.payload):
         return {**(form or {}), **tool.payload}
+    function = as_function(tool, emission, pointer)
+    if function is not None:
+        return _write_definition(function, emission, pointer)
     if form is None or tool.kind is BuiltinToolKind.COMPUTER_USE:
         reason = f"there is no tool here that one for {tool.kind.value} could become, with its {names_in(tool.payload)}"
         emission.lose(pointer, reason)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...types.usage import PromptCacheUsage, TokenUsage
-from .._fields import Emission, Fields, fill
+from ...types.response import LlmResponse
+from ...types.usage import NO_DETAILS, PromptCacheUsage, TokenUsage, UsageDetails
+from .. import _fields
+from .._fields import Emission, Fields, count_in, fill
 from ._own import WIRE, kept
 
 _TTLS = {
@@ -79,3 +81,15 @@ def _nest(out: dict[str, Any], name: str, counts: dict[str, Any], usage: TokenUs
     known = kept(usage.vendor_extensions, name)
     if counts:
         out[name] = fill(counts, known)
+
+
+def usage_details(usage: TokenUsage, _response: LlmResponse | None) -> UsageDetails:
+    """Read what else the usage is charged by: searches, and the tier of service or speed."""
+    own = _fields.kept(usage.vendor_extensions, WIRE)
+    if not own:
+        return NO_DETAILS
+    tools, tier = own.get("server_tool_use"), own.get("service_tier")
+    return UsageDetails(
+        searches=count_in(tools, "web_search_requests"),
+        tier="fast" if own.get("speed") == "fast" else tier if isinstance(tier, str) else None,
+    )

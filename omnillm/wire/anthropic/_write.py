@@ -170,7 +170,7 @@ class BlockWriter:
         if _is_ours(part):
             return self._own_reasoning(part, pointer)
         if not (part.text or part.summary or part.signature or part.encrypted_content):
-            self._lay({}, part, pointer)  # what is left of it is another wire's
+            self._emission.forfeit(part.vendor_extensions, pointer, "reasoning that says nothing is not sent")
         else:
             self._emission.drop(
                 part,
@@ -215,7 +215,7 @@ class AnswerWriter(BlockWriter):
     def _refusal(self, part: RefusalPart, pointer: str) -> Block | None:
         """Leave it to ``stop_details``: a refusal is no text of the answer."""
         self.refusals.append(part.text)
-        self._lay({}, part, pointer)
+        self._emission.forfeit(part.vendor_extensions, pointer, "a refusal is no block of an answer here")
         return None
 
     def _image(self, source: Block, part: ImageUrlPart | ImageBase64Part, pointer: str) -> Block | None:
@@ -246,7 +246,10 @@ class AnswerWriter(BlockWriter):
         text = part.text or "\n\n".join(part.summary)
         if part.text and part.summary:
             self._emission.lose(f"{pointer}/summary", "reasoning has no separate summary here")
-        return self._lay({"type": "thinking", "thinking": text, "signature": ""}, part, pointer) if text else None
+        if text:
+            return self._lay({"type": "thinking", "thinking": text, "signature": ""}, part, pointer)
+        self._emission.forfeit(part.vendor_extensions, pointer, "reasoning that says nothing is not written")
+        return None
 
 
 def _is_ours(part: ReasoningPart) -> bool:

@@ -216,6 +216,7 @@ def _write_format(structured: StructuredOutputConfig, config: Payload, emission:
     pointer = "/capabilities/structured_output"
     if structured.schema is None:
         emission.lose(f"{pointer}/schema", "JSON without a schema (response_format json_object) cannot be asked for")
+        emission.forfeit(structured.vendor_extensions, pointer, "JSON without a schema is not asked for")
         return
     if structured.name is not None:
         emission.lose(f"{pointer}/name", "a schema has no name here")

@@ -92,7 +92,7 @@ def _content(response: LlmResponse, writer: AnswerWriter, emission: Emission) ->
         pointer = f"/output/{i}"
         if isinstance(item, Message):
             blocks.extend(writer.write(part, f"{pointer}/parts/{j}") for j, part in enumerate(item.parts))
-            emission.lay({}, item.vendor_extensions, pointer)
+            emission.forfeit(item.vendor_extensions, pointer, "an answer is one message here")
         else:
             blocks.append(writer.write(item, pointer))
     return [block for block in blocks if block is not None]

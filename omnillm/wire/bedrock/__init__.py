@@ -10,6 +10,7 @@ from .._formats import for_anthropic
 from ._own import WIRE
 from ._stream_encoder import ConverseStreamEncoder
 from ._stream_single import emit_event, parse_event
+from ._usage import usage_details
 from .error import embedded_error, emit_error, parse_error
 from .request import emit_request, parse_request
 from .response import emit_response, parse_response
@@ -48,5 +49,6 @@ CODEC = Codec(
     prepare_body=_without_model,
     path=_path,
     headers={},
+    usage_details=usage_details,
     fit_format=for_anthropic,
 )

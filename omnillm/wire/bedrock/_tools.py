@@ -13,6 +13,7 @@ from typing import Any
 
 from ...types.capabilities import BuiltinTool, CapabilitySet, ToolChoice, ToolDefinition
 from ...types.enums import BuiltinToolKind
+from .._custom_tools import as_function
 from .._fields import Emission, Fields, escape, names_in
 from ._own import PROTOCOL, WIRE, Block, spelled
 
@@ -92,6 +93,9 @@ def _write_builtin(tool: BuiltinTool, emission: Emission, pointer: str, model: s
     name = _NAMES.get(tool.kind) if "nova" in model else None
     if tool.protocol is None and (name is not None or "name" in payload):
         return {"systemTool": {"name": name, **payload} if name is not None else payload}
+    function = as_function(tool, emission, pointer)
+    if function is not None:
+        return _write_definition(function, emission, pointer)
     if name is None:
         reason = f"there is no tool here that one for {tool.kind.value} could become, with its {names_in(payload)}"
         emission.lose(f"{pointer}/payload", reason)
@@ -128,10 +132,10 @@ def write_tool_choice(capabilities: CapabilitySet, emission: Emission, *, tools:
         return None
     if choice.mode == "none":
         emission.lose("/capabilities/tool_choice/mode", "tools cannot be forbidden here other than by leaving them out")
-        return None
-    if not tools:
+    elif not tools:
         emission.lose("/capabilities/tool_choice", "without tools there is nothing to choose")
-        emission.lay({}, choice.vendor_extensions, "/capabilities/tool_choice")
+    if choice.mode == "none" or not tools:
+        emission.forfeit(choice.vendor_extensions, "/capabilities/tool_choice", "no choice is sent")
         return None
     kind = next(kind for kind, mode in _MODES.items() if mode == choice.mode)
     inner = {} if choice.name is None else {"name": choice.name}

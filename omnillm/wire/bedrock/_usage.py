@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...types.usage import PromptCacheUsage, TokenUsage
+from ...types.response import LlmResponse
+from ...types.usage import NO_DETAILS, PromptCacheUsage, TokenUsage, UsageDetails
 from .._fields import Emission, Fields
 from ._own import WIRE, kept, spelled
 
@@ -97,3 +98,10 @@ def _by_ttl(cache: PromptCacheUsage, order: Any) -> dict[str, int]:
     named = [ttl for ttl in order if ttl in counts] if isinstance(order, list) else list(counts)
     order = named + [ttl for ttl, count in counts.items() if ttl not in named and count]
     return {ttl: counts[ttl] for ttl in order if counts[ttl] is not None}
+
+
+def usage_details(_usage: TokenUsage, response: LlmResponse | None) -> UsageDetails:
+    """Read what else a response is charged by: its tier of service."""
+    given = None if response is None else kept(response.vendor_extensions, "serviceTier")
+    tier = given.get("type") if isinstance(given, dict) else None
+    return UsageDetails(tier=tier) if isinstance(tier, str) else NO_DETAILS

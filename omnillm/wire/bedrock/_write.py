@@ -202,7 +202,7 @@ class BlockWriter:
         if is_ours(part):
             return self._own_reasoning(part, pointer)
         if not (part.text or part.summary or part.signature or part.encrypted_content):
-            self._lay({}, part, pointer)  # what is left of it is another wire's
+            self._emission.forfeit(part.vendor_extensions, pointer, "reasoning that says nothing is not sent")
         else:
             reason = "only reasoning that came from here is taken back: no other text, summary, signature or encrypted_content"
             self._emission.drop(part, pointer, reason)
@@ -212,7 +212,7 @@ class BlockWriter:
         if part.summary:
             self._emission.lose(f"{pointer}/summary", "reasoning has no separate summary here")
         if part.encrypted_content is not None and not part.text and part.signature is None:
-            self._lay({}, part, pointer)
+            self._emission.forfeit(part.vendor_extensions, pointer, "redacted reasoning is its bytes alone here")
             return {"reasoningContent": {"redactedContent": part.encrypted_content}}
         if part.encrypted_content is not None:
             self._emission.lose(f"{pointer}/encrypted_content", "a block is a text or redacted here, not both")
@@ -242,7 +242,10 @@ class AnswerWriter(BlockWriter):
         text = part.text or "\n\n".join(part.summary)
         if part.text and part.summary:
             self._emission.lose(f"{pointer}/summary", "reasoning has no separate summary here")
-        return {"reasoningContent": {"reasoningText": self._lay({"text": text}, part, pointer)}} if text else None
+        if text:
+            return {"reasoningContent": {"reasoningText": self._lay({"text": text}, part, pointer)}}
+        self._emission.forfeit(part.vendor_extensions, pointer, "reasoning that says nothing is not written")
+        return None
 
 
 def is_ours(part: ReasoningPart) -> bool:

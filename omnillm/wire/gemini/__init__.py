@@ -7,6 +7,7 @@ from .._codec import Codec, Payload
 from .._formats import for_gemini
 from ._encoder import ChunkEncoder, emit_event
 from ._own import WIRE
+from ._usage import usage_details
 from .error import embedded_error, emit_error, parse_error
 from .request import emit_request, parse_request, path, prepare_body
 from .response import emit_response, parse_response
@@ -36,5 +37,6 @@ CODEC = Codec(
     path=path,
     headers={},
     endpoints={EndpointKind.EMBEDDINGS: WireFormat.GEMINI_EMBED_CONTENT},
+    usage_details=usage_details,
     fit_format=for_gemini,
 )

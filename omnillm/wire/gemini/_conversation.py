@@ -65,7 +65,7 @@ class Conversation:
         spelled = spelling(item.vendor_extensions)
         ours = bool(spelled) or WIRE.value in item.vendor_extensions
         if not parts and not ours:
-            self._emission.lay({}, item.vendor_extensions, pointer)
+            self._emission.forfeit(item.vendor_extensions, pointer, "a turn without parts is not sent")
             return
         joins = not spelled and (item.role is MessageRole.TOOL or (item.role is MessageRole.ASSISTANT and self._after_loose))
         if joins and self._open is item.role:
@@ -106,7 +106,7 @@ class Conversation:
             self._emission.lose(f"{pointer}/role", "a system message inside the conversation was moved before it")
         self._last_system = (pointer, parts)
         if not parts and not ours:
-            self._emission.lay({}, item.vendor_extensions, pointer)
+            self._emission.forfeit(item.vendor_extensions, pointer, "a system without parts is not sent")
             return
         if self.system is None:
             self.system = _with_parts({}, parts, item)
@@ -123,8 +123,9 @@ class Conversation:
         if self.contents or empty or not parts or self.system is None:
             return
         rest = self.system["parts"][: -len(parts)]
+        turn = {} if rest else self.system
         self.system = {**self.system, "parts": rest} if rest else None
-        self.contents = [{"role": "user", "parts": parts}]
+        self.contents = [{**turn, "role": "user", "parts": parts}]
         self._emission.lose(f"{pointer}/role", "a system alone is refused: its last message was sent as the user's")
 
 

@@ -2,8 +2,8 @@
 
 Contract: every frame is a whole ``GenerateContentResponse``. The last one is the final response without the parts that were told
 before, so that what no delta carried (a stream of ``Completed`` alone, ratings, other candidates) is there.
-Rules: a call is written once its arguments are whole: where something else follows it, or at the end. What announces a text or a
-call says its side fields. Another provider's signatures are left out.
+Rules: a call is written once its arguments are whole: where something else follows and they are JSON by then, or at the end.
+What announces a text or a call says its side fields. Another provider's signatures are left out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ... import _json
-from ...errors import ProviderError
+from ...errors import InvalidJsonError, ProviderError
 from ...types.events import (
     Completed,
     ContentPartAdded,
@@ -38,6 +38,37 @@ from .error import emit_error
 from .response import emit_response
 
 
+class _Call:
+    """A call that is not written yet."""
+
+    __slots__ = ("_length", "_looked_at", "_pieces", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._pieces: list[str] = []
+        self._length = 0
+        self._looked_at = 0  # how long the arguments were that were found not to be whole
+
+    def grow(self, piece: str) -> None:
+        """Take a piece of the arguments."""
+        self._pieces.append(piece)
+        self._length += len(piece)
+
+    def is_whole(self) -> bool:
+        """Tell whether the arguments are an object; looks again only when they have doubled, so that it never takes long."""
+        if self._length < 2 * self._looked_at or not self._length:
+            return False
+        self._looked_at = self._length
+        try:
+            return isinstance(_json.loads("".join(self._pieces)), dict)
+        except InvalidJsonError:
+            return False
+
+    def part(self, call_id: str, extensions: dict[str, Any]) -> ToolCallPart:
+        """Give the call as it is."""
+        return ToolCallPart.from_text(call_id, self.name, "".join(self._pieces), vendor_extensions=extensions)
+
+
 class ChunkEncoder:
     """Write a whole stream."""
 
@@ -50,7 +81,7 @@ class ChunkEncoder:
         self._done = False
         self._text: TextPart | None = None  # a text that was announced, its side fields to be written with its first delta
         self._announced: dict[str, dict[str, Any]] = {}  # the side fields of calls
-        self._calls: dict[str, tuple[str, list[str]]] = {}  # calls that are not written yet
+        self._calls: dict[str, _Call] = {}
         self._told: dict[Any, int] = {}  # how much of each kind was written, and which calls
 
     def feed(self, event: LlmStreamEvent) -> list[SseFrame]:
@@ -74,16 +105,18 @@ class ChunkEncoder:
         candidate = {"content": {"parts": [part], "role": "model"}, "index": 0}
         self._out.append(SseFrame(None, _json.dumps({"candidates": [candidate], **self._head})))
 
-    def _flush(self) -> None:
-        """Write what was waiting for something else to come."""
+    def _flush(self, *, last: bool = False) -> None:
+        """Write what was waiting for something else to come: of the calls, in order, those that are whole, at the end all."""
         text, self._text = self._text, None
         if text is not None and text.vendor_extensions:
             self._count(TextPart, 0)
             self._write(text)
-        calls, self._calls = self._calls, {}
-        for call_id, (name, pieces) in calls.items():
-            extensions = self._announced.get(call_id, {})
-            self._write(ToolCallPart.from_text(call_id, name, "".join(pieces), vendor_extensions=extensions))
+        while self._calls:
+            call_id, call = next(iter(self._calls.items()))
+            if not last and not call.is_whole():
+                break
+            del self._calls[call_id]
+            self._write(call.part(call_id, self._announced.get(call_id, {})))
             self._count(call_id)
 
     def _write(self, part: MessagePart) -> None:
@@ -128,8 +161,8 @@ class ChunkEncoder:
                 return  # a late piece of a call that was written
             if self._text is not None:
                 self._flush()
-            found = self._calls[event.call_id] = event.name, []
-        found[1].append(event.delta)
+            found = self._calls[event.call_id] = _Call(event.name)
+        found.grow(event.delta)
 
     def _on_part(self, event: ContentPartAdded) -> None:
         part = event.part
@@ -159,8 +192,9 @@ class ChunkEncoder:
         for item in response.output:
             for part in item.parts if isinstance(item, Message) else (item,):
                 if isinstance(part, ToolCallPart) and part.call_id in self._calls:
-                    self._calls[part.call_id] = part.name, [part.arguments_text()]
-        self._flush()
+                    call = self._calls[part.call_id] = _Call(part.name)
+                    call.grow(part.arguments_text())
+        self._flush(last=True)
         self._out.append(SseFrame(None, _json.dumps({**self._head, **self._ending(response)})))
         self._done = True
 
@@ -228,6 +262,6 @@ def emit_event(event: LlmStreamEvent) -> SseFrame | None:
     frames = encoder.feed(event)
     if isinstance(event, ResponseStarted) and encoder._head:
         return SseFrame(None, _json.dumps(encoder._head))
-    encoder._flush()
+    encoder._flush(last=True)
     frames = frames or encoder._out
     return frames[-1] if frames else None

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...types.capabilities import BuiltinTool, CapabilitySet, ToolChoice, ToolDefinition
 from ...types.enums import BuiltinToolKind
+from .._custom_tools import as_function
 from .._fields import SPELLING, Emission, Fields, escape, is_hollow, names_in
 from ._own import PROTOCOL, WIRE, as_spelled, camel, fill, in_snake, kept, nested, opened, spelling
 from ._schema import read_schema, write_schema
@@ -126,8 +127,14 @@ def write_tools(capabilities: CapabilitySet, emission: Emission) -> list[Tool]:
     """Write all tools, each built-in one in the object where it stood."""
     placed: dict[int, Tool] = {}
     loose: list[Tool] = []
+    functions = [(tool, f"/capabilities/tools/{i}") for i, tool in enumerate(capabilities.tools)]
     for i, builtin in enumerate(capabilities.builtin_tools):
-        written = _write_builtin(builtin, emission, f"/capabilities/builtin_tools/{i}")
+        at = f"/capabilities/builtin_tools/{i}"
+        function = as_function(builtin, emission, at)
+        if function is not None:
+            functions.append((function, at))
+            continue
+        written = _write_builtin(builtin, emission, at)
         if written is None:
             continue
         if builtin.protocol is PROTOCOL and builtin.position is not None:
@@ -135,11 +142,11 @@ def write_tools(capabilities: CapabilitySet, emission: Emission) -> list[Tool]:
         else:
             loose.append(written)
     free = next(i for i in range(len(placed) + 1) if i not in placed)
-    for i, tool in enumerate(capabilities.tools):
+    for tool, at in functions:
         spelled = spelling(tool.vendor_extensions)
         name = "function_declarations" if _FUNCTIONS in spelled.get("snake", ()) else _FUNCTIONS
         entry = placed.setdefault(spelled.get("tools", free), {})
-        entry.setdefault(name, []).append(_write_function(tool, emission, f"/capabilities/tools/{i}"))
+        entry.setdefault(name, []).append(_write_function(tool, emission, at))
     return [placed[i] for i in sorted(placed)] + loose
 
 

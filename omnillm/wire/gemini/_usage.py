@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from ...types.usage import PromptCacheUsage, TokenUsage
+from ...types.response import LlmResponse
+from ...types.usage import NO_DETAILS, PromptCacheUsage, TokenUsage, UsageDetails
 from .. import _fields
-from .._fields import Emission
+from .._fields import Emission, count_in
 from ._own import WIRE, as_spelled, kept, opened, spelling
 
 NO_USAGE = TokenUsage(estimated=True)
 
 _TOOLS = "toolUsePromptTokenCount"
+_SNAKE = {
+    "promptTokensDetails": "prompt_tokens_details",
+    "toolUsePromptTokensDetails": "tool_use_prompt_tokens_details",
+    "cacheTokensDetails": "cache_tokens_details",
+    "candidatesTokensDetails": "candidates_tokens_details",
+}
 
 
 def read_usage(given: Any, pointer: str) -> TokenUsage:
@@ -93,3 +101,41 @@ def _write_prompt(usage: TokenUsage) -> Any:
     if _is_left_out(usage, "promptTokenCount") and again == usage.prompt_tokens:
         return told
     return max(0, usage.prompt_tokens - tools)
+
+
+# what the numbers of the modality's enum mean; a document is seen page by page
+_MODALITIES = {2: "IMAGE", 3: "VIDEO", 4: "AUDIO", 5: "DOCUMENT"}
+_TIERS = {"ON_DEMAND_FLEX": "flex", "ON_DEMAND_PRIORITY": "priority"}
+
+
+def usage_details(usage: TokenUsage, _response: LlmResponse | None) -> UsageDetails:
+    """Read what else the usage is charged by: tokens by modality, and the tier of service."""
+    own = _fields.kept(usage.vendor_extensions, WIRE)
+    if not own:
+        return NO_DETAILS
+    prompt, tools = _by_modality(own, "promptTokensDetails"), _by_modality(own, "toolUsePromptTokensDetails")
+    cached, output = _by_modality(own, "cacheTokensDetails"), _by_modality(own, "candidatesTokensDetails")
+    tier = own.get("serviceTier", own.get("service_tier")) or _TIERS.get(own.get("trafficType", ""))
+    return UsageDetails(
+        audio_input_tokens=prompt["AUDIO"] + tools["AUDIO"],
+        cached_audio_tokens=cached["AUDIO"],
+        image_input_tokens=sum(counts[kind] for counts in (prompt, tools) for kind in ("IMAGE", "DOCUMENT")),
+        cached_image_tokens=cached["IMAGE"] + cached["DOCUMENT"],
+        video_input_tokens=prompt["VIDEO"] + tools["VIDEO"],
+        audio_output_tokens=output["AUDIO"],
+        image_output_tokens=output["IMAGE"] + output["DOCUMENT"],
+        video_output_tokens=output["VIDEO"],
+        tier=tier.lower() if isinstance(tier, str) else None,
+    )
+
+
+def _by_modality(own: Any, name: str) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    given = own.get(name, own.get(_SNAKE[name]))
+    for entry in given if isinstance(given, list) else ():
+        if isinstance(entry, dict):
+            modality = entry.get("modality")
+            counts[_MODALITIES.get(modality, "") if type(modality) is int else str(modality)] += max(
+                count_in(entry, "tokenCount"), count_in(entry, "token_count")
+            )
+    return counts

@@ -101,8 +101,8 @@ class PartWriter:
     def _audio(self, part: AudioPart, pointer: str) -> Part | None:
         if part.transcript is not None:
             self._emission.lose(f"{pointer}/transcript", "sound is sent without its transcript")
-        if not part.data and part.media_type is None:  # known by its id alone, elsewhere
-            self._lay({}, part, pointer)
+        if not part.data and part.media_type is None:
+            self._emission.forfeit(part.vendor_extensions, pointer, "sound that is known by its id alone is not sent")
             return None
         return self._wrap("inlineData", {"mimeType": part.media_type or "audio/wav", "data": part.data}, part, pointer)
 
@@ -168,8 +168,7 @@ class PartWriter:
                 said.append(part.text if isinstance(part, TextPart) else part.value)
                 if isinstance(part, TextPart) and part.annotations:
                     self._emission.lose(f"{at}/annotations", "a text that is sent holds no citations here")
-                for name in self._emission.lay({}, part.vendor_extensions, at):
-                    self._emission.lose(f"{at}/vendor_extensions/{name}", f"the text of a result has no {name} here")
+                self._emission.forfeit(part.vendor_extensions, at, "the text of a result is no part here")
             else:
                 written = self.write(part, at)
                 if written is not None:
@@ -202,7 +201,7 @@ class PartWriter:
                 f" reasoning_content, redactedContent and reasoning_details{', ' if names else ''}{names}",
             )
         else:
-            self._lay({}, part, pointer)
+            self._emission.forfeit(part.vendor_extensions, pointer, "reasoning that says nothing is not sent")
         return None
 
     def _vendor(self, part: VendorPart, pointer: str) -> Part | None:
@@ -228,7 +227,7 @@ class AnswerWriter(PartWriter):
     def _refusal(self, part: RefusalPart, pointer: str) -> Part | None:
         """Leave it to the finish message: a refusal is no text of the answer."""
         self.refusals.append(part.text)
-        self._lay({}, part, pointer)
+        self._emission.forfeit(part.vendor_extensions, pointer, "a refusal is no part of an answer here")
         return None
 
     def _foreign_reasoning(self, part: ReasoningPart, pointer: str) -> Part | None:
@@ -236,7 +235,10 @@ class AnswerWriter(PartWriter):
             if getattr(part, name) is not None:
                 self._emission.lose(f"{pointer}/{name}", "another provider's state means nothing here")
         text = self._thought(part, pointer)
-        return self._lay({"text": text, "thought": True}, part, pointer) if text else None
+        if text:
+            return self._lay({"text": text, "thought": True}, part, pointer)
+        self._emission.forfeit(part.vendor_extensions, pointer, "reasoning that says nothing is not written")
+        return None
 
 
 def _response(output: Any, is_error: bool) -> Mapping[str, Any]:

@@ -55,6 +55,7 @@ class Choice:
         "_rest",
         "_role",
         "_text",
+        "_told",
         "calls",
         "rest",
         "started",
@@ -72,6 +73,7 @@ class Choice:
         self._content: list[tuple[str, list[Any], dict[str, Any]]] = []
         self._text: list[str] | None = None  # the pieces of the text part that is growing
         self._reasoning: dict[str, list[str]] = {}
+        self._told = ""  # what the delta has told of it
         self._refusal: list[str] = []
         self._details: list[_Piecewise] = []
         self._audio = _Piecewise()
@@ -83,6 +85,7 @@ class Choice:
         if not self.started:
             self.started = True
             events.append(OutputItemAdded(_EMPTY, 0))
+        self._told = ""
         for name, item in delta.items():
             take = _TAKERS.get(name)
             if take is None:
@@ -156,13 +159,13 @@ class Choice:
     # --- reasoning ------------------------------------------------------------------------------------------------------------
 
     def take_reasoning(self, name: str, item: Any, events: Events) -> None:
-        """Take a piece of reasoning; what a second field repeats is kept, not told."""
+        """Take a piece of reasoning; what a second field of the same delta repeats is kept, not told."""
         if not isinstance(item, str):
             self._rest[name] = item
         elif item:
-            pieces = self._reasoning.setdefault(name, [])
-            pieces.append(item)
-            if next(iter(self._reasoning)) == name:
+            self._reasoning.setdefault(name, []).append(item)
+            if item != self._told:
+                self._told = item
                 events.append(ReasoningDelta(item))
 
     def _take_details(self, item: Any, _events: Events) -> None:

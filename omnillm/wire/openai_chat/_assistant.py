@@ -27,7 +27,7 @@ from .._fields import Emission, Fields, is_hollow, kept, spelling
 from ._annotations import read_annotations, write_annotations
 from ._content import CHAT, TEXT_ROLE, WIRE, Placed, drop, fill, inner, read_content, text_or_empty, write_content
 
-REASONING_FIELDS = ("reasoning_content", "reasoning")  # the first one that says something is the reasoning
+REASONING_FIELDS = ("reasoning_content", "reasoning")  # the first one counts where the other repeats it
 _REASONING = frozenset((*REASONING_FIELDS, "reasoning_details"))
 _CONTENT = TEXT_ROLE | {ReasoningPart, RefusalPart}
 
@@ -66,19 +66,27 @@ def read_assistant(fields: Fields, *, reply: bool) -> Message:
 def _read_reasoning(fields: Fields) -> list[MessagePart]:
     if fields.lacks(_REASONING):
         return []
-    own = Fields({})
-    text = ""
-    for name in REASONING_FIELDS:
-        value = fields.peek(name)
-        if value and isinstance(value, str):
-            text = value
-            fields.take(name)
-            own.spell("text", name)
-            break
+    parts: list[MessagePart] = []
     details = fields.peek("reasoning_details")
-    if details and isinstance(details, list):
-        own.keep("reasoning_details", fields.take("reasoning_details"))
-    return [ReasoningPart(text, protocol=CHAT, vendor_extensions=own.extensions(WIRE))] if own.rest() else []
+    for name in _said_fields(fields) or ("",):
+        own = Fields({})
+        if name:
+            own.spell("text", name)
+        if not parts and details and isinstance(details, list):
+            own.keep("reasoning_details", fields.take("reasoning_details"))
+        if own.rest():
+            parts.append(ReasoningPart(fields.text(name) or "", protocol=CHAT, vendor_extensions=own.extensions(WIRE)))
+    return parts
+
+
+def _said_fields(fields: Fields) -> list[str]:
+    """Give the fields of reasoning that say something: one, or both where the second does not repeat the first."""
+    found = {name: fields.peek(name) for name in REASONING_FIELDS}
+    said = [name for name, value in found.items() if value and isinstance(value, str)]
+    if len(said) < 2:
+        return said
+    first, second = (found[name].strip() for name in said)
+    return said[:1] if first == second else said
 
 
 def _with_annotations(parts: tuple[MessagePart, ...], fields: Fields) -> tuple[MessagePart, ...]:
@@ -183,6 +191,8 @@ def write_assistant(placed: Iterable[Placed], emission: Emission, *, reply: bool
         elif isinstance(part, RefusalPart):
             out["refusal"] = out.get("refusal", "") + part.text
             emission.lay(out, part.vendor_extensions, at)
+        elif isinstance(part, AudioPart) and part.transcript and not reply and not _is_referred_to(part):
+            content.append((part, at))  # where its transcript is written
         elif isinstance(part, AudioPart):
             _write_audio(out, part, emission, at, reply=reply)
         else:
@@ -196,6 +206,11 @@ def _is_inside(part: MessagePart) -> bool:
     if not isinstance(part, ReasoningPart | RefusalPart):
         return False
     return spelling(part.vendor_extensions, WIRE).get("text") in ("thinking", "content")
+
+
+def _is_referred_to(part: AudioPart) -> bool:
+    """Tell whether sound is the API's own, which it knows by its id."""
+    return "id" in kept(part.vendor_extensions, WIRE)
 
 
 def _is_call(part: VendorPart) -> bool:
@@ -245,7 +260,7 @@ def _write_reasoning(out: dict[str, Any], part: ReasoningPart, emission: Emissio
 
 
 def _write_audio(out: dict[str, Any], part: AudioPart, emission: Emission, at: str, *, reply: bool) -> None:
-    if not reply and "id" not in kept(part.vendor_extensions, WIRE):
+    if not reply and not _is_referred_to(part):
         drop(part, emission, at)  # the API takes its own sound back, by reference
         return
     own = emission.lay({}, part.vendor_extensions, at)

@@ -335,19 +335,13 @@ def _write_choice(choice: ToolChoice, out: dict[str, Any], emission: Emission) -
     if choice.mode != "named":
         mode = "any" if choice.mode == "required" and spelled.get("mode") == "any" else choice.mode
         out["function_call" if legacy and mode in ("auto", "none") else "tool_choice"] = mode
-        _lose_own(emission, choice.vendor_extensions, "/capabilities/tool_choice")
+        emission.forfeit(choice.vendor_extensions, "/capabilities/tool_choice", "a choice that is one word has no fields here")
     elif legacy:
         out["function_call"] = {"name": choice.name}
-        _lose_own(emission, choice.vendor_extensions, "/capabilities/tool_choice")
+        emission.forfeit(choice.vendor_extensions, "/capabilities/tool_choice", "the deprecated choice is a name alone")
     else:
         named = {"type": "function", "function": fill({"name": choice.name}, inner(choice.vendor_extensions, "function"))}
         out["tool_choice"] = emission.lay(named, choice.vendor_extensions, "/capabilities/tool_choice")
-
-
-def _lose_own(emission: Emission, extensions: Mapping[str, Any], pointer: str) -> None:
-    """Account for the extensions of a value that is written as a mere word."""
-    for name in emission.lay({}, extensions, pointer):
-        emission.lose(f"{pointer}/vendor_extensions/{escape(name)}", f"a tool choice that is one word has no {name}")
 
 
 def _write_format(config: StructuredOutputConfig, emission: Emission) -> dict[str, Any]:

@@ -44,6 +44,7 @@ _FORMAT_OF_MEDIA = {
     "audio/vnd.wave": "wav",
 }
 _IMAGE_BY_HEAD = {"/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}  # base64 of the formats' magic numbers
+_MP3_HEADS = ("SUQz", "//")  # base64 of "ID3", and of the bits that a frame begins with
 _NAME_BY_MEDIA = {"application/pdf": "document.pdf", "text/plain": "document.txt"}
 
 
@@ -144,6 +145,8 @@ def _read_audio(fields: Fields) -> MessagePart:
     audio = _nested(fields, "input_audio")
     data, form = audio.required_text("data"), audio.text("format")
     media_type = None if form is None else _MEDIA_OF_FORMAT.get(form, f"audio/{form}")
+    if form not in _MEDIA_OF_FORMAT:  # none, or one of those that OpenAI refuses and others take
+        fields.spell("media_type", form)
     return AudioPart(data, media_type, vendor_extensions=_keep_nested(fields, "input_audio", audio))
 
 
@@ -219,10 +222,13 @@ def write_content(
     for part, pointer in parts:
         if type(part) in allowed:
             block = _WRITERS[type(part)](part, emission, pointer)
-            if block is not None:
-                written.append(block)
+        elif isinstance(part, AudioPart) and part.transcript:
+            block = _write_transcript(part, emission, pointer)
         else:
             drop(part, emission, pointer)
+            continue
+        if block is not None:
+            written.append(block)
     if not written:
         return None
     if len(written) == 1 and not array and emission.text_content != "array":
@@ -244,21 +250,20 @@ def drop(part: Any, emission: Emission, pointer: str) -> None:
     if isinstance(part, VendorPart):
         emission.lose(f"{pointer}/payload", f"a block that only {part.protocol.value} knows, with its {names_in(part.payload)}")
         return
-    what, main = _MAIN[type(part)]
-    emission.drop(part, f"{pointer}/{main}", f"{what} has no place in this message")
+    emission.drop(part, pointer, f"{_KINDS[type(part)]} has no place in this message")
 
 
-_MAIN: dict[type, tuple[str, str]] = {
-    TextPart: ("a text", "text"),
-    ImageUrlPart: ("an image", "url"),
-    ImageBase64Part: ("an image", "data"),
-    AudioPart: ("sound (audio)", "data"),
-    FilePart: ("a file", "data"),
-    JsonPart: ("a JSON value", "value"),
-    ToolCallPart: ("a call of a tool", "arguments"),
-    ToolResultPart: ("the result of a tool", "output"),
-    ReasoningPart: ("the reasoning (thinking, redactedContent) of another provider", "text"),
-    RefusalPart: ("a refusal", "text"),
+_KINDS: dict[type, str] = {
+    TextPart: "a text",
+    ImageUrlPart: "an image",
+    ImageBase64Part: "an image",
+    AudioPart: "sound (audio)",
+    FilePart: "a file",
+    JsonPart: "a JSON value",
+    ToolCallPart: "a call of a tool",
+    ToolResultPart: "the result of a tool",
+    ReasoningPart: "the reasoning (thinking, redactedContent) of another provider",
+    RefusalPart: "a refusal",
 }
 
 
@@ -292,24 +297,49 @@ def _image_data_url(part: ImageBase64Part) -> str:
 
 
 def _write_audio(part: AudioPart, emission: Emission, pointer: str) -> Any:
-    if part.transcript is not None:
-        emission.lose(f"{pointer}/transcript", "Chat Completions takes sound without its transcript")
     audio: Any
     if "data" in spelling(part.vendor_extensions, WIRE):
         audio = part.data if part.media_type is None else f"data:{part.media_type};base64,{part.data}"
     else:
-        audio = {"data": part.data}
-        if part.media_type is not None:
-            audio["format"] = _FORMAT_OF_MEDIA.get(part.media_type) or part.media_type.removeprefix("audio/")
-        fill(audio, inner(part.vendor_extensions, "input_audio"))
+        known, form = inner(part.vendor_extensions, "input_audio"), _audio_format(part)
+        if form is None and part.media_type is not None and "format" not in known:
+            return _write_transcript(part, emission, pointer)
+        audio = fill({"data": part.data} if form is None else {"data": part.data, "format": form}, known)
+    if part.transcript is not None:
+        emission.lose(f"{pointer}/transcript", "Chat Completions takes sound without its transcript")
     return emission.lay({"type": "input_audio", "input_audio": audio}, part.vendor_extensions, pointer)
+
+
+def _audio_format(part: AudioPart) -> str | None:
+    """Give the format of sound: the one that this wire said, or one of those that the API takes."""
+    spelled = spelling(part.vendor_extensions, WIRE)
+    if "media_type" in spelled:
+        form: str | None = spelled["media_type"]
+        if part.media_type == (None if form is None else f"audio/{form}"):
+            return form
+    if part.media_type is not None:
+        return _FORMAT_OF_MEDIA.get(part.media_type.partition(";")[0].strip().lower())
+    if "format" in inner(part.vendor_extensions, "input_audio"):
+        return None
+    return "mp3" if part.data.startswith(_MP3_HEADS) else "wav"
+
+
+def _write_transcript(part: AudioPart, emission: Emission, pointer: str) -> Any:
+    """Write sound that has no place, or is of no format that the API takes, as what is said in it."""
+    if not part.transcript:
+        drop(part, emission, pointer)
+        return None
+    for name in ("data", "media_type"):
+        if getattr(part, name):
+            emission.lose(f"{pointer}/{name}", "this sound (audio, input_audio) is not sent; its transcript is")
+    return emission.lay({"type": "text", "text": part.transcript}, part.vendor_extensions, pointer)
 
 
 def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
     spelled = spelling(part.vendor_extensions, WIRE)
     by_url = "Chat Completions takes no document by its URL (file_url)"
     if part.url is not None and "url" not in spelled and part.file_id is None and part.data is None:
-        emission.drop(part, f"{pointer}/url", by_url)
+        emission.drop(part, pointer, by_url)
         return None
     file: dict[str, Any] = {}
     if part.file_id is not None:

@@ -18,7 +18,7 @@ from ... import _json
 from ...types.enums import MessageRole
 from ...types.message import Message, RawMessage, RequestItem, ResponseItem
 from ...types.parts import MessagePart, RefusalPart, TextPart, ToolCallPart, ToolResultPart, VendorPart
-from .._fields import Emission, Fields, kept, spelling
+from .._fields import Emission, Fields, kept, names_in, spelling
 from .._plain import plain_text
 from ._assistant import read_assistant, write_assistant
 from ._content import CHAT, TEXT_ROLE, USER_ROLE, WIRE, Placed, drop, read_content, read_part, text_or_empty, write_content
@@ -264,7 +264,10 @@ def _write_message(message: Message, emission: Emission, pointer: str) -> list[d
             drop(part, emission, at)
     elif others or not written:
         written.append(_write_other(message, others, emission))
-    emission.lay(written[-1] if written else {}, message.vendor_extensions, pointer)
+    if written:
+        emission.lay(written[-1], message.vendor_extensions, pointer)
+    else:
+        emission.forfeit(message.vendor_extensions, pointer, "a tool's message without a result is not sent")
     return written
 
 
@@ -276,11 +279,22 @@ def _spoken(out: dict[str, Any]) -> dict[str, Any]:
 
 def _write_other(message: Message, placed: list[Placed], emission: Emission) -> dict[str, Any]:
     allowed = USER_ROLE if message.role is MessageRole.USER else TEXT_ROLE
-    spoken = [(TextPart(part.text), at) if isinstance(part, RefusalPart) else (part, at) for part, at in placed]
+    spoken = [
+        (TextPart(part.text, vendor_extensions=part.vendor_extensions) if isinstance(part, RefusalPart) else part, at)
+        for part, at in placed
+    ]
+    _lose_annotations(spoken, emission)
     content = write_content(spoken, emission, allowed, array=_was_array(message))
     if content is None:
         return {"role": message.role.value, "content": kept(message.vendor_extensions, WIRE).get("content", "")}
     return {"role": message.role.value, "content": content}
+
+
+def _lose_annotations(placed: Iterable[Placed], emission: Emission) -> None:
+    for part, at in placed:
+        if isinstance(part, TextPart) and part.annotations:
+            names = names_in([annotation.raw for annotation in part.annotations])
+            emission.lose(f"{at}/annotations", f"nobody but the assistant cites anything here: no citations, {names}")
 
 
 def _was_array(message: Message) -> bool:
@@ -304,6 +318,7 @@ def _write_output(result: ToolResultPart, emission: Emission, pointer: str) -> A
     output, how = result.output, spelling(result.vendor_extensions, WIRE).get("output")
     if isinstance(output, tuple):
         placed = [(part, f"{pointer}/output/{i}") for i, part in enumerate(output)]
+        _lose_annotations(placed, emission)
         content = write_content(placed, emission, USER_ROLE if how == "media" else TEXT_ROLE)
         return "" if content is None else content
     if not isinstance(output, str):

@@ -6,10 +6,12 @@ was cached in fields of their own; the usage's spelling says where it was found.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ...types.usage import PromptCacheUsage, TokenUsage
-from .._fields import Emission, Fields, kept, spelling
+from ...types.response import LlmResponse
+from ...types.usage import NO_DETAILS, PromptCacheUsage, TokenUsage, UsageDetails
+from .._fields import Emission, Fields, count_in, kept, spelling
 from ._content import WIRE, fill, inner
 
 NO_USAGE = TokenUsage(0, 0, estimated=True)
@@ -35,18 +37,29 @@ def read_usage(value: Any, pointer: str) -> TokenUsage:
         reasoning = fields.maybe_count("reasoning_tokens")
         if reasoning is not None:
             fields.spell("reasoning_tokens", "reasoning_tokens")
+    apart = _apart(prompt, completion, total, reasoning, value)
+    if apart:
+        fields.spell("apart", apart)
     if absent:
         fields.spell("absent", absent)
     cache = None if cached is None and written is None else PromptCacheUsage(cached, cache_creation_input_tokens=written)
     return TokenUsage(
         prompt or 0,
-        completion or 0,
+        (completion or 0) + apart,
         total,
         reasoning,
         cache,
         estimated=prompt is None or completion is None,
         vendor_extensions=fields.extensions(WIRE),
     )
+
+
+def _apart(prompt: int | None, completion: int | None, total: int | None, reasoning: int | None, value: Mapping[str, Any]) -> int:
+    """Give the tokens of reasoning that are not among the completion's: xAI's total tells, Perplexity counts citations too."""
+    if not reasoning or prompt is None or completion is None:
+        return 0
+    counted_apart = total == prompt + completion + reasoning or "citation_tokens" in value
+    return reasoning if counted_apart else 0
 
 
 def _take_detail(fields: Fields) -> tuple[int | None, int | None, int | None]:
@@ -70,9 +83,10 @@ def write_usage(usage: TokenUsage, emission: Emission) -> dict[str, Any] | None:
         return None
     own, spelled = kept(usage.vendor_extensions, WIRE), spelling(usage.vendor_extensions, WIRE)
     absent = spelled.get("absent", ())
+    completed = max(0, usage.completion_tokens - spelled.get("apart", 0))
     counts = (
         ("prompt_tokens", usage.prompt_tokens, usage.prompt_tokens > 0),
-        ("completion_tokens", usage.completion_tokens, usage.completion_tokens > 0),
+        ("completion_tokens", completed, completed > 0),
         ("total_tokens", usage.total(), usage.total_tokens is not None),
     )
     out: dict[str, Any] = {name: count for name, count, said in counts if said or (name not in absent and name not in own)}
@@ -104,3 +118,23 @@ def _write_details(usage: TokenUsage, out: dict[str, Any], emission: Emission) -
     if usage.reasoning_tokens is not None:
         (out if "reasoning_tokens" in spelled else completion)["reasoning_tokens"] = usage.reasoning_tokens
     return prompt, completion
+
+
+def usage_details(usage: TokenUsage, response: LlmResponse | None) -> UsageDetails:
+    """Read what else the usage is charged by: tokens by modality, searches, citations, and the tier of service."""
+    own = kept(usage.vendor_extensions, WIRE)
+    answered = {} if response is None else kept(response.vendor_extensions, WIRE)
+    tier = answered.get("service_tier") or own.get("service_tier")
+    if not own and tier is None:
+        return NO_DETAILS
+    prompt, completion = own.get(_PROMPT), own.get(_COMPLETION)
+    return UsageDetails(
+        audio_input_tokens=count_in(prompt, "audio_tokens"),
+        image_input_tokens=count_in(prompt, "image_tokens"),
+        video_input_tokens=count_in(prompt, "video_tokens"),
+        audio_output_tokens=count_in(completion, "audio_tokens"),
+        image_output_tokens=count_in(completion, "image_tokens"),
+        citation_tokens=count_in(own, "citation_tokens"),
+        searches=count_in(own, "num_search_queries"),
+        tier=tier if isinstance(tier, str) else None,
+    )

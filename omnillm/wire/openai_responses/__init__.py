@@ -7,6 +7,7 @@ from .._beside import OPENAI_ENDPOINTS
 from .._codec import Codec
 from .._formats import for_strict_openai
 from ._encoder import Encoder, emit_event
+from ._usage import usage_details
 from .error import embedded_error, emit_error, parse_error
 from .request import ask_for_usage, emit_request, parse_request, path
 from .response import emit_response, parse_response
@@ -29,5 +30,6 @@ CODEC = Codec(
     path=path,
     headers={},
     endpoints=OPENAI_ENDPOINTS,
+    usage_details=usage_details,
     fit_format=for_strict_openai,
 )

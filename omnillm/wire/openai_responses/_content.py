@@ -169,6 +169,16 @@ def drop(part: MessagePart, emission: Emission, pointer: str) -> None:
     emission.drop(part, pointer, f"{type(part).__name__} has no place in this message of Responses")
 
 
+def needs_output_form(blocks: list[Any]) -> bool:
+    """Tell whether an assistant's content has what only an output message may hold."""
+    return any(type(block) is dict and (block.get("type") == "refusal" or block.get("annotations")) for block in blocks)
+
+
+def as_output(block: Item) -> Item:
+    """Give a part as an output message holds it."""
+    return {**block, "annotations": block.get("annotations", [])} if block.get("type") == OUTPUT else block
+
+
 def is_plain_text(block: Item, text_type: str) -> bool:
     """Tell whether a part is the usual text and nothing else, so that a string says the same."""
     return len(block) == 2 and block.get("type") == text_type and isinstance(block.get("text"), str)
@@ -180,7 +190,9 @@ def _write_text(part: TextPart, emission: Emission, pointer: str, text_type: str
         if out["type"] == INPUT:
             emission.lose(f"{pointer}/annotations", "an input text of Responses cites nothing")
         else:
-            out["annotations"] = write_annotations(part, emission, pointer)
+            written = write_annotations(part, emission, pointer)
+            if written:
+                out["annotations"] = written
     return out
 
 
@@ -255,8 +267,10 @@ def _write_audio(part: AudioPart, emission: Emission, pointer: str, text_type: s
         return {"type": "input_audio", "input_audio": fill(audio, kept(part.vendor_extensions).get("input_audio"))}
     if part.transcript:
         emission.lose(f"{pointer}/data", "Responses takes no sound (audio); its transcript is sent")
+        if part.media_type is not None:
+            emission.lose(f"{pointer}/media_type", "a transcript has no format of sound (input_audio)")
         return {"type": text_type, "text": part.transcript}
-    emission.drop(part, f"{pointer}/data", "Responses takes no sound (audio, input_audio)")
+    emission.drop(part, pointer, "Responses takes no sound (audio, input_audio)")
     return None
 
 

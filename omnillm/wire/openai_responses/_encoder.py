@@ -4,9 +4,8 @@ Contract: ``Encoder`` writes the frames that the provider's SDK accumulates to t
 then each item with its parts, deltas and end, then the whole response. What no delta carried is written from the completed
 response.
 Rules: an item of text or reasoning ends when another one begins, a call ends with the stream, so that calls may take turns.
-Where this protocol's own stream is written again, its items keep their ids and places, and one that goes on after another began
-is taken up again. Another protocol's events have no form
-here.
+What goes on after another item began is a new item; where this protocol's own stream is written again, its items keep their ids
+and places, and such a one is taken up again. Another protocol's events have no form here.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from .._codec import Payload
 from .._fields import SPELLING, Emission
 from ..sse import SseFrame
 from ._annotations import write_annotation
-from ._encoder_item import CALLS, REASONING, REFUSAL, SUMMARY, TEXT, Frames, WrittenItem
+from ._encoder_item import CALLS, REASONING, REFUSAL, SUMMARY, TEXT, Frames, WrittenItem, texts_of
 from ._own import PROTOCOL, WIRE, Item, kept, type_of
 from ._usage import write_usage
 from ._write import AnswerWriter
@@ -136,9 +135,10 @@ class Encoder:
     def _close(self, final: list[Item]) -> list[Item]:
         """End every item; give the output, in which each item that was streamed stands where it was streamed."""
         places: dict[tuple[str, str], deque[int]] = {}
-        for place, last in enumerate(final):
+        scattered = self._scattered(final)
+        left = {place: last for place, last in enumerate(final) if type_of(last) not in scattered}
+        for place, last in left.items():
             places.setdefault(_key(type_of(last), last.get("call_id")), deque()).append(place)
-        left = dict(enumerate(final))
         output = []
         for item in self._items:
             found = places.get(_key(item.kind, item.call_id))
@@ -150,6 +150,16 @@ class Encoder:
             payload = last if self._ours and "id" in last else {**last, "id": self._next_id(type_of(last))}
             output.append(self._add(payload).close(self._out, payload))
         return final if self._ours and all("id" in whole for whole in final) else output
+
+    def _scattered(self, final: list[Item]) -> set[str]:
+        """Give the kinds of items that were cut into more by what came between than the answer has, and say the same."""
+        found = set()
+        for kind in _TOLD:
+            told = [item.told() for item in self._items if item.kind == kind]
+            said = [item for item in final if type_of(item) == kind]
+            if len(told) > len(said) and "".join(told) == "".join(text for item in said for _, text in texts_of(item)):
+                found.add(kind)
+        return found
 
     def _on_failed(self, event: StreamFailed) -> None:
         self._done = True

@@ -81,6 +81,10 @@ class WrittenItem:
         """Give the item's id."""
         return self._start.get("id")
 
+    def told(self) -> str:
+        """Give all that was written of the item's texts, as one."""
+        return "".join(piece for text in self._texts for piece in text.pieces)
+
     def grow(self, field: str, piece: str, out: Frames) -> None:
         """Write a piece of the open text, which is opened where there is none of that kind."""
         text = self._texts[-1] if self._texts else None
@@ -142,8 +146,8 @@ class WrittenItem:
         """Write the end of the item, and before that what ``whole`` says and no delta did; give the item as it is then."""
         if self.is_closed:
             return self.payload() if whole is None else whole
-        texts = [] if whole is None else list(_texts_of(whole))
-        if "".join(said for _, said in texts) != "".join(piece for text in self._texts for piece in text.pieces):
+        texts = [] if whole is None else list(texts_of(whole))
+        if "".join(said for _, said in texts) != self.told():
             for position, (field, said) in enumerate(texts):
                 self._supply(position, field, said, out)
         if self.kind in CALLS and not self._texts:
@@ -178,7 +182,7 @@ class WrittenItem:
         return {**self._start, **out}
 
 
-def _texts_of(item: Item) -> Iterator[tuple[str, str]]:
+def texts_of(item: Item) -> Iterator[tuple[str, str]]:
     """Give the texts of an item in the order in which they are streamed."""
     kind = type_of(item)
     field = CALLS.get(kind)

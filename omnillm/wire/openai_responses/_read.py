@@ -17,7 +17,7 @@ from ...types.message import Message, RawMessage, RequestItem
 from ...types.parts import MessagePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart, VendorPart
 from .._fields import Fields
 from .._plain import read_plain
-from ._content import INPUT, OUTPUT, is_plain_text, read_parts
+from ._content import INPUT, OUTPUT, is_plain_text, needs_output_form, read_parts
 from ._own import PROTOCOL, WIRE
 
 _ROLES = {
@@ -66,6 +66,8 @@ def _read_message(fields: Fields, role: MessageRole, value: Any) -> Message:
         parts = read_parts(content, fields.at("content"), text_type)
         if len(content) == 1 and is_plain_text(content[0], text_type) and not is_whole(fields):
             raw = RawMessage(PROTOCOL, value)
+        elif text_type == OUTPUT and needs_output_form(content) and not is_whole(fields):
+            fields.spell("parts", "bare")
     elif content is None:
         raise MissingFieldError("content: required, and not there", pointer=fields.at("content"))
     else:
@@ -108,6 +110,8 @@ def _read_result(fields: Fields) -> ToolResultPart:
     if kind != "function_call_output":
         fields.spell("type", kind)
     call_id, name = _call_id(fields), fields.maybe_text("name")
+    if name is not None:
+        fields.spell("name", "name")
     output = fields.take("output")
     if isinstance(output, list):
         output = read_parts(output, fields.at("output"), INPUT)

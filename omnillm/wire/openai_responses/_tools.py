@@ -173,6 +173,6 @@ def write_tool_choice(choice: ToolChoice, emission: Emission) -> str | Item:
     """Write the choice of tools."""
     pointer = "/capabilities/tool_choice"
     if choice.mode != "named":
-        emission.lay({}, choice.vendor_extensions, pointer)
+        emission.forfeit(choice.vendor_extensions, pointer, "a choice that is one word has no fields here")
         return choice.mode
     return emission.lay({"type": "function", "name": choice.name}, choice.vendor_extensions, pointer)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...types.usage import PromptCacheUsage, TokenUsage
-from .._fields import Emission, Fields
+from ...types.parts import VendorPart
+from ...types.response import LlmResponse
+from ...types.usage import NO_DETAILS, PromptCacheUsage, TokenUsage, UsageDetails
+from .._fields import Emission, Fields, count_in
 from ._own import WIRE, Item, fill, kept, spelled
 
 NO_USAGE = TokenUsage(estimated=True)
@@ -106,3 +108,33 @@ def _write_cache(usage: TokenUsage, emission: Emission, *, ours: bool) -> Item:
             if getattr(cache, field):
                 emission.lose(f"/usage/prompt_cache/{field}", "another provider's times to live are not those of Responses")
     return out
+
+
+def usage_details(usage: TokenUsage, response: LlmResponse | None) -> UsageDetails:
+    """Read what else the usage is charged by: tokens by modality; of the response, its searches and the tier of service."""
+    own = kept(usage.vendor_extensions)
+    answered: Any = {} if response is None else kept(response.vendor_extensions)
+    tier = answered.get("service_tier")
+    searches = 0 if response is None else sum(_is_search(item) for item in response.output)
+    if not own and not searches and tier is None:
+        return NO_DETAILS
+    given, output = own.get(_INPUT), own.get(_OUTPUT)
+    cached = given.get("cached_tokens_details") if isinstance(given, dict) else None
+    return UsageDetails(
+        audio_input_tokens=count_in(given, "audio_tokens"),
+        cached_audio_tokens=count_in(cached, "audio_tokens"),
+        image_input_tokens=count_in(given, "image_tokens"),
+        cached_image_tokens=count_in(cached, "image_tokens"),
+        audio_output_tokens=count_in(output, "audio_tokens"),
+        image_output_tokens=count_in(output, "image_tokens"),
+        searches=searches,
+        tier=tier if isinstance(tier, str) else None,
+    )
+
+
+def _is_search(item: object) -> bool:
+    """Tell whether the provider searched the web: opening a page and finding in it are no searches."""
+    if not isinstance(item, VendorPart) or item.payload.get("type") != "web_search_call":
+        return False
+    action = item.payload.get("action")
+    return not isinstance(action, dict) or action.get("type", "search") == "search"

@@ -1,8 +1,9 @@
 """Canonical items and messages, written as items.
 
 Contract: every item and part is written at its place, or lost by name. Rules: a message that holds calls, results or
-reasoning becomes several items, in order; items are never merged. Reasoning whose state is another provider's is of no use in
-a request and dropped there; in an answer its text is shown. Calls and results without an id are paired by their position.
+reasoning becomes several items, in order; items are never merged. An assistant's message of which one part has citations or is a
+refusal is an output message as a whole, since the short form has neither. Reasoning whose state is another provider's is of no
+use in a request and dropped there; in an answer its text is shown. Calls and results without an id are paired by their position.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ...types.parts import (
 )
 from .._fields import Emission
 from .._plain import plain_text
-from ._content import INPUT, OUTPUT, drop, is_plain_text, write_part
+from ._content import INPUT, OUTPUT, as_output, drop, is_plain_text, needs_output_form, write_part
 from ._own import PROTOCOL, Item, kept, spelled
 from ._read import is_whole
 
@@ -54,6 +55,7 @@ class ItemWriter:
         self._writes_plain = self._has_plain_messages and emission.text_content != "array"
         self._calls = 0
         self._results = 0
+        self._outputs = 0
 
     def write(self, item: RequestItem, pointer: str) -> list[Item]:
         """Write an item; the list is empty where nothing of it can be written."""
@@ -93,8 +95,11 @@ class ItemWriter:
         if not message.parts and message.role is not MessageRole.TOOL:
             out.append(self._written(message, []))
         if message.vendor_extensions:
-            first = next((item for item in out if "role" in item), {})
-            self._emission.lay(first, message.vendor_extensions, pointer)
+            first = next((item for item in out if "role" in item), None)
+            if first is not None:
+                self._emission.lay(first, message.vendor_extensions, pointer)
+            else:
+                self._emission.forfeit(message.vendor_extensions, pointer, "calls, results and reasoning stand beside messages")
         return out
 
     def _is_item(self, part: MessagePart) -> bool:
@@ -109,13 +114,21 @@ class ItemWriter:
     def _written(self, message: Message, blocks: list[Item]) -> Item:
         content: Any = blocks
         text_type = OUTPUT if message.role is MessageRole.ASSISTANT else INPUT
-        note = spelled(message.vendor_extensions)
-        in_array = message.raw_message is not None or (is_whole(kept(message.vendor_extensions)) and "content" not in note)
+        note, whole = spelled(message.vendor_extensions), is_whole(kept(message.vendor_extensions))
+        if text_type == OUTPUT and not whole and "parts" not in note and needs_output_form(blocks):
+            return self._output_message(blocks)
+        in_array = message.raw_message is not None or (whole and "content" not in note)
         if len(blocks) == 1 and not in_array and self._emission.text_content != "array" and is_plain_text(blocks[0], text_type):
             content = blocks[0]["text"]
         out: Item = {"role": message.role.value, "content": content}
         kind = note.get("type")
         return out if kind is None else {"type": kind, **out}
+
+    def _output_message(self, blocks: list[Item]) -> Item:
+        message_id = f"msg_{self._outputs}"
+        self._outputs += 1
+        content = [as_output(block) for block in blocks]
+        return {"type": "message", "id": message_id, "status": "completed", "role": "assistant", "content": content}
 
     # --- calls, results, reasoning --------------------------------------------------------------------------------------------
 
@@ -144,8 +157,10 @@ class ItemWriter:
             self._results += not part.call_id
         elif note["call_id"] is not None:
             out["call_id"] = ""
-        if part.name is not None:
+        if part.name is not None and "name" in note:
             out["name"] = part.name
+        elif part.name is not None:
+            self._emission.lose(f"{pointer}/name", "a result names its call by id alone")
         if part.output != "" or note.get("output") != "absent":
             out["output"] = self._output(part.output, note.get("output"), pointer)
         if part.is_error:

@@ -133,7 +133,7 @@ def named(item: Item, response_id: str | None, index: int) -> Item:
     """Give an item with the fields that the API gives its own."""
     kind = type_of(item)
     out = {"id": item_id(kind, response_id, index), **item}
-    if kind in ("message", "function_call"):
+    if kind in ("message", "function_call", "function_call_output"):
         out.setdefault("status", "completed")
     if kind == "message" and isinstance(item.get("content"), list):
         out["content"] = [_as_output(block) for block in item["content"]]
