@@ -14,7 +14,7 @@ ROOT = str(Path(omnillm.__file__).parent.parent)
 
 PRELUDE = """
 import faulthandler, os, sys, threading
-faulthandler.dump_traceback_later(20, exit=True)
+faulthandler.dump_traceback_later(60, exit=True)
 from omnillm.config import KeyConfig
 from omnillm.errors import ClosedError
 from omnillm.gateway.builder import GatewayBuilder
@@ -50,7 +50,7 @@ def run(code: str) -> str:
         env={**os.environ, "PYTHONPATH": ROOT},
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=90,
         check=False,
     )
     assert done.returncode == 0, done.stderr
