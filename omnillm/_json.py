@@ -21,13 +21,13 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidJsonError(f"{name} is no JSON value")
+    raise InvalidJsonError(f"{name} is no JSON value", beyond=True)
 
 
 def _finite(digits: str) -> float:
     value = float(digits)
     if value in _INFINITE:
-        raise InvalidJsonError("a number beyond the range of a double")
+        raise InvalidJsonError("a number beyond the range of a double", beyond=True)
     return value
 
 
@@ -50,7 +50,7 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES, max_valu
     values, 4 300 digits.
     """
     if len(data) > max_bytes:
-        raise InvalidJsonError(f"longer than {max_bytes} bytes")
+        raise InvalidJsonError(f"longer than {max_bytes} bytes", beyond=True)
     text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
     text = text.removeprefix("\ufeff")
     value, refused = _read(text)
@@ -71,9 +71,11 @@ def _read(text: str) -> tuple[Any, InvalidJsonError | None]:
     except InvalidJsonError as error:
         return None, error
     except RecursionError:
-        return None, InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels")
-    except ValueError as error:
+        return None, InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels", beyond=True)
+    except json.JSONDecodeError as error:
         return None, InvalidJsonError(_said(error))
+    except ValueError as error:  # Python's own bound on the digits of a number
+        return None, InvalidJsonError(_said(error), beyond=True)
 
 
 def _is_all_finite(text: str) -> bool:
@@ -104,7 +106,7 @@ def dumps(value: Any) -> str:
     try:
         text = _encode(value)
     except RecursionError:
-        raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels") from None
+        raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels", beyond=True) from None
     except (TypeError, ValueError) as error:
         raise InvalidJsonError(_said(error)) from None
     return text
@@ -126,10 +128,10 @@ def check_bounds(value: Any, max_values: int = MAX_VALUES) -> None:
     while level:
         depth += 1
         if depth > MAX_DEPTH:
-            raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels")
+            raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels", beyond=True)
         seen += sum(map(len, level))
         if seen > max_values:
-            raise InvalidJsonError(f"more than {max_values} values")
+            raise InvalidJsonError(f"more than {max_values} values", beyond=True)
         inner = (item for holder in level for item in (holder.values() if isinstance(holder, dict) else holder))
         level = [item for item in inner if isinstance(item, dict | list)]
 

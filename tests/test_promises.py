@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from promises import PROMISES, Promise
 
 TESTS = Path(__file__).parent
@@ -64,7 +63,7 @@ def test_a_test_named_after_a_promise_is_in_the_table() -> None:
         for name in names_in(path)
         if name.startswith("test_p") and name[6:8].isdigit() and name[8] == "_"
     }
-    ours = {number for number in (*range(1, 28), *range(39, 43))}
+    ours = {*range(1, 28), *range(39, 43)}
     listed = {test for promise in PROMISES for test in promise.tests}
     assert {name for name in named if int(name.partition("::test_p")[2][:2]) in ours} <= listed
 

@@ -233,10 +233,10 @@ class Call:
                 return parse_response(attempt.route.endpoint.protocol.wire_protocol, payload)
             return attempt.described(failed, http)
         except InvalidJsonError as error:
-            page = "a page of HTML" if "html" in kind else error.message
-            return attempt.malformed(f"the upstream answered {http.status} with {page}")
+            page = f"a page of HTML: {attempt.beginning(body)}" if "html" in kind else error.message
+            return attempt.malformed(f"the upstream answered {http.status} with {page}", final=error.beyond)
         except ProtocolError as error:
-            return attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}")
+            return attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}", final=error.beyond)
 
     def believed(self, attempt: Attempt, response: Any) -> TokenUsage:
         """Give the usage, estimating what was not reported or cannot be: the prompt as admitted, the output by its length."""

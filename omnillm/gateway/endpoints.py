@@ -118,12 +118,13 @@ class EndpointCall(Call):
         except ProviderError as error:  # of an event
             return attempt.described(error, http)
         except InvalidJsonError as error:
-            return attempt.malformed(f"the upstream answered {http.status} with {error.message}")
+            return attempt.malformed(f"the upstream answered {http.status} with {error.message}", final=error.beyond)
         except (ProtocolError, ConfigurationError) as error:  # the latter: of a value that the answer holds
-            page = "a page of HTML" if "html" in kind else f"what is not its protocol's: {error.message}"
+            html = "html" in kind
+            page = f"a page of HTML: {attempt.beginning(body)}" if html else f"what is not its protocol's: {error.message}"
             return attempt.malformed(f"the upstream answered {http.status} with {page}")
         except RecursionError:
-            return attempt.malformed(f"the upstream answered {http.status} with what is nested too deep")
+            return attempt.malformed(f"the upstream answered {http.status} with what is nested too deep", final=True)
 
     def _checked(self, response: Any) -> Any:
         """Give the answer, embeddings in the order of their inputs; raises ``ProtocolError`` where some have none."""

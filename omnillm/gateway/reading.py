@@ -92,7 +92,7 @@ class Reader:
         if isinstance(error, IncompleteStreamError):
             message = "the stream ended without its terminal event"
             return StreamFailed(message, self._interrupted(message, "no_terminal"))
-        failure = self._attempt.malformed(f"the stream is not its protocol's: {error.message}")
+        failure = self._attempt.malformed(f"the stream is not its protocol's: {error.message}", final=error.beyond)
         return StreamFailed(failure.message, failure)
 
     def _interrupted(self, message: str, phase: Phase) -> StreamInterruptedError:

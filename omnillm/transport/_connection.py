@@ -48,8 +48,10 @@ MAX_HEADERS = 100
 MAX_INTERIM = 8
 _BUFFER = 16 << 10
 _SMALL = 64 << 10
-_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY)
+_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, errno.EINTR)
 
+_PROTOCOL = b"HTTP/1."
+_TLS_ALERT = b"\x15\x03"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 _HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\0\n]*)\n", re.ASCII)  # blanks are stripped: here they cost the square
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
@@ -114,7 +116,7 @@ class Answer(http.client.HTTPResponse):
             if self.status >= 200:
                 break
             if self.status == 101:
-                raise StoppedError(self._exchange.malformed("it switched protocols unasked"))
+                raise StoppedError(self._exchange.malformed("it switched protocols unasked", final=True))
         else:
             raise StoppedError(self._exchange.malformed("no end of interim answers"))
         self.fields = self._parsed(lines)
@@ -122,6 +124,11 @@ class Answer(http.client.HTTPResponse):
 
     def _read_status_line(self) -> bytes:
         assert self.fp is not None
+        begun = self.fp.peek(1)[: len(_PROTOCOL)]
+        if begun.startswith(_TLS_ALERT):
+            raise StoppedError(self._exchange.malformed("the port speaks TLS, expected https", final=True))
+        if not _PROTOCOL.startswith(begun):  # now: the end of its line may never come
+            raise StoppedError(self._exchange.malformed("the answer is not HTTP/1"))
         line = self.fp.readline(MAX_LINE + 1)
         if not line.endswith(b"\n") and len(line) <= MAX_LINE:
             raise StoppedError(self._exchange.lost())
@@ -252,11 +259,7 @@ class Connection(HTTPConnection):
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
             exchange.socket = sock
-            if exchange.watch is None:
-                sock.settimeout(None if left is None else left / share)
-                sock.connect(place)
-            else:
-                _connect_watched(sock, place, exchange, math.inf if left is None else left / share)
+            _connect(sock, place, exchange, math.inf if left is None else left / share)
             sock.settimeout(exchange.timeout())
             return sock
         except BaseException:
@@ -349,7 +352,9 @@ class SecureConnection(Connection, HTTPSConnection):
         except (ssl.SSLError, ssl.CertificateError, HTTPError) as error:
             raise StoppedError(exchange.untrusted(_said(error))) from None
         except (OSError, http.client.HTTPException) as error:
-            raise StoppedError(exchange.unreachable(_refusal(error))) from None
+            status = _refused_tunnel(error)
+            why = f"the proxy answered {status}" if status else "the connection was closed"
+            raise StoppedError(exchange.unreachable(why, final=status == "407")) from None  # its credentials stay as they are
         except BaseException:
             exchange.shut()
             raise
@@ -383,8 +388,11 @@ class WatchedSocket(ssl.SSLSocket):
         raise TimeoutError
 
 
-def _connect_watched(sock: socket.socket, place: Any, exchange: Exchange, seconds: float) -> None:
-    """Connect in short steps; raises ``TimeoutError`` after so many seconds, and what the system says."""
+def _connect(sock: socket.socket, place: Any, exchange: Exchange, seconds: float) -> None:
+    """Connect in short steps; raises ``TimeoutError`` after so many seconds, and what the system says.
+
+    Who aborts, or is interrupted, just before the system's wait begins does not end it: so no wait is long.
+    """
     until = Deadline.after(seconds, exchange.total.clock)
     sock.setblocking(False)
     failure = sock.connect_ex(place)
@@ -471,10 +479,10 @@ def _head(method: str, target: str, headers: Mapping[str, str]) -> memoryview:
     return memoryview(text.encode("ascii"))
 
 
-def _refusal(error: Exception) -> str:
+def _refused_tunnel(error: Exception) -> str | None:
     """Give the status with which a proxy refused a tunnel, if that is what happened."""
     match = re.search("failed: ([0-9]{3})", str(error))
-    return f"the proxy answered {match[1]}" if match else "the connection was closed"
+    return match[1] if match else None
 
 
 def _said(error: Exception) -> str:

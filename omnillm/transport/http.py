@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -127,22 +127,21 @@ class HttpTransport:
         cancel: CancellationToken | None = None,
         stream: bool = False,
         watch: Watch | None = None,
+        begun: Callable[[], object] = bool,
     ) -> HttpResponse:
         """Send a request and read the head of the answer; close what comes back, or read it to its end.
 
-        ``connect`` and ``first_byte`` are seconds, within the deadline; ``watch`` is told where the first byte is late.
+        ``connect`` and ``first_byte`` are seconds, within the deadline; ``watch`` is told where the first byte is late,
+        ``begun`` before a byte of the request goes out.
         Raises ``ConnectError``, ``TlsError``, ``ConnectionLostError``, ``MalformedResponseError``, ``DeadlineExceededError``,
         ``CallCancelledError``, ``ClosedError``.
         """
-        if self._closed:
-            raise ClosedError("the transport is closed")
-        if self._pid != os.getpid():
-            self._open()
-        if cancel is not None:
-            cancel.raise_if_cancelled()
+        self._check(cancel)
         route = self._route(request.url)
         prepared = _Prepared(request, route, stream=stream)
-        exchange = Exchange(route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, watch=watch)
+        exchange = Exchange(
+            route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, watch=watch, begun=begun
+        )
         exchange.is_here = route.is_here
         self._running[id(exchange)] = exchange
         if self._closed:  # meanwhile: ``abort`` may have looked before this one was there
@@ -180,6 +179,14 @@ class HttpTransport:
         self._routes: dict[str, _Route] = {}
         self._adapter = _Adapter(self._ca_bundle, self._pool_size)
         self._pid = os.getpid()  # last: until then every thread of a child knows that what is here is its parent's
+
+    def _check(self, cancel: CancellationToken | None) -> None:
+        if self._closed:
+            raise ClosedError("the transport is closed")
+        if self._pid != os.getpid():
+            self._open()
+        if cancel is not None:
+            cancel.raise_if_cancelled()
 
     def _exchange(self, prepared: _Prepared, exchange: Exchange) -> requests.Response:
         while True:

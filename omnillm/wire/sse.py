@@ -111,7 +111,7 @@ class SseDecoder:
 
     def _refuse(self, frames: list[SseFrame]) -> None:
         """Fail now, or at the next feed where frames are to be given first, so that cutting makes no difference."""
-        self._failure = self._failure or InvalidShapeError(f"event too large: over {self._max} bytes")
+        self._failure = self._failure or InvalidShapeError(f"event too large: over {self._max} bytes", beyond=True)
         if not frames:
             raise self._failure
 

@@ -14,7 +14,7 @@ ROOT = str(Path(omnillm.__file__).parent.parent)
 
 PRELUDE = """
 import faulthandler, os, sys, threading
-faulthandler.dump_traceback_later(20, exit=True)
+faulthandler.dump_traceback_later(60, exit=True)
 from omnillm.config import KeyConfig
 from omnillm.errors import ClosedError
 from omnillm.gateway.builder import GatewayBuilder
@@ -48,15 +48,19 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": ROOT}
 
 
-def run(code: str, *, before: str = "") -> None:
-    """Run code in a process of its own, which has a limit of time; ``before`` comes before anything is imported."""
+def run(code: str, *, before: str = "") -> str:
+    """Run code in a process of its own, which has a limit of time; give what it printed.
+
+    ``before`` comes before anything is imported.
+    """
     done = subprocess.run(
         [sys.executable, "-c", before + PRELUDE + textwrap.dedent(code)],
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=90,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout
