@@ -26,10 +26,10 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
+from .._base64 import decode_text
 from .._fields import Emission, names_in
 from ._citations import write_citation
 from ._own import PROTOCOL, spelled
-from ._read import decode_text
 
 Block = dict[str, Any]
 

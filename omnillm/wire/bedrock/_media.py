@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 
 _MEDIA_TYPES: dict[str, dict[str, str]] = {
@@ -83,7 +82,7 @@ def format_of(kind: str, media_type: str | None) -> str | None:
     family, _, subtype = essence.partition("/")
     if family == kind:
         return subtype
-    return "txt" if kind == "document" and family == "text" else None
+    return None
 
 
 def guessed_format(kind: str, data: str) -> str:
@@ -110,26 +109,3 @@ def document_name(filename: str) -> str:
 def is_document_name(name: str) -> bool:
     """Tell whether the API takes a name as it is."""
     return 0 < len(name) <= MAX_NAME and not _NOT_IN_A_NAME.search(name) and not _SPACES.search(name)
-
-
-def encode_text(text: str) -> str:
-    """Give a text as base64, lone surrogates included."""
-    return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")
-
-
-def decode_text(data: str) -> str | None:
-    """Give the text in base64, or ``None`` where there is none."""
-    try:
-        return base64.b64decode(data, validate=True).decode("utf-8", "surrogatepass")
-    except ValueError:
-        return None
-
-
-def join_base64(pieces: list[str]) -> str:
-    """Give the bytes of several base64 texts as one."""
-    if len(pieces) == 1:
-        return pieces[0]
-    try:
-        return base64.b64encode(b"".join(base64.b64decode(piece, validate=True) for piece in pieces)).decode("ascii")
-    except ValueError:
-        return "".join(pieces)

@@ -27,6 +27,7 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
+from .._base64 import is_base64
 from .._fields import Emission, names_in
 from ._own import PROTOCOL, as_spelled, fill, kept, spelling
 
@@ -87,7 +88,15 @@ class PartWriter:
         self._lose_detail(part, pointer)
         return self._wrap("fileData", file, part, pointer)
 
+    def _is_data(self, part: ImageBase64Part | AudioPart | FilePart, pointer: str) -> bool:
+        if part.data is None or is_base64(part.data):
+            return True
+        self._emission.drop(part, pointer, "data is base64 here; the API refuses any other text")
+        return False
+
     def _image_base64(self, part: ImageBase64Part, pointer: str) -> Part | None:
+        if not self._is_data(part, pointer):
+            return None
         media_type = part.media_type
         if media_type is None:
             media_type = next((kind for magic, kind in _IMAGE_MAGIC.items() if part.data.startswith(magic)), "image/png")
@@ -99,6 +108,8 @@ class PartWriter:
             self._emission.lose(f"{pointer}/detail", "an image has a media resolution here, and no detail")
 
     def _audio(self, part: AudioPart, pointer: str) -> Part | None:
+        if not self._is_data(part, pointer):
+            return None
         if part.transcript is not None:
             self._emission.lose(f"{pointer}/transcript", "sound is sent without its transcript")
         if not part.data and part.media_type is None:
@@ -107,6 +118,8 @@ class PartWriter:
         return self._wrap("inlineData", {"mimeType": part.media_type or "audio/wav", "data": part.data}, part, pointer)
 
     def _file(self, part: FilePart, pointer: str) -> Part | None:
+        if not self._is_data(part, pointer):
+            return None
         uri = part.url
         if uri is None and part.file_id is not None and part.file_id.startswith(("files/", "gs://", "https://")):
             uri = part.file_id

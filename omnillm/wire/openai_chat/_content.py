@@ -164,6 +164,9 @@ def _read_file(fields: Fields) -> MessagePart:
         file_id = fields.take("file_id")
         fields.spell("file_id", "file_id")
         return FilePart(file_id, vendor_extensions=fields.extensions(WIRE))
+    given = fields.peek("file")
+    if isinstance(given, dict) and given.get("file_id") is None and given.get("file_data") is None:
+        return VendorPart(CHAT, {"type": "file", **fields.rest()})
     file = _nested(fields, "file")
     file_id, filename, given = file.text("file_id"), file.text("filename"), file.text("file_data")
     media_type = data = url = None
@@ -341,6 +344,10 @@ def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
     if part.url is not None and "url" not in spelled and part.file_id is None and part.data is None:
         emission.drop(part, pointer, by_url)
         return None
+    known = inner(part.vendor_extensions, "file")
+    if part.file_id is part.data is part.url is None and not known:
+        emission.drop(part, pointer, "a file (input_file) without data, url and file_id is none")
+        return None
     file: dict[str, Any] = {}
     if part.file_id is not None:
         file["file_id"] = part.file_id
@@ -357,7 +364,7 @@ def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
         file["filename"] = part.filename
     elif part.data is not None and "filename" not in spelled:  # the API refuses data without a name
         file["filename"] = _NAME_BY_MEDIA.get(_media_type(part), "document")
-    fill(file, inner(part.vendor_extensions, "file"))
+    fill(file, known)
     if "file_id" in spelled and file.keys() == {"file_id"}:
         return emission.lay({"type": "file", **file}, part.vendor_extensions, pointer)
     return emission.lay({"type": "file", "file": file}, part.vendor_extensions, pointer)

@@ -35,6 +35,7 @@ _CHAT, _BREAKPOINT = WireFormat.OPENAI_CHAT_COMPLETIONS, "prompt_cache_breakpoin
 _MEDIA_OF_FORMAT = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 _FORMAT_OF_MEDIA = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
 _IMAGE_BY_HEAD = {"/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}  # base64 of the formats' magic numbers
+_FILES = frozenset({"file_id", "file_data", "file_url"})
 _NAME_BY_MEDIA = {"application/pdf": "document.pdf", "text/plain": "document.txt"}
 
 
@@ -101,7 +102,9 @@ def split_data_url(url: str) -> tuple[str, str] | None:
     return (head[5:], data) if mark else None
 
 
-def _read_file(fields: Fields) -> MessagePart:
+def _read_file(fields: Fields) -> MessagePart | None:
+    if not any(isinstance(fields.peek(name), str) for name in _FILES):
+        return None
     fields.take("type")
     file_id, filename, given = fields.maybe_text("file_id"), fields.maybe_text("filename"), fields.maybe_text("file_data")
     media_type = data = None
@@ -219,10 +222,13 @@ def image_data_url(data: str, media_type: str | None) -> str:
     return f"data:{media_type};base64,{data}"
 
 
-def _write_file(part: FilePart, emission: Emission, pointer: str, _text_type: str) -> Item:
+def _write_file(part: FilePart, emission: Emission, pointer: str, _text_type: str) -> Item | None:
     media_type = part.media_type
     if (media_type or "").startswith("image/") or spelled(part.vendor_extensions).get("type") == "input_image":
         return _write_image_file(part, emission, pointer)
+    if part.file_id is part.data is part.url is None and _FILES.isdisjoint(kept(part.vendor_extensions)):
+        emission.drop(part, pointer, "a file (input_file) without data, url and file_id is none")
+        return None
     out: Item = {"type": "input_file"}
     if part.file_id is not None:
         out["file_id"] = part.file_id
