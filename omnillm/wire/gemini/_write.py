@@ -207,12 +207,8 @@ class PartWriter:
 
     def _foreign_reasoning(self, part: ReasoningPart, pointer: str) -> Part | None:
         if part.text or part.summary or part.signature or part.encrypted_content:
-            names = names_in(part.vendor_extensions)
-            self._emission.lose(
-                pointer,
-                "the reasoning of another provider is not sent: its text (thinking), summary, signature, encrypted_content,"
-                f" reasoning_content, redactedContent and reasoning_details{', ' if names else ''}{names}",
-            )
+            reason = "the reasoning (thinking, reasoning_content, reasoning_details) of another provider is not sent"
+            self._emission.drop(part, pointer, reason)
         else:
             self._emission.forfeit(part.vendor_extensions, pointer, "reasoning that says nothing is not sent")
         return None
