@@ -126,7 +126,8 @@ def fill(out: dict[str, Any], kept_object: Any) -> dict[str, Any]:
     """Fill the gaps of a nested object with what parsing kept of it."""
     if isinstance(kept_object, Mapping):
         for name, value in kept_object.items():
-            out.setdefault(name, value)
+            if name != SPELLING:
+                out.setdefault(name, value)
     return out
 
 

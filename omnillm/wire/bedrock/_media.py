@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from .._media import image_type
+
 _MEDIA_TYPES: dict[str, dict[str, str]] = {
     "image": {"png": "image/png", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"},
     "document": {
@@ -60,7 +62,6 @@ _FORMATS |= {
     "image/jpg": "jpeg",
 }
 _DEFAULTS = {"image": "png", "document": "pdf", "video": "mp4", "audio": "wav"}
-_IMAGE_MAGIC = {"iVBOR": "png", "/9j/": "jpeg", "R0lGO": "gif", "UklGR": "webp"}
 
 # API reference, DocumentBlock.name: letters, digits, single white space, hyphens, parentheses and square brackets
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9 ()\[\]-]+")
@@ -88,7 +89,7 @@ def format_of(kind: str, media_type: str | None) -> str | None:
 def guessed_format(kind: str, data: str) -> str:
     """Give the format of data without a media type."""
     if kind == "image":
-        return next((word for magic, word in _IMAGE_MAGIC.items() if data.startswith(magic)), "png")
+        return image_type(data).removeprefix("image/")
     return _DEFAULTS[kind]
 
 

@@ -28,12 +28,12 @@ from ...types.parts import (
     VendorPart,
 )
 from .._base64 import is_base64
-from .._fields import Emission, names_in
-from ._own import PROTOCOL, as_spelled, fill, kept, spelling
+from .._fields import Emission, fill, names_in
+from .._media import image_type
+from ._own import PROTOCOL, as_spelled, kept, spelling
 
 Part = dict[str, Any]
 
-_IMAGE_MAGIC = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGO": "image/gif", "UklGR": "image/webp"}
 _IMAGE_ENDINGS = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -99,7 +99,7 @@ class PartWriter:
             return None
         media_type = part.media_type
         if media_type is None:
-            media_type = next((kind for magic, kind in _IMAGE_MAGIC.items() if part.data.startswith(magic)), "image/png")
+            media_type = image_type(part.data)
         self._lose_detail(part, pointer)
         return self._wrap("inlineData", {"mimeType": media_type, "data": part.data}, part, pointer)
 

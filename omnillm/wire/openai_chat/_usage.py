@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...types.usage import PromptCacheUsage, TokenUsage
-from .._fields import Emission, Fields, kept, spelling
-from ._content import WIRE, fill, inner
+from .._fields import Emission, Fields, fill, kept, spelling
+from ._content import WIRE, inner
 
 NO_USAGE = TokenUsage(0, 0, estimated=True)
 

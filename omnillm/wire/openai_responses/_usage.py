@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...types.usage import PromptCacheUsage, TokenUsage
-from .._fields import Emission, Fields
-from ._own import WIRE, Item, fill, kept, spelled
+from .._fields import Emission, Fields, fill
+from ._own import WIRE, Item, kept, spelled
 
 NO_USAGE = TokenUsage(estimated=True)
 
