@@ -84,8 +84,8 @@ PROMISES = (
     ),
     _promise(
         9,
-        "A call whose outcome is unknown is tried again only where the policy allows it, and each lost attempt is charged; a kept "
-        "connection that dies before a byte of the answer is replaced.",
+        "A call whose outcome is unknown is tried again only where the policy allows it, and each lost attempt is charged; a "
+        "kept connection that dies before a byte of the answer is replaced.",
         "gateway/test_retry.py::test_an_unknown_outcome_is_tried_again",
         "gateway/test_retry.py::test_unless_the_policy_forbids_it",
         "gateway/test_retry.py::test_a_timeout_after_sending_is_final",

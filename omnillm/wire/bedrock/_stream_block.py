@@ -15,8 +15,8 @@ from ...types.events import (
     ToolCallDelta,
 )
 from ...types.parts import TextPart, ToolCallPart
+from .._base64 import join_base64
 from ._citations import is_citation, read_citation
-from ._media import join_base64
 from ._own import WIRE, Block
 from ._read import read_streamed
 
