@@ -32,6 +32,7 @@ def _finite(digits: str) -> float:
 
 
 _INFINITE = frozenset((float("inf"), float("-inf")))
+BACKEND = "json"
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 _decode, _decode_raw = _decoder.decode, _decoder.raw_decode
 _decode_finite = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
