@@ -67,8 +67,8 @@ def main(given: Sequence[str] | None = None) -> int:
     from .upstream import pin
 
     pin(0)
-    fast = _json.BACKEND == "orjson"
-    run = {"python": platform.python_version(), "machine": platform.machine(), "json": _json.BACKEND, "rounds": effort.rounds}
+    fast = _json.backend() == "orjson"
+    run = {"python": platform.python_version(), "machine": platform.machine(), "json": _json.backend(), "rounds": effort.rounds}
     print(", ".join(f"{name} {value}" for name, value in run.items()))
     rows = list(_shown(_families(effort, fast=fast, scale=asked.scale), asked.only))
     if asked.json is not None:
