@@ -9,6 +9,7 @@ standard module's to say: what is here decides which is which. (Written, ``1e+16
 
 from __future__ import annotations
 
+import contextlib
 import json
 import marshal
 import re
@@ -16,11 +17,9 @@ from typing import Any, NoReturn
 
 from .errors import InvalidJsonError
 
-_orjson: Any = None
-try:
+_orjson: Any = None  # orjson, where it is installed
+with contextlib.suppress(ImportError):
     import orjson as _orjson
-except ImportError:
-    pass
 
 MAX_BYTES = 32 << 20
 MAX_DEPTH = 100
@@ -48,7 +47,7 @@ _decode_finite = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 
 # Beyond the range of a double is only what has an exponent of three digits, or more than 200 digits in a row.
 _LONG_NUMBER = b"0" * 19  # from so many digits on orjson may read an integer as a float
-_FLAT = bytes.maketrans(b"123456789+E", b"0000000000e")
+_FLAT = bytes.maketrans(b"123456789+E[", b"0000000000e{")
 _LARGE_EXPONENT, _MANY_DIGITS = b"0e000", b"0" * 200
 _MANY_FLOATS, _HEAD = 64, 4096  # so many at the beginning promise more than the check costs
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
@@ -88,11 +87,10 @@ def _read_fast(data: bytes | bytearray | str) -> Any:
         value = _orjson.loads(raw)
     except ValueError:
         return _UNREAD
-    if _LONG_NUMBER in raw.translate(_FLAT):
+    flat = raw.translate(_FLAT)  # one pass, in which digits look alike and so do brackets: then each bound is one search
+    if _LONG_NUMBER in flat:
         return _UNREAD
-    if len(raw) > MAX_DEPTH and (
-        raw.count(b"[") + raw.count(b"{") > MAX_DEPTH or (len(raw) > MAX_VALUES and raw.count(b",") >= MAX_VALUES)
-    ):
+    if flat.count(b"{") > MAX_DEPTH or (len(raw) > MAX_VALUES and raw.count(b",") >= MAX_VALUES):
         check_bounds(value)
     return value
 
@@ -165,7 +163,7 @@ def dump_bytes(value: Any) -> bytes:
 def _write_fast(value: Any) -> bytes | None:
     """Write what orjson writes like the standard module, or nothing.
 
-    orjson also takes a UUID, an enum or a date, and makes ``null`` of a number that is not finite. ``marshal`` refuses, in one pass
+    orjson also takes a UUID, an enum or a date, and makes ``null`` of a number that is not finite. ``marshal`` refuses, in a pass
     of C, whatever is of none of JSON's own types; and where a ``null`` stands, the standard module says what it is.
     """
     try:
