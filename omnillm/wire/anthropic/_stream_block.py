@@ -15,6 +15,7 @@ from ...types.events import (
     ToolCallDelta,
 )
 from ...types.parts import TextPart, ToolCallPart
+from .._plain import text_delta
 from ._citations import is_citation, read_citation
 from ._own import WIRE
 from ._read import read_block
@@ -69,7 +70,7 @@ class StreamBlock:
         kind, own = delta.get("type"), self.kind
         if own == "text":
             if kind == "text_delta":
-                return self._grown(TextDelta(_text(delta, "text")))
+                return self._grown(text_delta(_text(delta, "text")))
             return self._cited(delta.get("citation")) if kind == "citations_delta" else None
         if own == "thinking":
             if kind == "thinking_delta":

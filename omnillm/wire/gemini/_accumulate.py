@@ -14,6 +14,7 @@ from ... import _json
 from ...errors import InvalidShapeError
 from ...types.events import ContentPartAdded, LlmStreamEvent, ReasoningDelta, TextDelta, ToolCallDelta, ToolResultAdded
 from ...types.parts import MessagePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from .._plain import text_delta
 from ._own import fields_of, plain
 from ._read import PartReader
 
@@ -53,6 +54,12 @@ class Candidate:
                 self._join(name, item)
             elif name[:1] != "@" and (item is not None or name not in self._rest):
                 self._rest[name] = item
+
+    def grow(self, text: str, events: Events) -> None:
+        """Take a text of the model's with nothing beside it."""
+        self._grow(False, text, events)
+        events.append(text_delta(text))
+        self._content["role"] = "model"
 
     def _join(self, name: str, item: dict[str, Any]) -> None:
         """Join what two chunks say: lists of log probabilities and of citations grow, anything else is replaced."""

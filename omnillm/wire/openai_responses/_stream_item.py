@@ -16,11 +16,11 @@ from ...types.events import (
     OutputItemAdded,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
     ToolCallDelta,
     ToolResultAdded,
 )
 from ...types.parts import ReasoningPart, TextPart, ToolResultPart
+from .._plain import text_delta
 from ._own import Item
 from ._read import read_item
 
@@ -97,7 +97,7 @@ class StreamItem:
             return
         pieces.append(piece)
         if field == TEXT:
-            events.append(TextDelta(piece, self.index))
+            events.append(text_delta(piece, self.index))
         elif field == REFUSAL:
             events.append(RefusalDelta(piece, self.index))
         elif field in (SUMMARY, REASONING):
