@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ._dataclass import dataclass
 from .config import KeyConfig
 from .gateway.builder import GatewayBuilder
 from .gateway.gateway import Gateway

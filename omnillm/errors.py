@@ -6,8 +6,9 @@ rebuilds it whole. No part ever holds a key, a header or a request.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from ._dataclass import dataclass
 
 Sent = Literal["no", "maybe", "yes"]
 NoKeyReason = Literal["window", "cooling", "breaker", "dead", "too_large", "no_key"]

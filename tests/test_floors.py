@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "omnillm"
 FLOORS = {
-    "errors": 0, "_secret": 0, "_clock": 0, "_cancel": 0, "_json": 0, "_names": 0,
+    "errors": 0, "_secret": 0, "_clock": 0, "_cancel": 0, "_json": 0, "_names": 0, "_dataclass": 0,
     "types": 1,
     "wire": 2,
     "policy": 3,

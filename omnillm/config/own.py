@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
+from .._dataclass import dataclass
 from .._secret import Secret
 from ..errors import MissingKeyError
 from ..providers.presets import Preset

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from .._dataclass import dataclass
 from .._secret import Secret
 from ..errors import ConfigurationError, MissingKeyError
 from ..policy.downgrade import Downgrade

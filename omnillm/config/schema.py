@@ -6,8 +6,9 @@ class (``PoolConfig``, ``Budget``, …); here stands what there is, where it sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from .._dataclass import dataclass
 
 Shape = Literal["value", "table", "list", "named"]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._dataclass import dataclass
 from .._secret import KEY_PREFIXES, Secret, fault_of
 from ..errors import ConfigurationError, NoAvailableKeyError
 from ..hooks import Hook

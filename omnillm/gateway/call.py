@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import _json
 from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
+from .._dataclass import dataclass
 from ..errors import AttemptRecord, DeadlineExceededError, GatewayError, LossyRequestError, Sent, UnknownPriceError
 from ..hooks import logger
 from ..policy.limits import LossPolicy

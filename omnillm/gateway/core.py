@@ -13,10 +13,10 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._clock import SYSTEM_CLOCK, Clock
+from .._dataclass import dataclass
 from .._secret import Secret
 from ..config import GatewayConfig, RouteConfig
 from ..errors import AttemptRecord, ClosedError, ConfigurationError

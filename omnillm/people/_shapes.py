@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from .._dataclass import dataclass
 from ..errors import InvalidShapeError, MissingFieldError, ProtocolError
 from ..types._model import copy_json, escape
 

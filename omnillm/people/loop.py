@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._cancel import CancellationToken
 from .._clock import Deadline, seconds_of, spoken
+from .._dataclass import dataclass
 from ..errors import AdmissionError, AttemptRecord, ConfigurationError, DeadlineExceededError, GatewayError, ProtocolError
 from ..policy.limits import check_count
 from ..types.capabilities import ToolChoice, ToolDefinition

@@ -10,8 +10,9 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from .._dataclass import dataclass
 
 Phase = Literal["closed", "open", "half_open", "trying"]
 Outcome = Literal["success", "failure", "neutral", "lost"]

@@ -18,9 +18,9 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from .._dataclass import dataclass
 from .alone import alone
 from .ledger import Change
 from .limits import PICO, Budget, BudgetScope, BudgetWindow, check_count, pico_usd, zone

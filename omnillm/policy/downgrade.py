@@ -10,9 +10,9 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from .._dataclass import dataclass
 from ..errors import ConfigurationError
 
 

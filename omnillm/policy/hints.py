@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from .._dataclass import dataclass
 from ..wire._errors import EXHAUSTED_CODES
 
 LONGEST_BELIEVED_S = 86_400.0

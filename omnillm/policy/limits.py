@@ -10,12 +10,13 @@ from __future__ import annotations
 import datetime as dt
 import math
 import zoneinfo
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal, get_args
 
 from .._clock import seconds_of
+from .._dataclass import dataclass
 from ..errors import ConfigurationError
 
 PICO = 10**12

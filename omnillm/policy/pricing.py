@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Literal
 
+from .._dataclass import dataclass
 from ..errors import ConfigurationError, UnknownPriceError
 from ..types.usage import TokenUsage
 from . import _prices

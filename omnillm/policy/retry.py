@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from .._clock import seconds_of
+from .._dataclass import dataclass
 from ..errors import (
     AdmissionError,
     BadRequestError,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
+from .._dataclass import dataclass
 from .._secret import Secret
 from ..errors import ConfigurationError
 

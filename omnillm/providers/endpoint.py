@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from .._dataclass import dataclass
 from ..errors import ConfigurationError
 from ..types.enums import EndpointProtocol, ProviderProtocol
 from .auth import AuthScheme, header_name

@@ -7,8 +7,9 @@ otherwise than its protocol says. Nothing here reads the environment: ``connect`
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from .._dataclass import dataclass
 from .._names import nearest
 from .._secret import mask
 from ..errors import ConfigurationError

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Literal, Protocol
 
+from .._dataclass import dataclass
 from ..errors import ConfigurationError, NoKeyReason
 from ..policy.budget import BudgetRefusal, BudgetStatus
 from ..policy.hints import ObservedLimits

@@ -21,9 +21,10 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from .._dataclass import dataclass
 from ..types.capabilities import ReasoningCapability, ToolDefinition
 from ..types.enums import FinishReason, MessageRole, ProviderProtocol
 from ..types.events import (

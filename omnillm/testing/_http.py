@@ -11,10 +11,11 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from io import BufferedReader
 from typing import Literal
+
+from .._dataclass import dataclass
 
 Ending = Literal["end", "cut", "reset", "hang"]
 

@@ -6,10 +6,10 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from .._clock import Clock
+from .._dataclass import dataclass
 
 WINDOW_SECONDS = 60.0
 

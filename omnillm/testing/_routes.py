@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
+from .._dataclass import dataclass
 from ..types.capabilities import ReasoningCapability
 from ..types.enums import ProviderProtocol
 from ..types.parts import MessagePart, RefusalPart, TextPart

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from .._clock import seconds_of
+from .._dataclass import dataclass
 from ..errors import ConfigurationError
 from ..types.response import LlmResponse
 

@@ -6,13 +6,14 @@ import itertools
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs
 
 from .. import _json
 from .._clock import SYSTEM_CLOCK, Clock, seconds_of
+from .._dataclass import dataclass
 from ..errors import ConfigurationError, ProtocolError, ProviderError
 from ..types.enums import EndpointProtocol, ProviderProtocol
 from ..types.events import StreamFailed

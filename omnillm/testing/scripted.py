@@ -15,10 +15,10 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Self
 
+from .._dataclass import dataclass
 from ..wire.sse import SseFrame, encode_sse
 
 _LINGER_NOTHING = struct.pack("ii", 1, 0)  # close() sends RST

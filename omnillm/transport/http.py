@@ -24,7 +24,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -39,6 +39,7 @@ from urllib3.util import Url, parse_url
 
 from .._cancel import CancellationToken
 from .._clock import SYSTEM_CLOCK, Clock, Deadline, seconds_of
+from .._dataclass import dataclass
 from ..errors import (
     ClosedError,
     ConfigurationError,

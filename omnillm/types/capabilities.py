@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import NoneType
 from typing import Any, Literal
 
+from .._dataclass import dataclass
 from ..errors import ConfigurationError
 from ._given import FLAG, MAYBE_FLAG, MAYBE_INTEGER, MAYBE_TEXT, Kinds, check_types, wrong_type
 from ._model import Model

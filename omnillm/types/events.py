@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
+from .._dataclass import dataclass
 from ._model import Model
 from .enums import ProviderProtocol
 from .message import ResponseItem

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from .._dataclass import dataclass
 from ..errors import AttemptRecord
 from .usage import TokenUsage
 

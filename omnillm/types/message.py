@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .._dataclass import dataclass
 from ..errors import ConfigurationError
 from ._given import wrong_type
 from ._model import Model

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, ClassVar
 
 from .. import _json
+from .._dataclass import dataclass
 from ..errors import InvalidJsonError, InvalidShapeError
 from ._given import wrong_type
 from ._model import Decoder, Encoder, Json, Model, copy_json, tagged, tuple_of

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from .._dataclass import dataclass
 from ._model import Model
 from .enums import EndpointKind, WireFormat
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from .. import _json
+from .._dataclass import dataclass
 from ..errors import ConfigurationError, InvalidJsonError
 from ._given import MAYBE_FLAG, MAYBE_TEXT, TEXT, Kinds, check_types, wrong_type
 from ._model import Model

@@ -7,10 +7,10 @@ A format's folder builds its ``CODEC`` of this shape from request.py, response.p
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, Protocol, Self
 
+from .._dataclass import dataclass
 from ..errors import ProviderError
 from ..types.capabilities import StructuredOutputConfig
 from ..types.enums import EndpointKind, WireFormat

@@ -7,10 +7,11 @@ said in words, in the description, as the vendors' own SDKs do; the reader of th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from .. import _json
+from .._dataclass import dataclass
 from ..types.capabilities import StructuredOutputConfig
 
 Schema = dict[str, Any]

@@ -10,9 +10,10 @@ gives as an extension of the request, and which is written where a format has no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from .._dataclass import dataclass
 from ..types.enums import MessageRole, PromptCacheRetention, WireFormat
 from ..types.message import Message, RequestItem
 from ..types.parts import JsonPart, MessagePart, TextPart, ToolResultPart

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import sseclient
 
+from .._dataclass import dataclass
 from .._json import loads
 from ..errors import InvalidShapeError, ProtocolError
 
