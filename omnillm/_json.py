@@ -10,6 +10,7 @@ standard module's to say: what is here decides which is which. (Written, ``1e+16
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import marshal
 import re
@@ -94,10 +95,11 @@ def _read_fast(data: bytes | bytearray | str) -> Any:
 
 
 def _find_orjson() -> Any:
+    """Look for orjson."""
     global _orjson  # noqa: PLW0603  # found once; two threads find the same
     found = None
     with contextlib.suppress(ImportError):
-        import orjson as found  # type: ignore[no-redef]  # None where there is none
+        found = importlib.import_module("orjson")
     _orjson = found
     return found
 
