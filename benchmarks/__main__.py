@@ -20,7 +20,9 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.02, help="for each piece of work in each round, where it is short")
     parser.add_argument("--only", default="", help="only the families whose name holds this text")
     parser.add_argument("--without-orjson", action="store_true", help="measure the standard json, though orjson is installed")
-    parser.add_argument("--scale", action="store_true", help="measure how cost grows instead, with keys, threads, events, messages")
+    parser.add_argument(
+        "--scale", action="store_true", help="measure how cost grows instead, with keys, threads, events, messages"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the rows there (matplotlib; extra: bench)")
     return parser.parse_args(given)

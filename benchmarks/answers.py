@@ -9,7 +9,9 @@ from typing import Any
 from .payloads import stream
 
 STAMP = b"@stamp@"
-_SAID = 3 * "A token bucket allows short bursts, a sliding window bounds what any minute sees; keep both, and settle what was used. "
+_SAID = (
+    3 * "A token bucket allows short bursts, a sliding window bounds what any minute sees; keep both, and settle what was used. "
+)
 
 # as many as providers send, and no cookie, which would only make requests slower
 _HEADERS = (
@@ -28,7 +30,7 @@ _HEADERS = (
     "CF-Ray: 0123456789abcdef-FRA",
     "Strict-Transport-Security: max-age=31536000; includeSubDomains; preload",
     "X-Content-Type-Options: nosniff",
-    "Alt-Svc: h3=\":443\"; ma=86400",
+    'Alt-Svc: h3=":443"; ma=86400',
     "Via: 1.1 edge",
     "Vary: Origin",
 )

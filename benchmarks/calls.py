@@ -50,7 +50,9 @@ def _threaded(effort: Effort, url: str) -> Iterator[Row]:
     for name, seen in taken.items():
         target = TARGET_THREADS if name.startswith("gateway") else None
         own = f"{sorted(seen)[len(seen) // 2]:.0f}/s"
-        yield row(f"calls/s, {THREADS} threads", name, ratios(seen, taken["requests.Session"]), own=own, target=target, at_least=True)
+        yield row(
+            f"calls/s, {THREADS} threads", name, ratios(seen, taken["requests.Session"]), own=own, target=target, at_least=True
+        )
 
 
 def per_second(call: clients.Call, threads: int, often: int) -> Sample:

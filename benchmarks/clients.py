@@ -31,7 +31,7 @@ _NO_LIMIT = {"tpm_limit": 10**15, "rpm_limit": 10**12}
 
 def request(name: str, messages: int = 4) -> o.LlmRequest:
     """Give the request that everybody sends."""
-    said = "Show me how to combine a token bucket with a sliding window, with an estimate before the call and a settlement after it. "
+    said = "Show me how to combine a token bucket with a sliding window, with an estimate before the call and settlement after. "
     talk = [o.Message("assistant" if i % 2 else "user", f"{i}. {said}") for i in range(messages - 1)]
     generation = o.GenerationConfig(max_output_tokens=512, temperature=0.5)
     return o.LlmRequest(MODELS[name], (o.Message.system(f"Be brief. {said}"), *talk), generation=generation)

@@ -54,7 +54,13 @@ class Row:
 
 
 def row(
-    family: str, name: str, figures: Iterable[float], *, unit: str = "ratio", own: str = "", target: float | None = None,
+    family: str,
+    name: str,
+    figures: Iterable[float],
+    *,
+    unit: str = "ratio",
+    own: str = "",
+    target: float | None = None,
     at_least: bool = False,
 ) -> Row:
     """Make a row of what the rounds gave."""

@@ -102,7 +102,9 @@ def _growth(effort: Effort, values: dict[str, Any], run: _Runner) -> Row:
 
 
 def _run(compiled: str, script: str) -> str:
-    """Run a script where the compiled modules are, or come to be, in that folder: as installed, whatever this process was told."""
+    """Run a script where the compiled modules are, or come to be, in that folder: as installed."""
     told = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-c", script]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env={**told, "PYTHONPYCACHEPREFIX": compiled}).stdout
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**told, "PYTHONPYCACHEPREFIX": compiled}
+    ).stdout

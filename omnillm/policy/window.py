@@ -6,8 +6,8 @@ Rules:
 - What is let in at ``t`` counts up to and including ``t + 60``: no closed interval of 60 seconds sees more than the limit.
 - A slot that has not settled does not age out. Settled after its time, it leaves at once.
 - Sums are kept, not recomputed; all of them change by one store.
-- Of more than a few hundred requests, those that settled and were let in within the same quarter of a second become one slot, which
-  leaves with the last of them: later, never sooner. So the log of a busy minute is no longer than that of a quiet one.
+- Of more than a few hundred requests, those that settled and were let in within the same quarter of a second become one slot,
+  which leaves with the last of them: later, never sooner. So the log of a busy minute is not much longer than a quiet one's.
 - The provider's word lowers what is left, never raises it above the configuration; the newest word counts, until its time is
   over. What is let in after it is taken off it; what settles, or passes its minute, of what was let in before changes nothing
   about it: the provider had counted that.
@@ -179,12 +179,17 @@ class Window:
         """Plan to merge the slots of one lot that settled, each into the first of its quarter of a second."""
         end = start + MERGED_AT_ONCE
         yield (setattr, (self, "_merged", end))
-        kept, grain, at, requests, tokens = None, -1, 0.0, 0, 0
+        kept: Slot | None = None
+        grain, requests, tokens = -1.0, 0, 0
         for position in range(start, end):
             slot = self._log[position]
             if kept is not None and slot.settled and slot.at // GRAIN_S == grain:
                 at, requests, tokens = slot.at, requests + slot.requests, tokens + slot.tokens
-                yield from ((setattr, (kept, "at", at)), (setattr, (kept, "requests", requests)), (setattr, (kept, "tokens", tokens)))
+                yield from (
+                    (setattr, (kept, "at", at)),
+                    (setattr, (kept, "requests", requests)),
+                    (setattr, (kept, "tokens", tokens)),
+                )
                 yield (self._log.pop, (position, None))
             else:
                 kept, grain = (slot if slot.settled else None), slot.at // GRAIN_S

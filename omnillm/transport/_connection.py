@@ -40,6 +40,7 @@ from .._clock import Deadline
 from .._loopback import is_loopback_host
 from .._secret import Sealed
 from ..errors import ClosedError, ConfigurationError
+from ._chunks import CHUNK_SIZE, whole_chunks
 from ._exchange import GLANCE, Exchange, StoppedError, current, running, twin_of
 from .upload import Upload
 
@@ -54,7 +55,6 @@ _PROTOCOL = b"HTTP/1."
 _TLS_ALERT = b"\x15\x03"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 _HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\0\n]*)\n", re.ASCII)  # blanks are stripped: here they cost the square
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -205,15 +205,7 @@ class Answer(http.client.HTTPResponse):
         data = fp.peek()
         # the line end of the chunk before is still there where that one was read in the general way
         taken = 0 if self.chunk_left is None else 2 if data.startswith(b"\r\n") else len(data)
-        found, size = [], 0
-        while match := _CHUNK_SIZE.match(data, taken):
-            begin = match.end()
-            end = begin + int(match[1], 16)
-            size += end - begin
-            if begin == end or data[end : end + 2] != b"\r\n" or 0 <= most < size:
-                break  # the last chunk, one that is not whole, or one too many
-            found.append(data[begin:end])
-            taken = end + 2
+        found, taken = whole_chunks(data, taken, most)
         if found:
             fp.read(taken)
             self.chunk_left = None
@@ -222,7 +214,7 @@ class Answer(http.client.HTTPResponse):
     def _read_next_chunk_size(self) -> int:
         assert self.fp is not None
         line = self.fp.readline(MAX_LINE + 1)
-        match = _CHUNK_SIZE.fullmatch(line)
+        match = CHUNK_SIZE.fullmatch(line)
         if match is None:
             whole = line.endswith(b"\n") or len(line) > MAX_LINE
             raise StoppedError(self._exchange.malformed("a chunk is malformed") if whole else self._exchange.lost())

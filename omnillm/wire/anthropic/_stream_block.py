@@ -15,6 +15,7 @@ from ...types.events import (
     ToolCallDelta,
 )
 from ...types.parts import TextPart, ToolCallPart
+from .._pieces import Pieces
 from .._plain import text_delta
 from ._citations import is_citation, read_citation
 from ._own import WIRE
@@ -35,7 +36,7 @@ class StreamBlock:
             raise InvalidShapeError("type: expected a string", pointer="/content_block/type")
         self.kind = kind
         self._start = start
-        self._pieces: list[str] = []
+        self._pieces = Pieces()
         self._citations: list[Any] = []
         self._overlay: dict[str, Any] = {}
         self._call = (_text(start, "id"), _text(start, "name")) if kind == "tool_use" else ("", "")

@@ -14,6 +14,7 @@ from ... import _json
 from ...errors import InvalidShapeError
 from ...types.events import ContentPartAdded, LlmStreamEvent, ReasoningDelta, TextDelta, ToolCallDelta, ToolResultAdded
 from ...types.parts import MessagePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from .._pieces import Pieces
 from .._plain import text_delta
 from ._own import fields_of, plain
 from ._read import PartReader
@@ -109,7 +110,7 @@ class Candidate:
         if self._growing is None or self._growing[0] is not thought:
             if not thought and self._parts and isinstance(self._parts[-1], dict) and "text" in self._parts[-1]:
                 events.append(ContentPartAdded(TextPart("")))  # nothing else tells it from the text before
-            self._growing = thought, []
+            self._growing = thought, Pieces()
             self._parts.append(self._growing)
         self._growing[1].append(text)
 

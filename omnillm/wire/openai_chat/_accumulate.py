@@ -13,6 +13,7 @@ from ...errors import InvalidShapeError
 from ...types.enums import MessageRole
 from ...types.events import AnnotationAdded, ContentPartAdded, OutputItemAdded, ReasoningDelta, RefusalDelta
 from ...types.message import Message
+from .._pieces import Pieces
 from .._plain import text_delta
 from ._annotations import read_annotations
 from ._calls import Calls, Events
@@ -117,7 +118,7 @@ class Choice:
     def grow(self, piece: str) -> None:
         """Let the text grow."""
         if self._text is None:
-            self._text = []
+            self._text = Pieces()
             self._content.append(("text", self._text, {}))
         self._text.append(piece)
 

@@ -20,6 +20,7 @@ from ...types.events import (
     ToolResultAdded,
 )
 from ...types.parts import ReasoningPart, TextPart, ToolResultPart
+from .._pieces import Pieces
 from .._plain import text_delta
 from ._own import Item
 from ._read import read_item
@@ -92,7 +93,7 @@ class StreamItem:
                 events.append(ContentPartAdded(TextPart(""), self.index))
             elif field == REASONING and self._pieces:
                 events.append(ContentPartAdded(ReasoningPart(), self.index))
-            pieces = self._pieces[field, number] = []
+            pieces = self._pieces[field, number] = Pieces()
         if not piece:
             return
         pieces.append(piece)
