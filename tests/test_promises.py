@@ -17,7 +17,7 @@ What holds whatever happens, and the tests that prove it. Those in `tests/stress
 every run of the tests has them in a bounded form, and `tox -e stress` in full (`tox -e stress -- --repeat 20` many times over).
 The interrupts were measured on builds with the global interpreter lock: free-threaded ones are not among what is tested.
 
-This page is made of `tests/promises.py` by `python tests/test_promises.py`.
+This page is made of `tests/shared/promises.py` by `python tests/test_promises.py`.
 
 | | promise | proof |
 | --- | --- | --- |
