@@ -6,7 +6,6 @@ import ast
 from pathlib import Path
 
 import pytest
-
 from promises import PROMISES, Promise, page
 
 TESTS = Path(__file__).parent
