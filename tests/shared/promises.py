@@ -1,8 +1,9 @@
-"""What the library promises, and the tests that prove it: read by test_promises.py, which also writes docs/promises.md."""
+"""What the library promises, and the tests that prove it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -261,3 +262,25 @@ PROMISES = (
         "wire/test_pure_codecs.py::test_p42_codecs_keep_no_state",
     ),
 )
+
+HEAD = """# Promises
+
+What holds whatever happens, and the tests that prove it. Those in `tests/stress` need threads, forks, interrupts or a whole day;
+every run of the tests has them in a bounded form, and `tox -e stress` in full (`tox -e stress -- --repeat 20` many times over).
+The interrupts were measured on builds with the global interpreter lock: free-threaded ones are not among what is tested.
+
+This page is made by `python tests/shared/promises.py`.
+
+| | promise | proof |
+| --- | --- | --- |
+"""
+
+
+def page() -> str:
+    """Write the page."""
+    rows = [f"| P{it.number} | {it.says} | {'<br>'.join(f'`{test}`' for test in it.tests)} |\n" for it in PROMISES]
+    return HEAD + "".join(rows)
+
+
+if __name__ == "__main__":
+    (Path(__file__).parents[2] / "docs" / "promises.md").write_text(page(), "utf-8")

@@ -121,8 +121,8 @@ def test_p19_no_user_code_io_sleep_or_log_under_a_lock(watch: Watch) -> None:
 
     with LocalProvider() as provider:
         builder = GatewayBuilder(endpoint_of(provider)).default_model(MODEL).on_event(hook)
-        builder.add_keys(KeyConfig(f"sk-{n}", rpm_limit=40) for n in range(2)).pool_config(PoolConfig(acquire_timeout=60))
-        builder.pricing(PriceTable(DOLLAR_A_TOKEN)).budget_limit_usd(3_000).retry(RetryPolicy(base=0.01))
+        builder.add_keys(KeyConfig(f"sk-{n}", rpm_limit=40) for n in range(2)).pool_config(PoolConfig(acquire_timeout=10**6))
+        builder.pricing(PriceTable(DOLLAR_A_TOKEN)).budget_limit_usd(1_000_000).retry(RetryPolicy(base=0.01))
         with Gateway(builder.config(), clock=clock, rng=random.Random(1)) as gateway:
             _use(gateway, provider, watch, [look])
     assert watch.faults == set()
@@ -146,9 +146,9 @@ def _use(gateway: Gateway, provider: LocalProvider, watch: Watch, tools: list[An
     future.add_done_callback(lambda _: watch.enter("a callback"))
     token.cancel()
     future.exception(5)
-    assert len(list(gateway.map(["hi"] * 90))) == 90  # more than the keys take in a minute
+    assert len(list(gateway.map(["hi"] * 90, concurrency=2, timeout=10**6))) == 90  # more than the keys take in a minute
     with pytest.raises(BudgetExceededError):
-        gateway.call("hi", max_output_tokens=3_000)
+        gateway.call("hi", max_output_tokens=2_000_000)
 
 
 def test_p22_no_background_thread_unless_asked_for() -> None:

@@ -78,10 +78,8 @@ ROWS: dict[str, tuple[str, Callable[[Peer], None], int]] = {
 def test_p25_bounded_memory(row: str) -> None:
     """What is sent without end or measure raises an error of ours, and takes no more than three times its cap and a little."""
     kind, step, cap = ROWS[row]
-    scripts: list[Any] = [
-        [expect(), lambda peer: peer.sock.sendall(HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")],
-        [expect(), step],
-    ]
+    small = send(HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")
+    scripts: list[Any] = [[expect(), small], [expect(), step]]
     with ScriptedServer(*scripts) as server:
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(READER), server.base_url, kind],
