@@ -53,11 +53,13 @@ class Envelope:
             raise _wrong("stream_type", f"{EVENT_STREAM!r} or {AMAZON_EVENT_STREAM!r}")
 
     def addressed(self, path: str, model: str, *, streamed: bool) -> str:
-        """Give the path below the base."""
+        """Give the path below the base; raises ``ConfigurationError`` for a model that would lead out of it."""
         template = self.stream_path if streamed and self.stream_path is not None else self.path
-        if template == "{path}":
-            return path
-        return template.replace("{model}", quote(model, safe="@", errors="replace")).replace("{path}", path)
+        if template != "{path}":
+            path = template.replace("{path}", path).replace("{model}", quote(model, safe="@", errors="replace"))
+        if "/." in path and not {".", ".."}.isdisjoint(path.partition("?")[0].split("/")):
+            raise ConfigurationError("model: a segment of dots would lead to another path", field="model")
+        return path
 
     def filled(self, body: dict[str, Any]) -> dict[str, Any]:
         """Give the body as it is sent."""

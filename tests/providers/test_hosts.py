@@ -92,6 +92,21 @@ def test_a_model_is_one_segment_of_the_path(endpoint: ProviderEndpoint, model: s
 
 
 @pytest.mark.parametrize(
+    ("endpoint", "path", "model"),
+    [
+        (bedrock("r", api="invoke_model"), "/messages", ".."),
+        (bedrock("r"), "/model/../converse", ".."),
+        (azure("res", None, "2024-10-21"), CHAT, "."),
+        (vertex("p", "l"), "/publishers/../../x:streamGenerateContent?alt=sse", "publishers/../../x"),
+    ],
+)
+def test_a_model_leads_to_no_other_path(endpoint: ProviderEndpoint, path: str, model: str) -> None:
+    """Dots would, by whoever cleans the path on its way."""
+    with pytest.raises(ConfigurationError, match="model: a segment of dots"):
+        url(endpoint, path, model=model)
+
+
+@pytest.mark.parametrize(
     ("endpoint", "auth", "protocol"),
     [
         (azure("res"), AuthScheme.header("api-key"), EndpointProtocol.OPENAI_CHAT_COMPLETIONS),

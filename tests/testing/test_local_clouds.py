@@ -184,8 +184,8 @@ def test_invoke_model_streams_events_in_chunks() -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        (f"{VERTEX}:rawPredict", "anthropic_version: expected 'vertex-2023-10-16'"),
-        ("/model/m/invoke", "anthropic_version: expected 'bedrock-2023-05-31'"),
+        (f"{VERTEX}:rawPredict", "anthropic_version: Field required"),
+        ("/model/m/invoke", "anthropic_version: Field required"),
         ("/openai/deployments/d/chat/completions", "Missing required query parameter: api-version"),
     ],
 )
