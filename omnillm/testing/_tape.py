@@ -12,17 +12,27 @@ from urllib.parse import urlsplit
 from .. import _json
 from ..errors import ConfigurationError, ProtocolError
 from ..gateway.core import Core
+from ..gateway.endpoints import endpoint_format
 from ..replay import ReplayFixture
 from ..replay.scrubbing import Scrubber
 from ..transport import Upload
 from ..transport.http import HttpRequest
-from ..types.enums import HttpMethod, WireFormat
+from ..types.enums import EndpointKind, HttpMethod, WireFormat
 from ..types.request import LlmRequest
-from ..types.transport import BinaryBody, JsonBody, RequestBody, TextBody, TransportRequest
+from ..types.transport import BinaryBody, JsonBody, MultipartBody, RequestBody, TextBody, TransportRequest
 from ..wire import SseDecoder, StreamParser
+from ..wire.multipart import read_form
 
 VERSION = 1
+FORM = "multipart/form-data"
 _STREAM = "text/event-stream"
+_ENDPOINTS = {
+    **dict.fromkeys(("embeddings", "embed", "embedContent", "batchEmbedContents", "predict"), EndpointKind.EMBEDDINGS),
+    **dict.fromkeys(("generations", "edits"), EndpointKind.IMAGE_GENERATIONS),
+    "transcriptions": EndpointKind.AUDIO_TRANSCRIPTIONS,
+    "speech": EndpointKind.AUDIO_SPEECH,
+    "rerank": EndpointKind.RERANK,
+}
 
 
 def as_sent(request: HttpRequest, core: Core) -> tuple[WireFormat, TransportRequest]:
@@ -30,7 +40,9 @@ def as_sent(request: HttpRequest, core: Core) -> tuple[WireFormat, TransportRequ
     wire_format, path = _found(request.url, core)
     headers = {name.lower(): value for name, value in request.headers.items()}
     accept = headers.pop("accept", None)
-    body = None if request.body is None else as_body(_bytes_of(request.body))
+    body = None if request.body is None else as_body(_bytes_of(request.body), headers.get("content-type", ""))
+    if isinstance(body, MultipartBody):
+        headers["content-type"] = FORM  # its boundary is another one each time
     return wire_format, TransportRequest(HttpMethod(request.method), path, headers, accept, body)
 
 
@@ -47,7 +59,8 @@ def _found(url: str, core: Core) -> tuple[WireFormat, str]:
             path = _below_host(url) if route.endpoint.protocol.is_compat else url[len(base) :]
             last = _last(path)
             ends = {_last(route.codec.path(LlmRequest("m"), streamed)) for streamed in (False, True)}
-            found.append((last in ends, route.codec.wire_format, path))
+            beside = endpoint_format(route, _ENDPOINTS[last]) if last in _ENDPOINTS else None
+            found.append((last in ends or beside is not None, beside or route.codec.wire_format, path))
     if not found:
         return core.routes[0].codec.wire_format, _below_host(url)
     _, wire_format, path = max(found, key=lambda one: one[0])
@@ -63,8 +76,10 @@ def _last(path: str) -> str:
     return path.partition("?")[0].replace(":", "/").rpartition("/")[2]
 
 
-def as_body(data: bytes) -> RequestBody:
-    """Give the body that bytes are: JSON, text, or bytes."""
+def as_body(data: bytes, content_type: str = "") -> RequestBody:
+    """Give the body that bytes are: a form, JSON, text, or bytes."""
+    if content_type.startswith(FORM):
+        return read_form(content_type, data)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

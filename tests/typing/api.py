@@ -246,3 +246,21 @@ def clouds(folder: str) -> list[o.ProviderEndpoint]:
     azure = o.ProviderEndpoint.azure_openai("resource", "deployment", "2024-10-21", protocol="responses")
     vertex = o.ProviderEndpoint.vertex_ai("project", "global", publisher="anthropic")
     return [azure, vertex, o.ProviderEndpoint.bedrock("us-east-1", api="invoke_model")]
+
+
+def endpoints(gateway: o.Gateway) -> None:
+    """Each endpoint's call gives its own answer, and takes files in every way."""
+    assert_type(gateway.embed("a", model="m", dimensions=3), o.EmbeddingResponse)
+    assert_type(
+        gateway.embed(["a", [1, 2], o.EmbeddingInput("b")], batch_size=2, timeout=timedelta(seconds=1)), o.EmbeddingResponse
+    )
+    assert_type(gateway.embed(o.EmbeddingRequest("m", "a")).embeddings, tuple[tuple[float, ...], ...])
+    assert_type(gateway.generate_images("a", images=["a.png", b"x"], n=2), o.ImageGenerationResponse)
+    assert_type(gateway.transcribe("a.mp3", response_format="srt").segments, tuple[o.AudioSegment, ...])
+    assert_type(gateway.speak("a", voice="alloy", tenant="t").audio, bytes)
+    assert_type(gateway.rerank("q", ["a", {"title": "b"}], top_n=1).results, tuple[o.RerankResult, ...])
+    assert_type(gateway.request(o.RerankRequest("m", "q", ["a"])), o.RerankResponse)
+    assert_type(gateway.request(o.LlmRequest("m", "hi"), timeout=1), o.LlmResponse)
+    assert_type(gateway.embed("a").cost_usd, float | None)
+    given: o.ApiRequest = o.AudioSpeechRequest("m", "text", "alloy")
+    assert_type(o.emit_transport_request(o.WireFormat.OPENAI_AUDIO_SPEECH, given).value, o.TransportRequest)
