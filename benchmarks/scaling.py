@@ -51,7 +51,9 @@ def deltas(effort: Effort) -> Iterator[Row]:
             works[count] = counted(read, max(1, effort.of(1_000) // count))
         for count, seen in interleaved({str(count): work for count, work in works.items()}, effort.rounds).items():
             yield row("stream by deltas", f"{count} deltas", [one / int(count) * 1e6 for one in seen], unit="us")
-    yield row("memory of a stream", f"{counts[-1]} deltas, to its text", [_held(counts[-1]) for _ in range(2)][1:])  # the first imports
+    yield row(
+        "memory of a stream", f"{counts[-1]} deltas, to its text", [_held(counts[-1]) for _ in range(2)][1:]
+    )  # the first imports
 
 
 def _held(count: int) -> float:

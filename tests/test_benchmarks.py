@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-FAMILIES = ["CPU of a call", "calls/s, 32 threads", "CPU of a delta", "first event", "cold start", "memory", "admission", "codecs"]
+FAMILIES = [
+    "CPU of a call",
+    "calls/s, 32 threads",
+    "CPU of a delta",
+    "first event",
+    "cold start",
+    "memory",
+    "admission",
+    "codecs",
+]
 GROWTH = ["admission by keys", "calls/s by threads", "stream by deltas", "memory of a stream", "request by messages"]
 
 
