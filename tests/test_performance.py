@@ -28,8 +28,7 @@ from omnillm.policy.window import GRAIN_S, MERGED_AT_ONCE, Window
 from omnillm.transport._chunks import whole_chunks
 from omnillm.wire._pieces import FOLD, Pieces
 
-
-# --- JSON by either module --------------------------------------------------------------------------------------------------------
+# --- JSON by either module ------------------------------------------------------------------------------------------------------
 
 
 def by_both(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Any]) -> list[Any]:
@@ -105,7 +104,7 @@ WRITTEN: dict[str, Any] = {
     "a set": {1},
     "bytes": b"a",
     "None": {"a": None, "b": "null"},
-    "numbers as names": {1: "a", None: "b", True: "c"},
+    "numbers as names": {1: "a", None: "b", False: "c"},
     "a big integer": 2**70,
     "a lone surrogate": "a\ud800",
     "a tuple": ("a", (1, 2.5)),
@@ -121,7 +120,7 @@ def test_what_is_written_does_not_depend_on_the_module(monkeypatch: pytest.Monke
     assert fast == standard
 
 
-# --- values -----------------------------------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------------------------------------
 
 
 def defined(dataclass: Any) -> type:
@@ -194,7 +193,7 @@ def test_values_pickle() -> None:
         value.text = "b"
 
 
-# --- chunks and pieces ------------------------------------------------------------------------------------------------------------
+# --- chunks and pieces ----------------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.binary(min_size=1, max_size=20), max_size=8), st.integers(0, 200), st.integers(-1, 60))
@@ -217,7 +216,7 @@ def test_pieces_are_their_text(given_pieces: list[str]) -> None:
     assert len(pieces) <= FOLD + len(given_pieces) // FOLD
 
 
-# --- the window of a busy minute ----------------------------------------------------------------------------------------------------
+# --- the window of a busy minute ------------------------------------------------------------------------------------------------
 
 
 def test_a_busy_window_stays_short_and_never_lets_more_in() -> None:
@@ -230,7 +229,7 @@ def test_a_busy_window_stays_short_and_never_lets_more_in() -> None:
         now += 0.002
     assert len(window._log) < 2 * MERGED_AT_ONCE + 20 / GRAIN_S + 10_000 / MERGED_AT_ONCE
     assert window.used(now) == (10_000, 50_000)
-    for second in range(0, 82):
+    for second in range(82):
         let_in_since = [1000.0 + 0.002 * i for i in range(10_000) if 1000.0 + 0.002 * i >= 1000.0 + second - 60]
         counted = window.used(1000.0 + max(second, 20))[0]
         assert counted >= (len(let_in_since) if second >= 20 else 10_000) - 1
@@ -253,7 +252,7 @@ def test_what_has_not_settled_is_never_merged() -> None:
     assert window.used(70.0) == (0, 0)
 
 
-# --- what no call enters ----------------------------------------------------------------------------------------------------------
+# --- what no call enters --------------------------------------------------------------------------------------------------------
 
 _ROAD = """
 import sys
@@ -261,7 +260,8 @@ from omnillm import GatewayBuilder, KeyConfig
 from omnillm.testing import LocalProvider
 with LocalProvider() as provider:
     for protocol in ("openai_responses", "openai_chat_completions", "claude_messages", "gemini_generate_content"):
-        with GatewayBuilder(provider.endpoint(protocol)).add_key(KeyConfig("sk-test-0123456789")).default_model("gpt-4o").build() as gateway:
+        builder = GatewayBuilder(provider.endpoint(protocol)).add_key(KeyConfig("sk-test-0123456789"))
+        with builder.default_model("gpt-4o").build() as gateway:
             assert gateway.call("Hello").content_text
             assert [event for event in gateway.stream("Hello")]
 print([name for name in sys.modules if name.startswith(("dataclasses_json", "marshmallow"))])
