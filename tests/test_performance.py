@@ -26,7 +26,7 @@ from omnillm.policy.window import GRAIN_S, MERGED_AT_ONCE, Window
 from omnillm.transport._chunks import whole_chunks
 from omnillm.wire._pieces import FOLD, Pieces
 
-# --- JSON by either module ----------------------------------------------------------------------------------------------------
+# --- JSON by either module ------------------------------------------------------------------------------------------------------
 
 
 def by_both(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Any]) -> list[Any]:
@@ -118,7 +118,7 @@ def test_what_is_written_does_not_depend_on_the_module(monkeypatch: pytest.Monke
     assert fast == standard
 
 
-# --- chunks and pieces --------------------------------------------------------------------------------------------------------
+# --- chunks and pieces ----------------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.binary(min_size=1, max_size=20), max_size=8), st.integers(0, 200), st.integers(-1, 60))
@@ -141,7 +141,7 @@ def test_pieces_are_their_text(given_pieces: list[str]) -> None:
     assert len(pieces) <= FOLD + len(given_pieces) // FOLD
 
 
-# --- the window of a busy minute ----------------------------------------------------------------------------------------------
+# --- the window of a busy minute ------------------------------------------------------------------------------------------------
 
 
 def test_a_busy_window_stays_short_and_never_lets_more_in() -> None:
@@ -177,7 +177,7 @@ def test_what_has_not_settled_is_never_merged() -> None:
     assert window.used(70.0) == (0, 0)
 
 
-# --- what no call enters ------------------------------------------------------------------------------------------------------
+# --- what no call enters --------------------------------------------------------------------------------------------------------
 
 _ROAD = """
 import sys

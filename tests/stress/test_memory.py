@@ -14,7 +14,7 @@ import pytest
 from own_process import environment
 
 from omnillm.testing import ScriptedServer
-from omnillm.testing.scripted import Peer, expect
+from omnillm.testing.scripted import Peer, expect, send
 
 pytestmark = pytest.mark.stress
 
