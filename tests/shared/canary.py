@@ -154,6 +154,10 @@ class _Plugin:
         root.addHandler(self._listener)
         root.setLevel(logging.DEBUG)
 
+    def pytest_collection_finish(self) -> None:
+        gc.collect()
+        gc.freeze()  # what was there before the first test is not looked at again and again
+
     def pytest_sessionfinish(self) -> None:
         logging.getLogger().removeHandler(self._listener)
         self._patch.undo()
