@@ -107,16 +107,17 @@ def test_p01_quota_is_always_returned(use: Callable[[Gateway], Loop]) -> None:
             wait_until(lambda: held(gateway) == (0, 0))
             assert hammer(loop, interrupts=INTERRUPTS) > INTERRUPTS / 20
             gc.collect()
-            wait_until(lambda: held(gateway) == (0, 0))
+            workers = gateway._core.workers
+            wait_until(lambda: len(workers._idle) == len(workers._threads) and not workers._queue)
+            wait_until(lambda: held(gateway) == (0, 0) and gateway._core.allowance.in_flight == 0)
             gateway.pool_status()  # an operation closes what the collector found
-            budget, snapshot = gateway._core.store.snapshot().budgets[0], gateway._core.store.snapshot()
+            snapshot = gateway._core.store.snapshot()
+            budget = snapshot.budgets[0]
             assert (budget.reserved, budget.used, gateway._core.reading) == (0, snapshot.spent, {})
             least = LlmRequest(MODEL, "hi").estimated_prompt_tokens() * 10**6  # a dollar for a million, in pico-dollars
             assert snapshot.keys[0].rpm_used >= len(provider.requests)
             assert budget.used >= least * len(provider.requests)
-            assert gateway._core.allowance.in_flight == 0
             assert gateway.submit("and on").result(5).text == "echo: and on"
-            workers = gateway._core.workers
             wait_until(lambda: len(workers._idle) == len(workers._threads) and not workers._queue)
             assert len(workers._threads) <= gateway._core.config.max_workers + 1
         assert provider.wait_open_connections(0, timeout=5)
