@@ -186,6 +186,12 @@ TABLES: dict[str, Table] = {
                 "envelope", "table `envelope`", "the protocol's", "What else its requests have otherwise.", "envelope", "table"
             ),
             Field("asks_for_usage", "boolean", "`true`", "Whether streams are asked for their usage; some hosts refuse that."),
+            Field(
+                "formats",
+                "formats by kind of endpoint",
+                "the protocol's",
+                "Formats of other endpoints than those that go with the protocol, as `rerank = \"cohere_rerank\"`.",
+            ),
             Field("provider", "text", "told by the host", "Whose prices hold here, as `groq`."),
         ),
     ),
