@@ -2,15 +2,23 @@
 
 The standard module accepts ``NaN`` and lone surrogates, recurses without a bound and raises four kinds of errors; here there is
 one error, ``InvalidJsonError``, and everything that passes can be written again as UTF-8.
+
+Where orjson is installed it reads and writes what it does just as the standard module does; everything else, errors too, is the
+standard module's to say: what is here decides which is which. (Written, ``1e+16`` may be spelled ``1e16``.)
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
+import marshal
 import re
 from typing import Any, NoReturn
 
 from .errors import InvalidJsonError
+
+_orjson: Any = ...  # ``None`` where it is not installed; looked for on first use, for importing it takes milliseconds
 
 MAX_BYTES = 32 << 20
 MAX_DEPTH = 100
@@ -21,13 +29,13 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidJsonError(f"{name} is no JSON value")
+    raise InvalidJsonError(f"{name} is no JSON value", beyond=True)
 
 
 def _finite(digits: str) -> float:
     value = float(digits)
     if value in _INFINITE:
-        raise InvalidJsonError("a number beyond the range of a double")
+        raise InvalidJsonError("a number beyond the range of a double", beyond=True)
     return value
 
 
@@ -37,7 +45,8 @@ _decode, _decode_raw = _decoder.decode, _decoder.raw_decode
 _decode_finite = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 
 # Beyond the range of a double is only what has an exponent of three digits, or more than 200 digits in a row.
-_FLAT = bytes.maketrans(b"123456789+E", b"0000000000e")
+_LONG_NUMBER = b"0" * 19  # from so many digits on orjson may read an integer as a float
+_FLAT = bytes.maketrans(b"123456789+E[", b"0000000000e{")
 _LARGE_EXPONENT, _MANY_DIGITS = b"0e000", b"0" * 200
 _MANY_FLOATS, _HEAD = 64, 4096  # so many at the beginning promise more than the check costs
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
@@ -50,7 +59,11 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES, max_valu
     values, 4 300 digits.
     """
     if len(data) > max_bytes:
-        raise InvalidJsonError(f"longer than {max_bytes} bytes")
+        raise InvalidJsonError(f"longer than {max_bytes} bytes", beyond=True)
+    if (_find_orjson() if _orjson is ... else _orjson) is not None:
+        value = _read_fast(data, max_values)
+        if value is not _UNREAD:
+            return value
     text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
     text = text.removeprefix("\ufeff")
     value, refused = _read(text)
@@ -63,6 +76,39 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES, max_valu
     return value
 
 
+_UNREAD: Any = object()
+
+
+def _read_fast(data: bytes | bytearray | str, max_values: int) -> Any:
+    """Read what orjson reads like the standard module: no error, no lone surrogate, no bad UTF-8, no long number."""
+    try:
+        raw = data.encode() if isinstance(data, str) else data
+        value = _orjson.loads(raw)
+    except ValueError:
+        return _UNREAD
+    flat = raw.translate(_FLAT)  # one pass, in which digits look alike and so do brackets: then each bound is one search
+    if _LONG_NUMBER in flat:
+        return _UNREAD
+    if flat.count(b"{") > MAX_DEPTH or (len(raw) > MAX_VALUES and raw.count(b",") >= MAX_VALUES):
+        check_bounds(value, max_values)
+    return value
+
+
+def _find_orjson() -> Any:
+    """Look for orjson."""
+    global _orjson  # noqa: PLW0603  # found once; two threads find the same
+    found = None
+    with contextlib.suppress(ImportError):
+        found = importlib.import_module("orjson")
+    _orjson = found
+    return found
+
+
+def backend() -> str:
+    """Name the module that reads and writes most."""
+    return "json" if _find_orjson() is None else "orjson"
+
+
 def _read(text: str) -> tuple[Any, InvalidJsonError | None]:
     try:
         text = text.strip(_BLANK)
@@ -71,9 +117,11 @@ def _read(text: str) -> tuple[Any, InvalidJsonError | None]:
     except InvalidJsonError as error:
         return None, error
     except RecursionError:
-        return None, InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels")
-    except ValueError as error:
+        return None, InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels", beyond=True)
+    except json.JSONDecodeError as error:
         return None, InvalidJsonError(_said(error))
+    except ValueError as error:  # Python's own bound on the digits of a number
+        return None, InvalidJsonError(_said(error), beyond=True)
 
 
 def _is_all_finite(text: str) -> bool:
@@ -104,7 +152,7 @@ def dumps(value: Any) -> str:
     try:
         text = _encode(value)
     except RecursionError:
-        raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels") from None
+        raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels", beyond=True) from None
     except (TypeError, ValueError) as error:
         raise InvalidJsonError(_said(error)) from None
     return text
@@ -112,11 +160,31 @@ def dumps(value: Any) -> str:
 
 def dump_bytes(value: Any) -> bytes:
     """Write a value as compact UTF-8 JSON; a lone surrogate becomes U+FFFD."""
+    if (_find_orjson() if _orjson is ... else _orjson) is not None:
+        written = _write_fast(value)
+        if written is not None:
+            return written
     text = dumps(value)
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
         return _SURROGATE.sub("\ufffd", text).encode("utf-8")
+
+
+def _write_fast(value: Any) -> bytes | None:
+    """Write what orjson writes like the standard module, or nothing.
+
+    orjson also takes a UUID, an enum or a date, and makes ``null`` of a number that is not finite. ``marshal`` refuses, in a pass
+    of C, whatever is of none of JSON's own types; and where a ``null`` stands, the standard module says what it is.
+    """
+    try:
+        written: bytes = _orjson.dumps(value)
+        if b"null" in written:
+            return None
+        marshal.dumps(value, 2)  # this version keeps no account of what it has seen, which is most of the cost
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return written
 
 
 def check_bounds(value: Any, max_values: int = MAX_VALUES) -> None:
@@ -126,10 +194,10 @@ def check_bounds(value: Any, max_values: int = MAX_VALUES) -> None:
     while level:
         depth += 1
         if depth > MAX_DEPTH:
-            raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels")
+            raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels", beyond=True)
         seen += sum(map(len, level))
         if seen > max_values:
-            raise InvalidJsonError(f"more than {max_values} values")
+            raise InvalidJsonError(f"more than {max_values} values", beyond=True)
         inner = (item for holder in level for item in (holder.values() if isinstance(holder, dict) else holder))
         level = [item for item in inner if isinstance(item, dict | list)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 from .errors import ConfigurationError
@@ -12,9 +12,36 @@ from .errors import ConfigurationError
 MAX_KEY_CHARS = 8192
 SHORT_KEY_CHARS = 8
 NEWLINES, QUOTES = "\r\n", "'\"`"
+KEY_FIELDS = ("key", "keys", "api_key")
 KEY_PREFIXES = ("sk-", "AIza", "xai-", "gsk_")
 _KEY_LIKE = re.compile(rf"(?<![0-9A-Za-z])(?:{'|'.join(KEY_PREFIXES)})[0-9A-Za-z_.-]*")
 _ALLOWED = re.compile(r"[\x21-\x7e]+")  # what may stand in a header value, without blanks: RFC 9110 section 5.5
+
+
+class Sealed(str):
+    """Be a text with a secret in it: as it is where it is written, ``<redacted>`` where a report shows the values of locals."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<redacted>"
+
+
+def sealed(value: Any) -> Any:
+    """Give a value with every text in it sealed that is, or may be, a key: a text itself, or what stands under key and keys."""
+    if isinstance(value, str):
+        return Sealed(value)
+    return _sealed_within(value, is_key=True)
+
+
+def _sealed_within(value: Any, *, is_key: bool) -> Any:
+    if type(value) is str:
+        return Sealed(value) if is_key else value
+    if type(value) in (list, tuple):
+        return type(value)(_sealed_within(item, is_key=is_key) for item in value)
+    if type(value) is dict:
+        return {name: _sealed_within(item, is_key=name in KEY_FIELDS) for name, item in value.items()}
+    return value
 
 
 class Secret:
@@ -27,19 +54,21 @@ class Secret:
     __slots__ = ("_label", "_source", "_value")
 
     def __init__(self, value: str, *, label: str | None = None, source: Callable[[], str] | None = None) -> None:
-        self._value = _checked(value, label)
+        value = sealed(value)
+        self._value: str = _checked(value, label)
         self._label = label
         self._source = source
 
     @classmethod
     def literal(cls, value: str, *, label: str | None = None) -> Secret:
         """Hold a key given as text."""
+        value = sealed(value)  # a report of a traceback's locals shows this frame's too
         return cls(value, label=label)
 
     @classmethod
     def by_reference(cls, source: Callable[[], str], *, label: str | None = None) -> Secret:
         """Hold the key that ``source`` gives now; it is asked again where the secret is unpickled, and its repr is shown."""
-        return cls(source(), label=label, source=source)
+        return cls(sealed(source()), label=label, source=source)
 
     def labelled(self, label: str) -> Secret:
         """Give the same secret under the name by which errors speak of it."""
@@ -134,9 +163,21 @@ def scrub(text: str, secrets: Iterable[Secret]) -> str:
     A short one is replaced only where it stands by itself: it may be a part of any word.
     """
     keys = {secret.reveal() for secret in secrets}
-    for key in sorted(keys | {quote(key, safe="") for key in keys}, key=len, reverse=True):  # a key may begin another
+    for key in sorted(keys | {Sealed(quote(key, safe="")) for key in keys}, key=len, reverse=True):  # a key may begin another
         if len(key) >= SHORT_KEY_CHARS:
-            text = text.replace(key, "<redacted>")
+            text = _without_begun(text.replace(key, "<redacted>"), key)
         elif key in text:
             text = re.sub(rf"(?<![0-9A-Za-z]){re.escape(key)}(?![0-9A-Za-z])", "<redacted>", text)
     return text
+
+
+def _without_begun(text: str, key: str) -> str:
+    """Give the text without what begins as the key and goes on for half of it or more: a text may have been cut in mid-key."""
+    size = max(SHORT_KEY_CHARS, (len(key) + 1) // 2)
+    half, rest = Sealed(key[:size]), Sealed(key[size:])
+    first, *others = text.split(half)
+    return first + "".join([f"<redacted>{part[_alike(part, rest) :]}" for part in others])
+
+
+def _alike(one: str, other: str) -> int:
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

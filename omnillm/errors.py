@@ -59,13 +59,15 @@ class ConfigurationError(OmniLLMError, ValueError):
 class ProtocolError(OmniLLMError, ValueError):
     """Raised when a payload is not what its wire format allows, or an answer not what was asked for ``into``.
 
-    ``pointer`` is the JSON Pointer of the place, ``response`` the answer that was asked for, settled and paid for.
+    ``pointer`` is the JSON Pointer of the place, ``response`` the answer that was asked for, settled and paid for;
+    ``beyond`` tells that it is not its form that is wrong but its size.
     """
 
-    def __init__(self, message: str = "", *, pointer: str = "", response: Any = None) -> None:
+    def __init__(self, message: str = "", *, pointer: str = "", response: Any = None, beyond: bool = False) -> None:
         super().__init__(message)
         self.pointer = pointer
         self.response = response
+        self.beyond = beyond
 
 
 class InvalidJsonError(ProtocolError):
@@ -209,7 +211,11 @@ class DeadlineExceededError(GatewayError, TimeoutError):
 
 
 class TransportError(GatewayError):
-    """Raised when the exchange of bytes with the upstream failed."""
+    """Raised when the exchange of bytes with the upstream failed; ``final`` where another try would end the same."""
+
+    def __init__(self, message: str = "", *, final: bool = False, **parts: Any) -> None:
+        super().__init__(message, **parts)
+        self.final = final
 
 
 class ConnectError(TransportError, ConnectionError):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import ipaddress
 import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 JOIN_SECONDS = 2.0
+pytest_plugins = ["canary"]
 
 # Who starts the tests in the background may have had it ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -24,6 +29,19 @@ settings.register_profile(
 )
 settings.register_profile("explore", settings.get_profile("omnillm"), derandomize=False, max_examples=500)
 settings.load_profile("omnillm")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what ``tox -e stress`` is told."""
+    parser.addoption("--repeat", type=int, default=1, help="run each stress test so many times in a row")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeat the stress tests."""
+    times = metafunc.config.getoption("--repeat")
+    if times > 1 and metafunc.definition.get_closest_marker("stress") is not None:
+        metafunc.fixturenames.append("time_of_many")
+        metafunc.parametrize("time_of_many", range(times), ids=lambda time: f"time{time + 1}")
 
 
 def is_here(host: object) -> bool:
@@ -77,6 +95,58 @@ def no_thread_left() -> Iterator[None]:
     for thread in left:
         thread.join(JOIN_SECONDS)
     assert not [thread.name for thread in left if thread.is_alive()]
+
+
+LEAK_CHECKED = {"gateway", "people", "stress", "faults"}
+PATIENCE_S = 5.0
+STAYS = {"tqdm_monitor"}  # one thread of tqdm's for the whole process
+DESCRIPTORS = Path("/proc/self/fd")
+
+
+def _sockets() -> set[str]:
+    """Name the sockets that this process has open; none where the system does not tell."""
+    found = set()
+    for descriptor in DESCRIPTORS.iterdir() if DESCRIPTORS.is_dir() else ():
+        with contextlib.suppress(OSError):  # that of the listing itself
+            found.add(str(descriptor.readlink()))
+    return {name for name in found if name.startswith("socket:")}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test of gateways that leaves a thread, a socket, or quota or money that is held."""
+    if request.path.parent.name not in LEAK_CHECKED:
+        yield
+        return
+    threads, sockets, cores = set(threading.enumerate()), _sockets(), _cores()
+    yield
+    left: dict[str, Any] = {}
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        left = {
+            "threads": [thread.name for thread in set(threading.enumerate()) - threads if thread.name not in STAYS],
+            "sockets": sorted(_sockets() - sockets),
+            "held": [held for core in _cores() - cores if any(held := _held(core))],
+        }
+        if not any(left.values()):
+            return
+        if time.monotonic() > until:
+            break
+        gc.collect()
+        time.sleep(0.01)
+    pytest.fail(f"left behind: {left}")
+
+
+def _cores() -> set[Any]:
+    """Give what there is of gateways, closed ones too."""
+    core = sys.modules.get("omnillm.gateway.core")
+    return set() if core is None else set(core._CORES)
+
+
+def _held(core: Any) -> tuple[int, int]:
+    core.mend()
+    snapshot = core.store.snapshot()
+    return (snapshot.held_requests, sum(status.reserved for status in snapshot.budgets))
 
 
 @pytest.fixture(autouse=True, scope="module")

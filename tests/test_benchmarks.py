@@ -7,22 +7,29 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROTOCOLS = ("chat", "responses", "anthropic", "gemini", "bedrock")
-ROWS = [
-    *(f"{name}: {what} request" for name in PROTOCOLS for what in ("parse", "emit")),
-    *(f"{name}: stream event" for name in PROTOCOLS),
-    "SSE: one event",
-    "JSON: 1536 floats",
-    "state: admit and settle",
+import pytest
+
+FAMILIES = [
+    "CPU of a call",
+    "calls/s, 32 threads",
+    "CPU of a delta",
+    "first event",
+    "cold start",
+    "memory",
+    "admission",
+    "codecs",
 ]
+GROWTH = ["admission by keys", "calls/s by threads", "stream by deltas", "memory of a stream", "request by messages"]
 
 
-def test_the_benchmarks_run_and_show_every_row(tmp_path: Path) -> None:
-    """The quick form runs every case, prints a line for each and writes the same rows as JSON."""
+@pytest.mark.parametrize(("asked", "families"), [((), FAMILIES), (("--scale",), GROWTH), (("--without-orjson",), FAMILIES)])
+def test_the_benchmarks_run_and_show_every_family(tmp_path: Path, asked: tuple[str, ...], families: list[str]) -> None:
+    """The quick form runs every row, prints a line for each and writes the same rows as JSON."""
     written = tmp_path / "rows.json"
-    command = [sys.executable, "-m", "benchmarks", "--smoke", "--json", str(written)]
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "--json", str(written), *asked]
     root = Path(__file__).parents[1]
-    run = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
-    assert [line[:28].strip() for line in run.stdout.splitlines()[1:]] == ROWS
-    assert [row["name"] for row in json.loads(written.read_text(encoding="utf-8"))["rows"]] == ROWS
+    rows = json.loads(written.read_text(encoding="utf-8"))["rows"]
+    assert list(dict.fromkeys(row["family"] for row in rows)) == families
+    assert [line[22:60].strip() for line in run.stdout.splitlines()[2:]] == [row["name"] for row in rows]

@@ -14,6 +14,7 @@ from omnillm import ProviderProtocol, StreamEmitter, encode_sse, parse_request
 from omnillm.cli import main
 from omnillm.config.reference import reference
 from omnillm.config.schema import VARIABLES
+from omnillm.providers.page import page
 from omnillm.providers.presets import PRESETS
 from omnillm.testing import LocalProvider, fail
 from omnillm.types.events import Completed, TextDelta
@@ -336,10 +337,11 @@ def test_a_file_with_one_gateway_is_checked(run: Run, tmp_path: Path) -> None:
     assert run("config", "check", str(file)).err == f"omnillm: {file}: gateways: is empty\n"
 
 
-def test_the_reference_is_printed(run: Run) -> None:
-    """As the page has it."""
-    assert run("config", "docs").out == reference()
-    assert json.loads(run("config", "docs", "--json").out) == {"markdown": reference()}
+def test_the_pages_are_printed(run: Run) -> None:
+    """As they are in the documentation."""
+    for command, text in (("docs", reference()), ("providers", page())):
+        assert run("config", command).out == text
+        assert json.loads(run("config", command, "--json").out) == {"markdown": text}
 
 
 # --- help ---------------------------------------------------------------------------------------------------------------------
@@ -348,7 +350,8 @@ def test_the_reference_is_printed(run: Run) -> None:
 def test_every_command_has_help_and_json(run: Run) -> None:
     """The exit codes are in it, and the page of the commands names every option."""
     page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
-    for argv in [("demo",), ("call",), ("stream",), ("transcode",), ("sanitize",), ("config", "check"), ("config", "docs")]:
+    pages = [("config", "check"), ("config", "docs"), ("config", "providers")]
+    for argv in [("demo",), ("call",), ("stream",), ("transcode",), ("sanitize",), *pages]:
         done = run(*argv, "--help")
         assert done.code == 0
         assert "--json" in done.out

@@ -31,8 +31,9 @@ from omnillm import (
 )
 from omnillm.config.reading import _MAKERS
 from omnillm.config.reference import reference
-from omnillm.config.schema import REQUIRED, TABLES, VARIABLES
+from omnillm.config.schema import PROVIDER_OPTIONS, REQUIRED, TABLES, VARIABLES
 from omnillm.policy.downgrade import Downgrade
+from omnillm.providers.envelope import Envelope
 from omnillm.providers.presets import PRESETS
 from omnillm.testing import LocalProvider
 
@@ -48,6 +49,7 @@ WHOLE: dict[str, Any] = {
         "text_content": "array",
         "output_cap": "max_tokens",
         "asks_for_usage": False,
+        "envelope": {"path": "/hosted/{model}{path}", "query": "v=1", "without": ["model"], "fields": {"version": 2}},
     },
     "keys": [
         "sk-1",
@@ -131,6 +133,7 @@ def test_every_field_arrives() -> None:
         text_content="array",
         output_cap="max_tokens",
         asks_for_usage=False,
+        envelope=Envelope(path="/hosted/{model}{path}", query="v=1", without=("model",), fields={"version": 2}),
     )
     assert config.default_model == "own/model"
     assert config.budgets == (
@@ -276,7 +279,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "base_url: expected either this or endpoint, not both"),
     ({"endpoint": SITE, "provider": "openai"}, "provider: expected either this or endpoint, not both"),
     ({"endpoint": {**SITE, "auth": "digest"}},
-     "endpoint.auth.scheme: expected 'bearer', 'header' or 'query'"),
+     "endpoint.auth.scheme: expected one of bearer, header, query, aws_sigv4, google_oauth"),
     ({"endpoint": {**SITE, "auth": {"scheme": "header"}}}, "endpoint.auth.name: None is not the name of a header"),
     ({"endpoint": {**SITE, "output_cap": "n"}},
      "endpoint.output_cap: expected 'max_completion_tokens' or 'max_tokens'"),
@@ -327,6 +330,7 @@ HOLDERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "limits": lambda inner: {"keys": [{"key": "sk-1", "models": {"m": {"tpm_limit": 1, "rpm_limit": 1, **inner}}}]},
     "endpoint": lambda inner: {"endpoint": {**SITE, **inner}},
     "auth": lambda inner: {"endpoint": {**SITE, "auth": {"scheme": "header", "name": "x-key", **inner}}},
+    "envelope": lambda inner: {"endpoint": {**SITE, "envelope": inner}},
     "budget": lambda inner: {"budgets": [{"limit_usd": 1, **inner}]},
     "fallback": lambda inner: {"fallbacks": [{"model": "openai/m", "keys": ["sk-2"], **inner}]},
     "price": lambda inner: {"pricing": {"overrides": {"m": {"input": 1, "output": 1, **inner}}}},
@@ -594,7 +598,7 @@ def test_every_table_is_named_once_and_made() -> None:
 
 def test_the_whole_example_says_every_field_of_a_gateway() -> None:
     """The test above that reads everything reads everything; where to call is said in one of two ways."""
-    assert set(TABLES["gateway"].names) - set(WHOLE) == {"provider", "base_url"}
+    assert set(TABLES["gateway"].names) - set(WHOLE) == {"provider", *PROVIDER_OPTIONS}
 
 
 def test_the_page_is_what_the_schema_says() -> None:

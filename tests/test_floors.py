@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "omnillm"
 FLOORS = {
-    "errors": 0, "_secret": 0, "_clock": 0, "_cancel": 0, "_json": 0, "_names": 0,
+    "errors": 0, "_secret": 0, "_clock": 0, "_bell": 0, "_cancel": 0, "_json": 0, "_loopback": 0, "_names": 0,
     "types": 1,
     "wire": 2,
     "policy": 3,
@@ -22,7 +22,7 @@ FLOORS = {
 }  # fmt: skip
 SIDEWAYS = {0, 5, 6, 7}  # floors whose modules may import each other; elsewhere only inside the same folder
 PURE_FLOORS = range(3)
-TIME_AND_SIGNALS = {"_clock", "_cancel"}
+TIME_AND_SIGNALS = {"_bell", "_clock", "_cancel"}
 IMPURE = {
     "asyncio", "datetime.datetime", "logging", "multiprocessing", "os", "random", "redis", "requests", "secrets", "select",
     "signal", "socket", "ssl", "subprocess", "threading", "time", "urllib.request", "urllib3",

@@ -33,11 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: Exception, *, as_json: bool) -> int:
+    from .._secret import mask
     from ..errors import OmniLLMError
     from ._streams import UsageError
 
     name = type(error).__name__
-    said = " ".join(str(error).split())
+    said = mask("".join(letter if letter.isprintable() else " " for letter in str(error)))  # no escapes to the terminal either
+    said = " ".join(said.split())
     if as_json:
         line = json.dumps({"error": {"type": name, "message": said}}, ensure_ascii=False)
     else:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .._secret import mask
 
 if TYPE_CHECKING:
     from ..types.enums import WireFormat
@@ -13,12 +15,29 @@ if TYPE_CHECKING:
 _EXIT_CODES = "exit codes: 0 done, 1 an error, 2 wrong usage, 3 lossy with --strict, 130 interrupted, 141 the reader left"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Be a parser whose complaints repeat no value that may be a key."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, rest = self.parse_known_args(args, namespace)
+        if rest:
+            names = [name.partition("=")[0] for name in rest if name.startswith("-")]
+            said = f"unrecognized arguments: {' '.join(names) or len(rest)}"
+            if any("key" in name for name in names):
+                said += ": a key is read from its variable or from a configuration, never from the command line"
+            self.error(said)
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        super().error(mask(message))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Give the parser of all commands; the namespace it makes has ``run``, and ``json``."""
     from .. import __version__
 
     about = "One gateway in front of every language-model provider."
-    parser = argparse.ArgumentParser(prog="omnillm", description=about, epilog=_EXIT_CODES)
+    parser = _Parser(prog="omnillm", description=about, epilog=_EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"omnillm {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _demo(commands)
@@ -30,10 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, runs: str, about: str
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=about, description=about, epilog=_EXIT_CODES)
+def _command(commands: argparse._SubParsersAction[Any], name: str, runs: str, about: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about, epilog=_EXIT_CODES)
     command.add_argument("--json", action="store_true", help="write JSON")
     command.set_defaults(run=_later(runs))
     return command
@@ -49,11 +66,11 @@ def _later(runs: str) -> Callable[[argparse.Namespace], int]:
     return run
 
 
-def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _demo(commands: argparse._SubParsersAction[Any]) -> None:
     _command(commands, "demo", "._demo:demo", "show a gateway at work on a provider inside this process: no key, no network")
 
 
-def _call(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _call(commands: argparse._SubParsersAction[Any]) -> None:
     for name, about in (
         ("call", "ask a model, and print its answer"),
         ("stream", "ask a model, and print its answer as it arrives"),
@@ -70,7 +87,7 @@ def _call(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         command.add_argument("--timeout", metavar="SECONDS", type=float, help="the deadline of the call")
 
 
-def _transcode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _transcode(commands: argparse._SubParsersAction[Any]) -> None:
     about = "rewrite a request (stdin) of one wire format in another (stdout); what is lost is named on stderr"
     command = _command(commands, "transcode", "._translate:transcode", about)
     where: dict[str, Any] = {"metavar": "FORMAT", "required": True, "type": _wire_format}
@@ -96,7 +113,7 @@ def _wire_format(name: str) -> WireFormat:
         raise argparse.ArgumentTypeError(f"unknown format {name!r:.80}: expected one of {', '.join(formats)}") from None
 
 
-def _sanitize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _sanitize(commands: argparse._SubParsersAction[Any]) -> None:
     about = "take secrets and blobs out of a JSON value, or of a recorded fixture (stdin to stdout)"
     command = _command(commands, "sanitize", "._translate:sanitize", about)
     command.add_argument(
@@ -104,7 +121,7 @@ def _sanitize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
 
 
-def _config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _config(commands: argparse._SubParsersAction[Any]) -> None:
     about = "check a configuration, or print its reference"
     inner = commands.add_parser("config", help=about, description=about).add_subparsers(required=True, metavar="COMMAND")
     check = _command(inner, "check", "._configs:check", "say of each gateway of a file what it is, or what is wrong with it")
@@ -113,7 +130,7 @@ def _config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     _command(inner, "providers", "._configs:providers", "print what can be called where (Markdown)")
 
 
-def _prices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _prices(commands: argparse._SubParsersAction[_Parser]) -> None:
     about = "show what a model costs; `prices update --to FILE` writes a new price list, for PriceTable.from_file"
     command = _command(commands, "prices", "._prices:prices", about)
     command.add_argument("model", metavar="MODEL", help="a model, by any name that providers write it with; or update")

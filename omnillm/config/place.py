@@ -60,7 +60,7 @@ class Place:
     def table(self, value: Any) -> Mapping[str, Any]:
         """Give the value, a table with names; raises ``ConfigurationError`` for what is none."""
         if not isinstance(value, Mapping):
-            raise self.wrong(f"expected a table, got {type(value).__name__}")
+            raise self.wrong(f"expected a table, got {_kind(value)}")
         for name in value:
             if not isinstance(name, str):
                 raise self.wrong(f"expected names, got {type(name).__name__}")
@@ -69,7 +69,7 @@ class Place:
     def list(self, value: Any) -> Iterable[Any]:
         """Give the value, a list; raises ``ConfigurationError`` for what is none."""
         if not isinstance(value, list | tuple):
-            raise self.wrong(f"expected a list, got {type(value).__name__}")
+            raise self.wrong(f"expected a list, got {_kind(value)}")
         return value
 
     @contextmanager
@@ -91,3 +91,7 @@ class Place:
             if isinstance(error, MissingKeyError):
                 raise MissingKeyError(placed.message, field=error.field) from None
             raise placed from None
+
+
+def _kind(value: object) -> str:
+    return "str" if isinstance(value, str) else type(value).__name__  # a sealed one too

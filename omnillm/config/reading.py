@@ -17,7 +17,7 @@ from ..policy.downgrade import Downgrade
 from ..policy.limits import Budget, ModelLimits, PoolConfig, pico_usd
 from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
-from ..providers.auth import SCHEMES, AuthScheme
+from ..providers.auth import CLOUD_PLATFORM, SCHEMES, AuthScheme
 from ..providers.endpoint import ProviderEndpoint
 from ..providers.envelope import Envelope
 from ..providers.presets import Preset, preset, split_model
@@ -213,10 +213,11 @@ def _auth(at: Place, read: Read) -> AuthScheme:
     with at.field("scheme").naming():
         if read["scheme"] not in SCHEMES:
             raise ConfigurationError(f"expected one of {', '.join(SCHEMES)}")
-    with at.field("name").naming(own="auth"):
-        if read["scheme"] == "google_oauth":
-            return AuthScheme.google_oauth(**{name: read[name] for name in ("scopes",) if name in read})
-        return AuthScheme(read["scheme"], read.get("name"), read.get("region"), read.get("service"))
+    kind, parts = read["scheme"], {name: value for name, value in read.items() if name != "scheme"}
+    if kind == "google_oauth":
+        parts.setdefault("scopes", (CLOUD_PLATFORM,))
+    with (at.field("name") if kind in ("header", "query") else at).naming(own="auth"):
+        return AuthScheme(kind, **parts)
 
 
 def _as_read(_at: Place, read: Read) -> Read:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .._secret import KEY_PREFIXES, Secret, fault_of
+from .._secret import KEY_PREFIXES, Secret, fault_of, sealed
 from ..errors import ConfigurationError, NoAvailableKeyError
 from ..hooks import Hook
 from ..policy.downgrade import Downgrade
@@ -35,7 +35,7 @@ class EnvironmentVariable:
         """Give what the variable holds now; raises ``ConfigurationError`` naming a missing one."""
         if not isinstance(self.name, str) or not self.name:
             raise ConfigurationError("name: expected the name of an environment variable", field="name")
-        value = os.environ.get(self.name)
+        value: str | None = sealed(os.environ.get(self.name))
         if not value:
             what = "not set" if value is None else "set but empty"
             raise ConfigurationError(f"environment variable {self.name} is {what}: it should hold the API key", field=self.name)
@@ -58,26 +58,28 @@ class KeyConfig:
     rpm_limit: int = field(default=DEFAULT_RPM, kw_only=True)
     models: Mapping[str, ModelLimits] | None = field(default=None, kw_only=True)
 
-    if TYPE_CHECKING:  # what is taken is wider than what is held
-
-        def __init__(
-            self,
-            key: Secret | str | CredentialReference,
-            label: str | None = None,
-            *,
-            tpm_limit: int = DEFAULT_TPM,
-            rpm_limit: int = DEFAULT_RPM,
-            models: Mapping[str, ModelLimits] | None = None,
-        ) -> None: ...
+    def __init__(  # what is taken is wider than what is held
+        self,
+        key: Secret | str | CredentialReference,
+        label: str | None = None,
+        *,
+        tpm_limit: int = DEFAULT_TPM,
+        rpm_limit: int = DEFAULT_RPM,
+        models: Mapping[str, ModelLimits] | None = None,
+    ) -> None:
+        key = sealed(key)  # a report of a traceback's locals shows this frame's too
+        if label is not None:
+            _check_label(label)
+        if isinstance(key, CredentialReference):
+            key = Secret.by_reference(key, label=label)
+        secret = key if isinstance(key, Secret) else Secret.literal(key, label=label)  # first: nothing half made holds a key
+        given = {"key": secret, "label": label, "tpm_limit": tpm_limit, "rpm_limit": rpm_limit, "models": models}
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
 
     def __post_init__(self) -> None:
         if self.label is not None:
-            _check_label(self.label)
-        if isinstance(self.key, CredentialReference):
-            object.__setattr__(self, "key", Secret.by_reference(self.key, label=self.label))
-        elif not isinstance(self.key, Secret):
-            object.__setattr__(self, "key", Secret.literal(self.key, label=self.label))
-        elif self.label is not None:
             object.__setattr__(self, "key", self.key.labelled(self.label))
         ModelLimits(tpm_limit=self.tpm_limit, rpm_limit=self.rpm_limit)  # checks both
         object.__setattr__(self, "models", _model_limits(self.models))
@@ -250,6 +252,7 @@ class GatewayConfig:
         """
         from . import sources
 
+        value = sealed(value)
         return sources.from_mapping(value, name)
 
     @classmethod

@@ -135,6 +135,9 @@ def _row(facts: Mapping[str, Any], model: str) -> Row | None:
     if by_tier:
         row["tiers"] = [{"tier": tier, "rates": rates} for tier, rates in by_tier.items() if rates]
     uplift = {region: round(_exact(facts[key]) * 1000) for key, region in _UPLIFTS.items() if facts.get(key)}
+    entry = facts.get("provider_specific_entry")
+    if isinstance(entry, Mapping) and isinstance(entry.get("us"), int | float):
+        uplift["us"] = round(_exact(entry["us"]) * 1000)
     if uplift:
         row["uplift"] = uplift
     return row

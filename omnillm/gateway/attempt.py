@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
@@ -47,6 +48,7 @@ Response = TypeVar("Response", bound=Metered)
 ERROR_BODY_BYTES = 64 << 10
 ERROR_BODY_SECONDS = 2.0
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
+PAGE_CHARS = 200  # of a page that is no answer: enough to know whose it is
 
 
 class Attempt:
@@ -117,9 +119,9 @@ class Attempt:
     def complete(self) -> Any:
         """Send the request and give the whole answer, settled."""
         http = self._send()
-        body = http.read(self.call.max_bytes)
+        response = self.whole(http)
         http.close()
-        return self.settle(self.call.read(self, http, body))
+        return self.settle(response)
 
     def open(self) -> Attempt:
         """Send the request for a stream and read the status; whoever keeps the attempt must ``settle`` or ``fail`` it."""
@@ -161,7 +163,6 @@ class Attempt:
         core, call, reservation = self.core, self.call, self.lease.reservation
         reservation.observed_tokens = self.estimate.prompt_tokens
         reservation.observed_charge = self.estimate.prompt_charge
-        reservation.sent = "maybe"
         timeouts = core.config.timeouts
         self.http = core.transport.send(
             request,
@@ -170,6 +171,7 @@ class Attempt:
             first_byte=timeouts.first_byte if call.streaming else math.inf,
             cancel=call.cancel,
             stream=call.streaming,
+            begun=partial(setattr, reservation, "sent", "maybe"),
             watch=self.watch,
         )
         reservation.sent = "yes"
@@ -225,10 +227,25 @@ class Attempt:
             **{name: _without_keys(part, self.core.secrets) for name, part in parts.items()},
         )
 
-    def malformed(self, why: str) -> MalformedResponseError:
-        """Say that the answer is none, without a key."""
+    def malformed(self, why: str, *, final: bool = False) -> MalformedResponseError:
+        """Say that the answer is none, without a key; ``final`` where the next one would be none either."""
         status = None if self.http is None else self.http.status
-        return MalformedResponseError(scrub(why, self.core.secrets), status=status, sent="yes")
+        return MalformedResponseError(scrub(why, self.core.secrets), status=status, sent="yes", final=final)
+
+    def beginning(self, page: bytes) -> str:
+        """Quote a page that is no answer; scrubbed before it is cut, for half a key is none to look for."""
+        text = " ".join(page[:ERROR_BODY_BYTES].decode("utf-8", "replace").split())
+        return scrub(text, self.core.secrets)[:PAGE_CHARS]
+
+    def whole(self, http: HttpResponse) -> Any:
+        """Read a whole answer; its bytes, which may echo the key, are no local where an error is raised."""
+        answer = self.call.read(self, http, http.read(self.call.max_bytes))
+        if not isinstance(answer, GatewayError):
+            return answer
+        try:
+            raise answer
+        finally:
+            del answer  # its traceback holds this frame, and what its callers are making
 
     # --- the end --------------------------------------------------------------------------------------------------------------
 
@@ -303,7 +320,8 @@ class Attempt:
         if self.settled:
             return
         reservation = self.lease.reservation
-        unsent = reservation.sent == "no"
+        says = error.sent if isinstance(error, GatewayError) else reservation.sent
+        unsent = reservation.sent == "no" and says == "no"
         said = None if self.http is None else should_retry(self.http.headers)
         sent = None if isinstance(error, GatewayError) else reservation.sent
         disposition = self.disposition = classify(error, should_retry=said, sent=sent)
@@ -312,7 +330,7 @@ class Attempt:
         received = reservation.observed_tokens > self.estimate.prompt_tokens
         charged = (disposition.charge != "none" or received) and not unsent
         tokens, charge = (reservation.observed_tokens, reservation.observed_charge) if charged else (0, 0)
-        unsent = unsent or (isinstance(error, GatewayError) and error.sent == "no")
+        unsent = unsent or (says == "no" and reservation.sent != "yes")
         now, key = self.core.clock.monotonic(), disposition.key
         took = now - self.started if self.http is None else None  # until it was clear that no answer would come
         verdict = Verdict(key.kind, key.seconds, key.per_model, took)

@@ -84,6 +84,7 @@ class Estimate:
 
 SETTLED_TIERS = ("default", "standard", "standard_only")
 UNASKED_TIERS = ("priority",)
+UNASKED_REGIONS = ("us",)
 
 
 def asked_tier(request: LlmRequest) -> str | None:
@@ -204,10 +205,11 @@ class Call:
         return Estimate(self.prompt_tokens, self.prompt_tokens + output, prompt_charge, charge, price, told_cap, tier)
 
     def _ceiling(self, core: Core, route: Route, prompt: int, output: int) -> int:
-        """Bound the cost by the dearest tier that may answer: a project may have set one that is not asked for."""
+        """Bound the cost by the dearest tier and region that may answer: an account may have set what is not asked for here."""
         model, asked = route.model(self.request.model), asked_tier(self.request)
         tiers = (asked,) if asked in SETTLED_TIERS else (asked, *UNASKED_TIERS)
-        prices = (core.price(model, route.provider, region=route.region, tier=tier) for tier in tiers)
+        regions = (route.region,) if route.region is not None else (None, *UNASKED_REGIONS)
+        prices = [core.price(model, route.provider, region=region, tier=tier) for tier in tiers for region in regions]
         return max(price.ceiling(prompt, output) for price in prices if price is not None)
 
     def emitted(self, core: Core, route: Route) -> Emitted:
@@ -218,28 +220,23 @@ class Call:
         return found
 
     def read(self, attempt: Attempt, http: HttpResponse, body: bytes) -> Any:
-        """Give the answer that a body is; raises the error that it is, or says that it is none."""
+        """Give the answer that a body is, or the error: raised elsewhere, where no local holds what may echo a key."""
         kind = http.headers.get("content-type", "")
         if kind.startswith(STREAM_TYPES):
             return _gathered(attempt, body)
         if not body:
-            raise attempt.malformed(f"the upstream answered {http.status} with an empty body")
-        failure: GatewayError
+            return attempt.malformed(f"the upstream answered {http.status} with an empty body")
         try:
             payload = _json.loads(body)
             failed = attempt.route.codec.embedded_error(payload) if isinstance(payload, dict) else None
             if failed is None:
                 return parse_response(attempt.route.endpoint.protocol.wire_protocol, payload)
-            failure = attempt.described(failed, http)
+            return attempt.described(failed, http)
         except InvalidJsonError as error:
-            page = "a page of HTML" if "html" in kind else error.message
-            failure = attempt.malformed(f"the upstream answered {http.status} with {page}")
+            page = f"a page of HTML: {attempt.beginning(body)}" if "html" in kind else error.message
+            return attempt.malformed(f"the upstream answered {http.status} with {page}", final=error.beyond)
         except ProtocolError as error:
-            failure = attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}")
-        try:
-            raise failure  # here, where no exception is being handled: what holds the body must not become the context
-        finally:
-            del failure  # its traceback holds this frame, and what its callers are making
+            return attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}", final=error.beyond)
 
     def believed(self, attempt: Attempt, response: Any) -> TokenUsage:
         """Give the usage, estimating what was not reported or cannot be: the prompt as admitted, the output by its length."""
@@ -261,14 +258,15 @@ class Call:
         return usage
 
     def cost(self, attempt: Attempt, usage: TokenUsage, response: Any) -> Cost | None:
-        """Give what the usage costs, at the tier of service that answered, or ``None`` where the model has no price."""
+        """Give what the usage costs, at the tier and in the region that answered, or ``None`` where the model has no price."""
         price = attempt.estimate.price
         if price is None:
             return None
         details = usage_details(usage, response)
-        if details.tier is not None and details.tier != attempt.estimate.tier:
-            route = attempt.route
-            price = attempt.core.price(attempt.model, route.provider, region=route.region, tier=details.tier) or price
+        asked, route = attempt.estimate.tier, attempt.route
+        tier, region = details.tier or asked, details.region or route.region
+        if (tier, region) != (asked, route.region):
+            price = attempt.core.price(attempt.model, route.provider, region=region, tier=tier) or price
         return price.cost(usage, details)
 
     @property
@@ -352,7 +350,7 @@ def is_credible(usage: TokenUsage) -> bool:
     return max(usage.prompt_tokens, usage.completion_tokens, usage.total()) <= MOST_TOKENS
 
 
-def _gathered(attempt: Attempt, body: bytes) -> LlmResponse:
+def _gathered(attempt: Attempt, body: bytes) -> LlmResponse | GatewayError:
     """Read a stream that came where none was asked for."""
     from .reading import gather
 

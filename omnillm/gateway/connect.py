@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict, Unpack
 
 from .._names import nearest
-from .._secret import Secret
+from .._secret import Secret, sealed
 from ..config import KeyConfig, TransportConfig
 from ..config.own import own_key, own_options
 from ..errors import ConfigurationError
@@ -71,6 +71,7 @@ def connect(
     Raises ``ConfigurationError`` for an unknown provider or option, with the nearest, and where a key is missing, with the
     variable that may hold it. ``docs/configuration.md`` lists the providers.
     """
+    api_key, keys = sealed(api_key), _sealed_keys(keys)  # a report of a traceback's locals shows this frame's
     given: dict[str, Any] = dict(options)
     found, own = split_model(model)
     _check_names(given)
@@ -101,6 +102,13 @@ def _endpoint(found: Preset, model: str, given: dict[str, Any]) -> Any:
     takes = {name for row in PRESETS.values() for name in row.takes}
     told = {name: given.pop(name) for name in tuple(given) if name in takes}
     return found.build(model, **own_options(found, told) | told)
+
+
+def _sealed_keys(keys: Any) -> Any:
+    """Give the keys with texts sealed; what is no iterable is judged later."""
+    return sealed(
+        keys if isinstance(keys, str | KeyConfig | CredentialReference) or not isinstance(keys, Iterable) else tuple(keys)
+    )
 
 
 def _keys(

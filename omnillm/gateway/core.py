@@ -222,7 +222,7 @@ class Core:
         while self.lost:
             try:
                 lost = self.lost[0]
-                found = self.reading.get(lost)
+                found = self._reading(lost)
                 if found is not None:
                     found.http.close()
                     if self.reading.pop(lost, None) is found:  # one thread reports it
@@ -230,6 +230,12 @@ class Core:
                 self.lost.remove(lost)  # last: what was interrupted is done again
             except (IndexError, ValueError):
                 continue  # another thread was faster
+
+    def _reading(self, lost: weakref.ref[object]) -> Reading | None:
+        try:
+            return self.reading.get(lost)
+        except TypeError:  # it has no hash: an interrupt came before it was entered
+            return None
 
     def _report(self, lost: Reading) -> None:
         call = lost.call

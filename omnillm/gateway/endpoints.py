@@ -18,7 +18,6 @@ from ..errors import (
     BudgetExceededError,
     ConfigurationError,
     DeadlineExceededError,
-    GatewayError,
     InvalidJsonError,
     InvalidShapeError,
     ProtocolError,
@@ -104,32 +103,28 @@ class EndpointCall(Call):
         return found
 
     def read(self, attempt: Attempt, http: HttpResponse, body: bytes) -> Any:
-        """Give the answer that a body is."""
+        """Give the answer that a body is, or the error."""
         kind = http.headers.get("content-type", "").lower()
         if not body:
-            raise attempt.malformed(f"the upstream answered {http.status} with an empty body")
+            return attempt.malformed(f"the upstream answered {http.status} with an empty body")
         row = endpoint_row(attempt.route, self._kind)
-        failure: GatewayError
         try:
             value = _body_of(kind, body, row)
             payload = value.value if isinstance(value, JsonBody) else None
             failed = attempt.route.codec.embedded_error(payload) if isinstance(payload, dict) else None
             if failed is None:
                 return self._checked(row.read_answer(value, kind))
-            failure = attempt.described(failed, http)
+            return attempt.described(failed, http)
         except ProviderError as error:  # of an event
-            failure = attempt.described(error, http)
+            return attempt.described(error, http)
         except InvalidJsonError as error:
-            failure = attempt.malformed(f"the upstream answered {http.status} with {error.message}")
+            return attempt.malformed(f"the upstream answered {http.status} with {error.message}", final=error.beyond)
         except (ProtocolError, ConfigurationError) as error:  # the latter: of a value that the answer holds
-            page = "a page of HTML" if "html" in kind else f"what is not its protocol's: {error.message}"
-            failure = attempt.malformed(f"the upstream answered {http.status} with {page}")
+            html = "html" in kind
+            page = f"a page of HTML: {attempt.beginning(body)}" if html else f"what is not its protocol's: {error.message}"
+            return attempt.malformed(f"the upstream answered {http.status} with {page}")
         except RecursionError:
-            failure = attempt.malformed(f"the upstream answered {http.status} with what is nested too deep")
-        try:
-            raise failure
-        finally:
-            del failure  # its traceback holds this frame, and what its callers are making
+            return attempt.malformed(f"the upstream answered {http.status} with what is nested too deep", final=True)
 
     def _checked(self, response: Any) -> Any:
         """Give the answer, embeddings in the order of their inputs; raises ``ProtocolError`` where some have none."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack, overload
 
 from .._cancel import CancellationToken
 from .._clock import SYSTEM_CLOCK, Clock, seconds_of
+from .._secret import sealed
 from ..config import GatewayConfig
 from ..errors import ConfigurationError
 from ..policy.budget import PICO
@@ -66,7 +67,9 @@ class Gateway(Endpoints):
         Raises ``ConfigurationError`` naming the file, the table and the field.
         """
         if isinstance(config, Mapping):
-            return cls(GatewayConfig.from_mapping(config, name=name))
+            found: dict[str, Any] = sealed(config)
+            del config  # a report of a traceback's locals shows this frame's too
+            return cls(GatewayConfig.from_mapping(found, name=name))
         return cls(GatewayConfig.from_file(config, name=name))
 
     @classmethod

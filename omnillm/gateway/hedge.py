@@ -19,10 +19,12 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from .._bell import Bell
 from ..errors import CallCancelledError, DeadlineExceededError, GatewayError, Sent
 from ..transport import Watch
 from ..types.hooks import HedgeStarted
 from ..types.response import LlmResponse
+from ._threads import start
 from .attempt import Attempt
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ class Race(Generic[T]):
             walk.core.emit(HedgeStarted(attempt.route.name, attempt.model, delay))
         rival = self._rival = Rival(attempt, self._step, weakref.ref(self))
         try:
-            rival.thread.start()
+            start(rival.thread)
         except RuntimeError:  # the machine has no thread left
             self._rival = None
             attempt.cancel()
@@ -158,11 +160,11 @@ class Rival(Generic[T]):
         self.attempt = attempt
         self.answered = False
         self.error: BaseException | None = None
-        self.done = threading.Event()
+        self.done = Bell()
         self.taken = False
         self._step = step
         self._race = race
-        self._decided = threading.Event()  # whether what came of it is taken
+        self._decided = Bell()  # whether what came of it is taken
         self._watch = attempt.watch = Watch()
         context = contextvars.copy_context()  # a hook finds the caller's
         self.thread = threading.Thread(target=context.run, args=(self._run,), name="omnillm-hedge", daemon=True)
@@ -176,7 +178,7 @@ class Rival(Generic[T]):
         """End the attempt: its connection is closed, and it is settled, by its own thread if that comes back in a moment."""
         self._decided.set()
         self._watch.abort()
-        if self.thread.ident is not None:
+        if self.thread.is_alive():  # and not merely numbered: an interrupt may have come before it was under way
             self.thread.join(GRACE_S)
         if not self.done.is_set():
             self.attempt.fail(beaten(self._watch.sent))

@@ -92,7 +92,7 @@ class Reader:
         if isinstance(error, IncompleteStreamError):
             message = "the stream ended without its terminal event"
             return StreamFailed(message, self._interrupted(message, "no_terminal"))
-        failure = self._attempt.malformed(f"the stream is not its protocol's: {error.message}")
+        failure = self._attempt.malformed(f"the stream is not its protocol's: {error.message}", final=error.beyond)
         return StreamFailed(failure.message, failure)
 
     def _interrupted(self, message: str, phase: Phase) -> StreamInterruptedError:
@@ -137,15 +137,15 @@ def check_stream_type(kind: str) -> None:
         require()
 
 
-def gather(attempt: Attempt, body: bytes) -> LlmResponse:
-    """Give the response that a whole stream adds up to."""
+def gather(attempt: Attempt, body: bytes) -> LlmResponse | GatewayError:
+    """Give the response that a whole stream adds up to, or its error."""
     reader = Reader(attempt)
     for event in (*reader.feed(body), *reader.finish()):
         if isinstance(event, Completed):
             return event.response
         if isinstance(event, StreamFailed):
-            raise reader.failure(event)
-    raise attempt.malformed("the stream has no terminal event")
+            return reader.failure(event)
+    return attempt.malformed("the stream has no terminal event")
 
 
 def events_of(response: LlmResponse) -> Iterable[LlmStreamEvent]:

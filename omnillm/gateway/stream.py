@@ -129,9 +129,9 @@ class GatewayStream:
         return self
 
     def __next__(self) -> LlmStreamEvent:
-        if self._pid != os.getpid():
-            raise ClosedError("the stream belongs to another process", sent="yes")
         queue = self._queue
+        if self._pid != self._core.pid or (not queue and self._pid != os.getpid()):  # no system call for what is here already
+            raise ClosedError("the stream belongs to another process", sent="yes")
         if not queue and not self._over:
             # the time that the caller took is not the provider's
             self._waits_since = self._core.clock.monotonic() - self._waited
@@ -178,7 +178,7 @@ class GatewayStream:
         idle_at = self._waits_since + self._core.config.timeouts.idle
         http.deadline = total if total.at <= idle_at else Deadline(idle_at, self._core.clock)
         if self._chunks is None:
-            return list(events_of(call.read(self._attempt, http, http.read())))
+            return list(events_of(self._attempt.whole(http)))
         chunk = next(self._chunks, None)
         return self._reader.finish() if chunk is None else self._reader.feed(chunk)
 
@@ -189,7 +189,11 @@ class GatewayStream:
             self._first_at = self._core.clock.monotonic()
         content = False
         for event in events:
-            if isinstance(event, _CONTENT):
+            if type(event) is TextDelta:  # nearly all are
+                content = True
+                delta = event.delta
+                self._size += len(delta) if delta.isascii() else utf8_size(delta)
+            elif isinstance(event, _CONTENT):
                 content = True
                 if isinstance(event, _DELTAS):
                     self._size += utf8_size(event.delta)

@@ -8,6 +8,7 @@ is an integer; ``true`` is none.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +20,11 @@ from ._shapes import SPOKEN, unexpected
 _Bound = int | float
 
 MAX_REFERENCES = 50  # to one another, without a step into the value
+FREE_STEPS, STEPS_A_VALUE = 20_000, 100  # alternatives within alternatives cost a power of the depth, which the answer decides
+
+
+class _TooMuch(Exception):  # noqa: N818  # none that leaves the module
+    """Raised where the work is more than a value of its size is worth."""
 
 
 class Checker:
@@ -26,14 +32,23 @@ class Checker:
 
     def __init__(self, schema: Any) -> None:
         self._root = schema
+        self._left = 0  # steps
         for reference in _references(schema):
             self._resolve(reference)
 
     def check(self, value: Any) -> None:
         """Raise ``MissingFieldError`` or ``InvalidShapeError``, with its pointer, where the value does not fit."""
-        self._check(self._root, value, "", 0)
+        mine = copy.copy(self)  # threads share a checker, and each counts for itself
+        mine._left = FREE_STEPS + STEPS_A_VALUE * _size(value)
+        try:
+            mine._check(self._root, value, "", 0)
+        except (_TooMuch, RecursionError):
+            raise InvalidShapeError("nested too deep within the alternatives of the schema") from None
 
     def _check(self, schema: Any, value: Any, at: str, hops: int) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooMuch
         if schema is False:
             raise InvalidShapeError("nothing is allowed here", pointer=at)
         if not isinstance(schema, dict):
@@ -112,6 +127,19 @@ class Checker:
         if not known:
             raise ConfigurationError(f"into: the schema has nothing at $ref {reference!r:.80}", field="into")
         return found
+
+
+def _size(value: Any) -> int:
+    """Count the values that a JSON value is made of."""
+    count, ahead = 0, [value]
+    while ahead:
+        one = ahead.pop()
+        count += 1
+        if isinstance(one, dict):
+            ahead.extend(one.values())
+        elif isinstance(one, list):
+            ahead.extend(one)
+    return count
 
 
 def _references(schema: Any) -> Iterator[str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .._bell import Bell
 from .._cancel import CancellationToken
 from .._clock import Deadline, seconds_of, spoken
 from ..errors import AdmissionError, AttemptRecord, ConfigurationError, DeadlineExceededError, GatewayError, ProtocolError
@@ -180,18 +181,19 @@ class Loop:
 
     def _at_once(self, calls: list[ToolCallPart]) -> tuple[ToolResultPart, ...]:
         futures: list[Future[ToolResultPart]] = []
+        bell = Bell()  # not ``concurrent.futures.wait``: interrupted, it leaves a lock at which a worker would wait for ever
         self._check(calls[0].name)
         try:
             for call in calls:
-                futures.append(self._core.workers.submit(partial(self._result, call)))  # noqa: PERF401  # those before a failure count
+                futures.append(self._core.workers.submit(partial(self._result, call)))
+                futures[-1].add_done_callback(lambda _: bell.set())
             while True:
-                patience = min(WAKE_EVERY_S, self._deadline.remaining())
-                done, running = wait(futures, patience, FIRST_EXCEPTION)
-                for future in done:
-                    future.result()  # raises what is no Exception of the tool's
+                bell.clear()
+                running = [call.name for call, future in zip(calls, futures, strict=True) if not _is_over(future)]
                 if not running:
                     return tuple(future.result() for future in futures)
-                self._check(next(call.name for call, future in zip(calls, futures, strict=True) if future in running))
+                self._check(running[0])
+                bell.wait(min(WAKE_EVERY_S, self._deadline.remaining()))
         finally:
             for future in futures:
                 future.cancel()  # one that has not begun; what runs is left to finish
@@ -218,10 +220,20 @@ class Loop:
             given = tool.read(call.arguments)
         except ProtocolError as error:
             return _failed(call, f"the arguments do not fit at {error.pointer or '/'}: {error.message}")
+        except RecursionError:
+            return _failed(call, "the arguments are nested too deep")
         try:
             return ToolResultPart(call.call_id, output_of(tool(**given)))
         except Exception as error:  # noqa: BLE001  # the boundary to the user's code: the model is told
             return _failed(call, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def _is_over(future: Future[ToolResultPart]) -> bool:
+    """Tell whether the tool has run; raises what was no ``Exception`` of its own."""
+    if not future.done():
+        return False
+    future.result()
+    return True
 
 
 def _failed(call: ToolCallPart, what: str) -> ToolResultPart:

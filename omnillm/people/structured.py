@@ -79,6 +79,8 @@ class Target:
             except InvalidJsonError as refusal:
                 fence = ": it stands in a Markdown fence" if text.lstrip().startswith("```") else ""
                 error = InvalidJsonError(f"the answer is not JSON{fence}: {refusal.message.removeprefix('not JSON: ')}")
+            except RecursionError:
+                error = InvalidShapeError(f"the answer is no {self.name}: nested too deep to be read here")
             except ProtocolError as refusal:
                 place = f" at {refusal.pointer}" if refusal.pointer else ""
                 error = type(refusal)(f"the answer is no {self.name}{place}: {refusal.message}", pointer=refusal.pointer)

@@ -134,7 +134,8 @@ class RetryAllowance:
         """Drop the entries of lost tickets; an entry leaves the queue only after it left the dictionaries."""
         while self._lost:
             lost = self._lost[0]
-            self._forget(lost)
+            with suppress(TypeError):  # it has no hash: an interrupt came before it was entered anywhere
+                self._forget(lost)
             with suppress(ValueError):  # a signal handler that re-entered was faster
                 self._lost.remove(lost)
 

@@ -116,7 +116,7 @@ class KeyLease:
 
 
 class LeaseRef(weakref.ref[KeyLease]):
-    """A weak reference that remembers whose it was."""
+    """A weak reference that remembers whose it was, unless its making was interrupted."""
 
     __slots__ = ("reservation_id",)
 

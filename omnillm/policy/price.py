@@ -14,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from operator import add, attrgetter
 from typing import Any
@@ -189,6 +189,8 @@ class ModelPrice:
 
     def cost(self, usage: TokenUsage, details: UsageDetails | None = None) -> Cost:
         """Give what the usage costs, with what else it is charged by."""
+        if details is not None and details.passes:
+            return sum(map(self.cost, details.passes), self.cost(usage, replace(details, passes=())))
         prompt, output = max(usage.prompt_tokens, 0), max(usage.completion_tokens, 0)
         tier = self
         while tier.long is not None and prompt > (tier.long_above or 0):

@@ -203,7 +203,7 @@ def cost(
     if counted != NO_DETAILS:
         changed = {name: value for name in _COUNTED if (value := getattr(counted, name))}
         details = replace(details, **changed)
-    price = (table or DEFAULT_PRICES).require(model, provider, tier=details.tier, region=region, at=at)
+    price = (table or DEFAULT_PRICES).require(model, provider, tier=details.tier, region=region or details.region, at=at)
     for name, rate in _COUNTED.items():
         if rate is not None and getattr(counted, name) and getattr(price, rate) is None and not usage.total():
             raise UnknownPriceError(f"no price is known for the {name} of {model!r:.200}", model=model)

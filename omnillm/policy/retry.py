@@ -169,9 +169,13 @@ def _late(_error: BaseException, sent: Sent) -> Disposition:
     return _REFUSED if sent == "no" else Disposition("never", _FAILURE, _CHARGES[sent])
 
 
+def _unconnected(error: ConnectError, _sent: Sent) -> Disposition:
+    return _REFUSED if error.final else _FAILED  # a proxy that wants credentials says nothing of a key
+
+
 def _malformed(error: MalformedResponseError, _sent: Sent) -> Disposition:
     redirect = error.status is not None and 300 <= error.status < 400
-    return _BROKEN if redirect else Disposition("unknown", _FAILURE, "prompt")
+    return _BROKEN if redirect else Disposition("never" if error.final else "unknown", _FAILURE, "prompt")
 
 
 def _interrupted(error: StreamInterruptedError, _sent: Sent) -> Disposition:
@@ -213,7 +217,7 @@ _BY_CLASS: dict[type[BaseException], Disposition | _Rule] = {
     OverloadedError: _FAILED,
     ServerError: _FAILED,
     ProviderError: _by_status,
-    ConnectError: _FAILED,
+    ConnectError: _unconnected,
     TlsError: _BROKEN,
     ConnectionLostError: _lost,
     MalformedResponseError: _malformed,

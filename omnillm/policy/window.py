@@ -6,6 +6,8 @@ Rules:
 - What is let in at ``t`` counts up to and including ``t + 60``: no closed interval of 60 seconds sees more than the limit.
 - A slot that has not settled does not age out. Settled after its time, it leaves at once.
 - Sums are kept, not recomputed; all of them change by one store.
+- Of more than a few hundred requests, those that settled and were let in within the same quarter of a second become one slot,
+  which leaves with the last of them: later, never sooner. So the log of a busy minute is not much longer than a quiet one's.
 - The provider's word lowers what is left, never raises it above the configuration; the newest word counts, until its time is
   over. What is let in after it is taken off it; what settles, or passes its minute, of what was let in before changes nothing
   about it: the provider had counted that.
@@ -25,6 +27,8 @@ from .limits import ModelLimits
 WINDOW_S = 60.0
 OVERDUE_S = 1.0  # a call that outlives its minute may end at any moment: look again in a second
 MAX_CORRECTION_S = 86_400.0
+MERGED_AT_ONCE = 256  # slots; the newest that many stay as they are, for most of their calls are still in flight
+GRAIN_S = 0.25
 
 
 def leaves_at(at: float) -> float:
@@ -81,7 +85,7 @@ _SILENCE = _Word()
 class Window:
     """Count requests and tokens against their limits over the last 60 seconds."""
 
-    __slots__ = ("_log", "_opening", "_request_word", "_sums", "_swept", "_token_word", "rpm_limit", "tpm_limit")
+    __slots__ = ("_log", "_merged", "_opening", "_request_word", "_sums", "_swept", "_token_word", "rpm_limit", "tpm_limit")
 
     def __init__(self, limits: ModelLimits) -> None:
         self.tpm_limit = limits.tpm_limit
@@ -89,6 +93,7 @@ class Window:
         self._log: dict[int, Slot] = {}
         self._sums = _Sums()
         self._swept = 0
+        self._merged = 0  # slots before this place were looked at
         self._opening: tuple[_Sums | None, int, float] = (None, 0, 0.0)
         self._request_word = _SILENCE
         self._token_word = _SILENCE
@@ -152,7 +157,9 @@ class Window:
     def _inside(self) -> Iterator[tuple[float, int, int]]:
         """Tell what leaves with its minute, and when."""
         for position in range(self._sums.head, self._sums.tail):
-            slot = self._log[position]
+            slot = self._log.get(position)
+            if slot is None:
+                continue  # merged into the one before
             yield leaves_at(slot.at), slot.requests, slot.tokens
 
     # --- changing -------------------------------------------------------------------------------------------------------------
@@ -163,7 +170,30 @@ class Window:
         slot = Slot(now, tokens, tail)
         overdue = overdue_requests, overdue_tokens
         sums = _Sums(head, tail + 1, requests + 1, used + tokens, *overdue, new_requests + 1, new_tokens + tokens)
-        return slot, [(self._log.__setitem__, (tail, slot)), (setattr, (self, "_sums", sums))]
+        changes: list[Change] = [(self._log.__setitem__, (tail, slot)), (setattr, (self, "_sums", sums))]
+        if tail - max(self._merged, head) >= 2 * MERGED_AT_ONCE:
+            changes += self._merging(max(self._merged, head))
+        return slot, changes
+
+    def _merging(self, start: int) -> Iterator[Change]:
+        """Plan to merge the slots of one lot that settled, each into the first of its quarter of a second."""
+        end = start + MERGED_AT_ONCE
+        yield (setattr, (self, "_merged", end))
+        kept: Slot | None = None
+        grain, requests, tokens = -1.0, 0, 0
+        for position in range(start, end):
+            slot = self._log[position]
+            if kept is not None and slot.settled and slot.at // GRAIN_S == grain:
+                at, requests, tokens = slot.at, requests + slot.requests, tokens + slot.tokens
+                yield from (
+                    (setattr, (kept, "at", at)),
+                    (setattr, (kept, "requests", requests)),
+                    (setattr, (kept, "tokens", tokens)),
+                )
+                yield (self._log.pop, (position, None))
+            else:
+                kept, grain = (slot if slot.settled else None), slot.at // GRAIN_S
+                requests, tokens = slot.requests, slot.tokens
 
     def settling(self, slot: Slot, *, requests: int, tokens: int, now: float) -> list[Change]:
         """Plan to correct what a slot counts for, once it is known."""
@@ -205,8 +235,10 @@ class Window:
     def _expire(self, now: float) -> None:
         """Leave behind what is past its minute: no longer counted if settled, counted as overdue if not."""
         head, tail, requests, tokens, overdue_requests, overdue_tokens, new_requests, new_tokens = self._sums
-        while head < tail and now > (slot := self._log[head]).at + WINDOW_S:
-            if slot.settled:
+        while head < tail and ((slot := self._log.get(head)) is None or now > slot.at + WINDOW_S):
+            if slot is None:
+                pass  # merged into the one before
+            elif slot.settled:
                 requests -= slot.requests
                 tokens -= slot.tokens
             else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote
 
-from .._secret import Headers, Secret
+from .._secret import Headers, Sealed, Secret
 from ..errors import ConfigurationError
 from .credentials import AwsCredentials, CredentialReference, GoogleCredentials
 
@@ -48,6 +48,9 @@ class AuthScheme:
         if check is None:
             expected = "AuthScheme.bearer(), .header(name), .query(name), .aws_sigv4(region, service) or .google_oauth(scopes)"
             raise ConfigurationError(f"auth: expected {expected}", field="auth")
+        for name, empty in (("name", None), ("region", None), ("service", None), ("scopes", ())):
+            if getattr(self, name) != empty and name not in _PARTS[self.kind]:
+                raise ConfigurationError(f"auth: {self.kind} takes no {name}", field="auth")
         check(self)
 
     @classmethod
@@ -79,7 +82,7 @@ class AuthScheme:
 
         Needs the extra ``vertex``.
         """
-        return cls("google_oauth", scopes=(scopes,) if isinstance(scopes, str) else tuple(scopes))
+        return cls("google_oauth", scopes=scopes)  # type: ignore[arg-type]  # made a tuple there
 
 
 def _check_header(scheme: AuthScheme) -> None:
@@ -98,8 +101,11 @@ def _check_aws(scheme: AuthScheme) -> None:
 
 
 def _check_google(scheme: AuthScheme) -> None:
-    if not scheme.scopes or not all(isinstance(scope, str) and scope for scope in scheme.scopes):
+    given: object = scheme.scopes
+    scopes = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else ()
+    if not scopes or not all(isinstance(scope, str) and scope for scope in scopes):
         raise ConfigurationError(f"auth: expected scopes, as {CLOUD_PLATFORM}", field="auth")
+    object.__setattr__(scheme, "scopes", scopes)
 
 
 _AWS_EXAMPLES = {"region": "us-east-1", "service": "bedrock"}
@@ -109,6 +115,13 @@ _CHECKS: dict[str, Callable[[AuthScheme], None]] = {
     "query": _check_query,
     "aws_sigv4": _check_aws,
     "google_oauth": _check_google,
+}
+_PARTS: dict[str, tuple[str, ...]] = {
+    "bearer": (),
+    "header": ("name",),
+    "query": ("name",),
+    "aws_sigv4": ("region", "service"),
+    "google_oauth": ("scopes",),
 }
 SCHEMES = tuple(_CHECKS)
 
@@ -139,11 +152,11 @@ def authorize(scheme: AuthScheme, secret: Secret, url: str, headers: dict[str, s
     _check_reference(scheme, secret)
     key = secret.reveal()
     if scheme.kind != "query":
-        name, value = (str(scheme.name), key) if scheme.kind == "header" else ("Authorization", f"Bearer {key}")
+        name, value = (str(scheme.name), key) if scheme.kind == "header" else ("Authorization", Sealed(f"Bearer {key}"))
         others = {other: text for other, text in headers.items() if other.lower() != name.lower()}
         return url, Headers({**others, name: value})
     joint = "&" if "?" in url else "?"
-    return f"{url}{joint}{scheme.name}={quote(key, safe='')}", Headers(headers)
+    return Sealed(f"{url}{joint}{scheme.name}={quote(key, safe='')}"), Headers(headers)
 
 
 # --- shown request by request -------------------------------------------------------------------------------------------------

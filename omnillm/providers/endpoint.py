@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from .._loopback import is_loopback_host
+from .._secret import Headers, sealed
 from ..errors import ConfigurationError, UnsupportedFeatureError
 from ..types.enums import EndpointKind, EndpointProtocol, ProviderProtocol, WireFormat
 from .auth import AuthScheme, header_name
-from .envelope import PLAIN, Envelope
+from .envelope import AMAZON_EVENT_STREAM, PLAIN, Envelope
 
 _DEFAULT_BASE = {
     EndpointProtocol.OPENAI_RESPONSES: "https://api.openai.com/v1",
@@ -27,6 +28,7 @@ _DEFAULT_AUTH = {
     ProviderProtocol.GEMINI_GENERATE_CONTENT: AuthScheme("header", "x-goog-api-key"),
     ProviderProtocol.BEDROCK_CONVERSE: AuthScheme("bearer"),
 }
+_DEFAULT_ENVELOPE = {ProviderProtocol.BEDROCK_CONVERSE: Envelope(stream_type=AMAZON_EVENT_STREAM)}
 _WHOLE = {
     "/chat/completions": "openai_chat_completions_compat",
     "/responses": "openai_responses_compat",
@@ -37,7 +39,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ProviderEndpoint:
     """Describe one endpoint: ``base_url`` is a base, or the whole URL where the protocol is a compat one.
 
@@ -80,8 +82,18 @@ class ProviderEndpoint:
             raise ConfigurationError("provider: expected its name, as 'groq'", field="provider")
         if not isinstance(self.envelope, Envelope):
             raise ConfigurationError(f"envelope: expected an Envelope, got {type(self.envelope).__name__}", field="envelope")
+        if self.envelope is PLAIN:
+            object.__setattr__(self, "envelope", _DEFAULT_ENVELOPE.get(self.protocol.wire_protocol, PLAIN))
         object.__setattr__(self, "default_headers", _headers(self.default_headers))
         object.__setattr__(self, "formats", _formats(self.formats))
+
+    def __repr__(self) -> str:
+        base, mark, _ = self.base_url.partition("?")
+        shown = [f"{self.protocol.value!r}, {base + mark + '…' * bool(mark)!r}", f"auth={self.auth!r}"]
+        if self.default_headers:
+            shown.append(f"default_headers={self.default_headers!r}")
+        shown += [f"{name}={getattr(self, name)!r}" for name in ("text_content", "output_cap", "asks_for_usage")]
+        return f"ProviderEndpoint({', '.join(shown)})"
 
     @classmethod
     def openai_responses(cls, base_url: str | None = None) -> ProviderEndpoint:
@@ -254,13 +266,7 @@ def check_url(url: str, *, query: bool) -> SplitResult:
 
 def is_loopback(url: str) -> bool:
     """Tell whether a URL's host is this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback_host(urlsplit(url).hostname or "")
 
 
 def _choice(value: object, field: str, choices: tuple[str, str]) -> None:
@@ -290,10 +296,10 @@ def _wrong(what: str) -> ConfigurationError:
 def _headers(given: object) -> dict[str, str]:
     if not isinstance(given, Mapping):
         raise ConfigurationError(f"default_headers: expected a mapping, got {type(given).__name__}", field="default_headers")
-    checked: dict[str, str] = {}
+    checked = Headers()
     for name, value in given.items():
         header_name(name, "default_headers")
         if not isinstance(value, str) or not value.isprintable() or not value.isascii() or value != value.strip():
             raise ConfigurationError(f"default_headers: {name}: expected printable ASCII text", field="default_headers")
-        checked[name] = value
+        checked[name] = sealed(value)  # it may be a second key
     return checked

@@ -44,7 +44,7 @@ class Envelope:
             raise _wrong("query", "a query as 'api-version=v1', without its question mark")
         for name in ("without", "without_headers"):
             given = getattr(self, name)
-            if isinstance(given, str) or not all(isinstance(item, str) for item in given):
+            if not isinstance(given, list | tuple) or not all(isinstance(item, str) for item in given):
                 raise _wrong(name, "a list of names")
             object.__setattr__(self, name, tuple(given))
         if not isinstance(self.fields, Mapping) or not all(isinstance(name, str) for name in self.fields):
@@ -53,11 +53,13 @@ class Envelope:
             raise _wrong("stream_type", f"{EVENT_STREAM!r} or {AMAZON_EVENT_STREAM!r}")
 
     def addressed(self, path: str, model: str, *, streamed: bool) -> str:
-        """Give the path below the base."""
+        """Give the path below the base; raises ``ConfigurationError`` for a model that would lead out of it."""
         template = self.stream_path if streamed and self.stream_path is not None else self.path
-        if template == "{path}":
-            return path
-        return template.replace("{model}", quote(model, safe="@", errors="replace")).replace("{path}", path)
+        if template != "{path}":
+            path = template.replace("{path}", path).replace("{model}", quote(model, safe="@", errors="replace"))
+        if "/." in path and not {".", ".."}.isdisjoint(path.partition("?")[0].split("/")):
+            raise ConfigurationError("model: a segment of dots would lead to another path", field="model")
+        return path
 
     def filled(self, body: dict[str, Any]) -> dict[str, Any]:
         """Give the body as it is sent."""

@@ -10,7 +10,7 @@ from ..errors import ConfigurationError
 from ..types.enums import EndpointProtocol
 from .auth import AuthScheme
 from .endpoint import ProviderEndpoint
-from .envelope import AMAZON_EVENT_STREAM, Envelope
+from .envelope import AMAZON_EVENT_STREAM, PLAIN, Envelope
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
 _PROJECT = re.compile(r"(?:[a-z0-9.-]{1,63}:)?[a-z0-9-]{1,63}")  # a domain's own projects have its name before a colon
@@ -66,7 +66,7 @@ def _vertex_host(location: str) -> str:
 
 
 _VERTEX: dict[str, tuple[EndpointProtocol, Envelope]] = {
-    "google": (EndpointProtocol.GEMINI_GENERATE_CONTENT, Envelope()),
+    "google": (EndpointProtocol.GEMINI_GENERATE_CONTENT, PLAIN),
     # Anthropic, "Claude on Vertex AI": the model is in the URL, and the version in the body
     "anthropic": (
         EndpointProtocol.CLAUDE_MESSAGES,
@@ -93,7 +93,7 @@ def bedrock(region: str, api: Literal["converse", "invoke_model"], base_url: str
 
 
 _BEDROCK: dict[str, tuple[EndpointProtocol, Envelope]] = {
-    "converse": (EndpointProtocol.BEDROCK_CONVERSE, Envelope(stream_type=AMAZON_EVENT_STREAM)),
+    "converse": (EndpointProtocol.BEDROCK_CONVERSE, PLAIN),
     # Anthropic, "Claude on Amazon Bedrock": the URL says the model and whether it streams
     "invoke_model": (
         EndpointProtocol.CLAUDE_MESSAGES,

@@ -20,7 +20,9 @@ _CLOUDS = """
 ## Azure OpenAI
 
 ```python
-connect("azure/DEPLOYMENT", resource="my-resource")                            # AZURE_OPENAI_API_KEY
+from omnillm import ProviderEndpoint, connect
+
+gateway = connect("azure/my-deployment", resource="my-resource", api_key="azure-key")  # or AZURE_OPENAI_API_KEY
 ProviderEndpoint.azure_openai("my-resource")                                   # …/openai/v1/chat/completions
 ProviderEndpoint.azure_openai("my-resource", protocol="responses")             # …/openai/v1/responses
 ProviderEndpoint.azure_openai("my-resource", "my-deployment", "2024-10-21")    # …/openai/deployments/my-deployment/…
@@ -34,8 +36,10 @@ lets requests keep the model's name, by which they are priced. The key goes into
 ## Vertex AI
 
 ```python
-connect("vertex/gemini-2.5-flash", project="my-project", location="europe-west1")    # Google's default credentials
-connect("vertex/claude-sonnet-4-5@20250929", project="my-project")                   # location: global
+from omnillm import GoogleCredentials, KeyConfig, ProviderEndpoint, connect
+
+gateway = connect("vertex/gemini-2.5-flash", project="my-project", location="europe-west1")  # Google's default credentials
+claude = connect("vertex/claude-sonnet-4-5@20250929", project="my-project")                  # location: global
 ProviderEndpoint.vertex_ai("my-project", "us-east5", publisher="anthropic")
 KeyConfig(GoogleCredentials("service-account.json"), "robot")
 ```
@@ -49,7 +53,9 @@ with 401. A key that is a text is an access token, sent as it is. Anthropic's mo
 ## Amazon Bedrock
 
 ```python
-connect("bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", region="us-east-1")     # AWS's default credentials
+from omnillm import AwsCredentials, KeyConfig, ProviderEndpoint, connect
+
+gateway = connect("bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", region="us-east-1")  # AWS's default credentials
 ProviderEndpoint.bedrock("us-east-1")                                                # Converse
 ProviderEndpoint.bedrock("us-east-1", api="invoke_model")                            # Anthropic's bodies
 KeyConfig(AwsCredentials("my-profile"), "account-b")

@@ -285,7 +285,7 @@ class MemoryState:
         wall = self._clock.wall() if self._book.has_calendar else 0.0
         lost = self._ledger.lost
         while lost:
-            held = self._ledger.held.get(lost[0].reservation_id)
+            held = self._ledger.held.get(getattr(lost[0], "reservation_id", ""))
             if held is not None:
                 reservation = held.reservation
                 seen = Settlement(reservation.observed_tokens, reservation.observed_charge, Verdict.neutral())

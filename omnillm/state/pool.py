@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
 import weakref
 from collections.abc import Iterator
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
+from .._bell import Bell
 from .._cancel import CancellationToken
 from .._clock import SYSTEM_CLOCK, Clock, Deadline, spoken
 from ..errors import AdmissionError, BudgetExceededError, ClosedError, DeadlineExceededError, NoAvailableKeyError, NoKeyReason
@@ -54,35 +53,12 @@ class Place(NamedTuple):
         return (self.queue == other.queue or self.model == other.model) and other.exclude <= self.exclude
 
 
-class Bell(threading.Event):
-    """Wake the waiter of a place; unlike ``Event.set``, ``SimpleQueue.put`` is safe in finalisers and signal handlers."""
+class Waiter(Bell):
+    """Be the bell of a call that waits in a place."""
 
-    def __init__(self, place: Place | None = None) -> None:
+    def __init__(self, place: Place) -> None:
         super().__init__()
         self.place = place
-        self.rings: SimpleQueue[None] = SimpleQueue()
-
-    def set(self) -> None:
-        """Ring."""
-        self.rings.put(None)
-
-    def is_set(self) -> bool:
-        """Tell whether it rang since it was cleared."""
-        return not self.rings.empty()
-
-    def clear(self) -> None:
-        """Forget that it rang."""
-        while not self.rings.empty():
-            self.rings.get_nowait()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it rings or the time is over; give whether it rang."""
-        try:
-            self.rings.get(timeout=timeout)
-        except Empty:
-            return False
-        self.rings.put(None)  # an event stays set
-        return True
 
 
 class KeyPool:
@@ -95,7 +71,7 @@ class KeyPool:
         self._acquire_timeout = acquire_timeout
         self._closed = False
         self._tickets = itertools.count()
-        self._waiting: dict[int, weakref.ref[Bell]] = {}
+        self._waiting: dict[int, weakref.ref[Waiter]] = {}
 
     def acquire(
         self,
@@ -153,7 +129,7 @@ class KeyPool:
     def _wait(
         self, ask: Ask, place: Place, deadline: Deadline | None, cancel: CancellationToken | None, timeout: float
     ) -> KeyLease:
-        bell, ticket, handle = Bell(place), next(self._tickets), None
+        bell, ticket, handle = Waiter(place), next(self._tickets), None
         patience = Deadline.after(timeout, self._clock)
         try:
             self._waiting[ticket] = weakref.ref(bell)
@@ -191,9 +167,9 @@ class KeyPool:
 
     def _is_behind(self, place: Place, ticket: float = math.inf) -> bool:
         """Tell whether somebody waits, who came before that ticket, whom this place must not overtake."""
-        return any(other < ticket and bell.place is not None and place.is_behind(bell.place) for other, bell in self._bells())
+        return any(other < ticket and place.is_behind(bell.place) for other, bell in self._bells())
 
-    def _bells(self) -> Iterator[tuple[int, Bell]]:
+    def _bells(self) -> Iterator[tuple[int, Waiter]]:
         """Give the bells of those who still wait, in the order they came."""
         for ticket in list(self._waiting):
             waiter = self._waiting.get(ticket)
@@ -206,7 +182,7 @@ class KeyPool:
     def _ring(self) -> None:
         """Wake the first who waits in each place."""
         if self._waiting:
-            rung: set[Place | None] = set()
+            rung: set[Place] = set()
             for _, bell in self._bells():
                 if bell.place not in rung:
                     rung.add(bell.place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -41,16 +41,16 @@ class Route:
     reports_usage: Callable[[dict[str, Any]], bool] = _always
     stream_type: str = "text/event-stream"
     encode: Callable[[SseFrame], bytes] = encode_sse
-    required: Mapping[str, str] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
 
     def lacks(self, path: str, query: Mapping[str, Any], body: Any) -> str | None:
         """Say what is missing from a request, ``None`` where nothing is."""
         found = None if self.aliases is None else self.aliases.fullmatch(path)
         if found is not None and found.groupdict().get("deployment") and not query.get("api-version"):
             return "Missing required query parameter: api-version"
-        for name, value in self.required.items():
-            if not isinstance(body, dict) or body.get(name) != value:
-                return f"{name}: expected {value!r}"
+        for name in self.required:
+            if not isinstance(body, dict) or not isinstance(body.get(name), str):
+                return f"{name}: Field required"
         return None
 
     @property
@@ -184,7 +184,7 @@ HOSTED = (
         aliases=re.compile(
             r"/v1/projects/[^/]+/locations/[^/]+/publishers/anthropic/models/(?P<model>[^/]+):(?:raw|(?P<stream>streamRaw))Predict"
         ),
-        required={"anthropic_version": "vertex-2023-10-16"},
+        required=("anthropic_version",),
     ),
     replace(
         _MESSAGES,
@@ -194,7 +194,7 @@ HOSTED = (
         id_header="x-amzn-requestid",
         stream_type=MEDIA_TYPE,
         encode=encode_chunk,
-        required={"anthropic_version": "bedrock-2023-05-31"},
+        required=("anthropic_version",),
     ),
 )
 _BY_PATH = {route.base + route.path: route for route in ROUTES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -131,9 +132,15 @@ def write_tape(path: Path, exchanges: tuple[ReplayFixture, ...], scrubber: Scrub
     if scrubber.holds_key(text) or any(scrubber.holds_key(_told(fixture)) for fixture in exchanges):
         raise ConfigurationError(f"{path}: not written: a key came back in an answer, in a form that cannot be taken out")
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    beside.write_text(text + "\n", encoding="utf-8")
-    beside.replace(path)
+    # a name that nobody guesses, and the owner's alone
+    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
 
 
 def _told(fixture: ReplayFixture) -> str:

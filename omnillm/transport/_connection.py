@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
-import io
 import math
 import os
 import queue
@@ -37,170 +36,15 @@ from urllib3.util.proxy import connection_requires_http_tunnel
 from urllib3.util.wait import wait_for_write
 
 from .._clock import Deadline
+from .._loopback import is_loopback_host
+from .._secret import Sealed
 from ..errors import ClosedError, ConfigurationError
-from ._exchange import GLANCE, Exchange, StoppedError, current, running
+from ._answer import Answer
+from ._exchange import GLANCE, Exchange, StoppedError, current, running, twin_of
 from .upload import Upload
 
-MAX_LINE = 64 << 10
-MAX_HEADERS = 100
-MAX_INTERIM = 8
-_BUFFER = 16 << 10
 _SMALL = 64 << 10
-_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY)
-
-_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
-_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0]*?)[ \t]*\r?\n", re.ASCII)
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
-_DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
-
-
-class _Inflow(io.RawIOBase):
-    """Receive from a socket by the exchange's deadline."""
-
-    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
-        self._sock = sock
-        self._exchange = exchange
-        self.count = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.count
-
-    def readinto(self, buffer: Any) -> int:
-        exchange = self._exchange
-        while True:
-            self._sock.settimeout(exchange.glance())
-            try:
-                count = self._sock.recv_into(buffer)
-                break
-            except TimeoutError:
-                continue
-            except OSError:
-                raise StoppedError(exchange.lost()) from None
-        if count:
-            exchange.started = True
-            self.count += count
-        elif exchange.aborted:
-            raise StoppedError(exchange.cancelled())
-        return count
-
-
-class Answer(http.client.HTTPResponse):
-    """Read an answer: the head here, the framing of the body in http.client."""
-
-    fp: io.BufferedReader | None  # type: ignore[assignment]  # http.client sets it to None where the body has ended
-    owner: Connection | None = None
-
-    def __init__(self, sock: Any, debuglevel: int = 0, method: str | None = None) -> None:
-        self._exchange = current()
-        self._inflow = _Inflow(sock, self._exchange)
-        self.fp = io.BufferedReader(self._inflow, _BUFFER)
-        self.debuglevel = debuglevel
-        self._method = method
-        self.fields = urllib3.HTTPHeaderDict()
-        self.chunked = False
-        self.chunk_left: int | None = None
-        self.length: int | None = None
-        self.will_close = True
-
-    def begin(self) -> None:
-        for _ in range(MAX_INTERIM + 1):
-            minor = self._read_status_line()
-            lines = self._read_lines()
-            if self.status >= 200:
-                break
-            if self.status == 101:
-                raise StoppedError(self._exchange.malformed("it switched protocols unasked"))
-        else:
-            raise StoppedError(self._exchange.malformed("no end of interim answers"))
-        self.fields = self._parsed(lines)
-        self._frame(keep_alive=minor != b"0")
-
-    def _read_status_line(self) -> bytes:
-        assert self.fp is not None
-        line = self.fp.readline(MAX_LINE + 1)
-        if not line.endswith(b"\n") and len(line) <= MAX_LINE:
-            raise StoppedError(self._exchange.lost())
-        match = _STATUS_LINE.fullmatch(line)
-        if match is None:
-            raise StoppedError(self._exchange.malformed("the answer is not HTTP/1"))
-        minor, status, reason = match.groups()
-        self.status = self.code = int(status)
-        self.reason = (reason or b"").decode("latin-1")
-        self.version = 10 if minor == b"0" else 11
-        return minor
-
-    def _read_lines(self) -> list[str]:
-        assert self.fp is not None
-        lines: list[str] = []
-        while (line := self.fp.readline(MAX_LINE + 1)) not in (b"\r\n", b"\n"):
-            if len(line) > MAX_LINE:
-                raise StoppedError(self._exchange.malformed("a header is too long"))
-            if not line.endswith(b"\n"):
-                raise StoppedError(self._exchange.lost())
-            if len(lines) == MAX_HEADERS:
-                raise StoppedError(self._exchange.malformed("too many headers"))
-            lines.append(line.decode("latin-1"))
-        return lines
-
-    def _parsed(self, lines: list[str]) -> urllib3.HTTPHeaderDict:
-        fields = urllib3.HTTPHeaderDict()
-        for line in lines:
-            match = _HEADER.fullmatch(line)
-            if match is None:  # a folded line too: RFC 9112 section 5.2 lets us refuse it
-                raise StoppedError(self._exchange.malformed("a header is malformed"))
-            fields.add(*match.groups())
-        return fields
-
-    def _frame(self, *, keep_alive: bool) -> None:
-        """Find where the body ends: RFC 9112 section 6.3."""
-        fields = self.fields
-        connection = fields.get("connection", "").lower()
-        self.will_close = "close" in connection or not (keep_alive or "keep-alive" in connection)
-        coding = fields.get("transfer-encoding")
-        lengths = (
-            {length.strip() for length in fields.get("content-length", "").split(",")} if "content-length" in fields else None
-        )
-        if self._method == "HEAD" or self.status in (204, 304):
-            self.length = 0
-        elif coding is not None:
-            if coding.lower() != "chunked":
-                raise StoppedError(self._exchange.malformed("an unknown transfer encoding"))
-            self.chunked = True
-        elif lengths is not None:
-            length = lengths.pop()
-            if lengths or not _DIGITS.fullmatch(length):
-                raise StoppedError(self._exchange.malformed("the length is not one number"))
-            self.length = int(length)
-        else:
-            self.will_close = True
-        if coding is not None and lengths is not None:  # section 6.1: whoever sends both may be smuggling
-            del fields["content-length"]
-            self.will_close = True
-
-    def _read_next_chunk_size(self) -> int:
-        assert self.fp is not None
-        line = self.fp.readline(MAX_LINE + 1)
-        match = _CHUNK_SIZE.fullmatch(line)
-        if match is None:
-            whole = line.endswith(b"\n") or len(line) > MAX_LINE
-            raise StoppedError(self._exchange.malformed("a chunk is malformed") if whole else self._exchange.lost())
-        return int(match[1], 16)
-
-    def _close_conn(self) -> None:
-        """Let go of the connection at the end of the body, or for good where it cannot carry another answer."""
-        fp, owner = self.fp, self.owner
-        if fp is None:
-            return
-        self.fp = None
-        spent = self.will_close or fp.tell() != self._inflow.count  # bytes that nobody asked for
-        fp.close()
-        if owner is not None:
-            owner.let_go()
-            if spent:
-                owner.close()
+_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, errno.EINTR)
 
 
 class Connection(HTTPConnection):
@@ -226,7 +70,9 @@ class Connection(HTTPConnection):
             addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             raise StoppedError(exchange.unreachable("the name does not resolve")) from None
-        why = "no address"
+        if exchange.is_here:  # whatever the resolver makes of a name below localhost
+            addresses = [address for address in addresses if is_loopback_host(str(address[4][0]))]
+        why = "no address of this machine" if exchange.is_here else "no address"
         for place, address in enumerate(addresses):
             try:
                 return self._dial(exchange, address, share=len(addresses) - place)
@@ -247,11 +93,7 @@ class Connection(HTTPConnection):
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
             exchange.socket = sock
-            if exchange.watch is None:
-                sock.settimeout(None if left is None else left / share)
-                sock.connect(place)
-            else:
-                _connect_watched(sock, place, exchange, math.inf if left is None else left / share)
+            _connect(sock, place, exchange, math.inf if left is None else left / share)
             sock.settimeout(exchange.timeout())
             return sock
         except BaseException:
@@ -259,7 +101,7 @@ class Connection(HTTPConnection):
             sock.close()
             raise
 
-    def ask(self, method: str, head: bytes, body: bytes | Upload) -> None:
+    def ask(self, method: str, head: memoryview, body: bytes | Upload) -> None:
         """Write the request, with one call where it is small; an upload as it is read."""
         exchange = self._exchange = current()
         self._asked = method
@@ -270,7 +112,7 @@ class Connection(HTTPConnection):
                 for chunk in body.chunks():
                     self.send(chunk)
             elif len(body) <= _SMALL:
-                self.send(head + body)  # type: ignore[operator]  # bytes: asked by its class, which costs less
+                self.send(memoryview(b"".join((head, body))))  # type: ignore[arg-type]  # bytes: asked by its class, which costs less
             else:
                 self.send(head)
                 self.send(body)
@@ -344,7 +186,9 @@ class SecureConnection(Connection, HTTPSConnection):
         except (ssl.SSLError, ssl.CertificateError, HTTPError) as error:
             raise StoppedError(exchange.untrusted(_said(error))) from None
         except (OSError, http.client.HTTPException) as error:
-            raise StoppedError(exchange.unreachable(_refusal(error))) from None
+            status = _refused_tunnel(error)
+            why = f"the proxy answered {status}" if status else "the connection was closed"
+            raise StoppedError(exchange.unreachable(why, final=status == "407")) from None  # its credentials stay as they are
         except BaseException:
             exchange.shut()
             raise
@@ -356,7 +200,7 @@ class SecureConnection(Connection, HTTPSConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        current().socket = self._twin = sock.dup()
+        current().socket = self._twin = twin_of(sock)
         return sock
 
 
@@ -378,8 +222,11 @@ class WatchedSocket(ssl.SSLSocket):
         raise TimeoutError
 
 
-def _connect_watched(sock: socket.socket, place: Any, exchange: Exchange, seconds: float) -> None:
-    """Connect in short steps; raises ``TimeoutError`` after so many seconds, and what the system says."""
+def _connect(sock: socket.socket, place: Any, exchange: Exchange, seconds: float) -> None:
+    """Connect in short steps; raises ``TimeoutError`` after so many seconds, and what the system says.
+
+    Who aborts, or is interrupted, just before the system's wait begins does not end it: so no wait is long.
+    """
     until = Deadline.after(seconds, exchange.total.clock)
     sock.setblocking(False)
     failure = sock.connect_ex(place)
@@ -457,18 +304,19 @@ class SecureConnectionPool(ConnectionPool, HTTPSConnectionPool):
 POOLS: dict[str, Callable[..., Any]] = {"http": ConnectionPool, "https": SecureConnectionPool}
 
 
-def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()], "", ""]
-    text = "\r\n".join(lines)
-    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text or not text.isascii():
+def _head(method: str, target: str, headers: Mapping[str, str]) -> memoryview:
+    """Give the head of a request, as what shows its bytes nowhere: a report of a traceback's locals has this one."""
+    ends = len(headers) + 2
+    text = Sealed("\r\n".join([f"{method} {target} HTTP/1.1", *[f"{name}: {headers[name]}" for name in headers], "", ""]))
+    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text or not text.isascii():
         raise ConfigurationError("a header holds a line end, a NUL or a non-ASCII character", field="headers")
-    return text.encode("ascii")
+    return memoryview(text.encode("ascii"))
 
 
-def _refusal(error: Exception) -> str:
+def _refused_tunnel(error: Exception) -> str | None:
     """Give the status with which a proxy refused a tunnel, if that is what happened."""
     match = re.search("failed: ([0-9]{3})", str(error))
-    return f"the proxy answered {match[1]}" if match else "the connection was closed"
+    return match[1] if match else None
 
 
 def _said(error: Exception) -> str:

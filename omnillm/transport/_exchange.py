@@ -100,8 +100,10 @@ class Exchange:
         "_first_byte",
         "_pid",
         "aborted",
+        "begun",
         "deadline",
         "fresh",
+        "is_here",
         "phase",
         "reused",
         "socket",
@@ -113,11 +115,21 @@ class Exchange:
     )
 
     def __init__(
-        self, where: str, total: Deadline, *, connect: float, first_byte: float, stream: bool, watch: Watch | None = None
+        self,
+        where: str,
+        total: Deadline,
+        *,
+        connect: float,
+        first_byte: float,
+        stream: bool,
+        watch: Watch | None = None,
+        begun: Callable[[], object] = bool,
     ) -> None:
         self.where = where
         self.total = total
         self.stream = stream
+        self.is_here = False  # whether it may go nowhere but to this machine
+        self.begun = begun  # to be told before the first byte goes out
         self.deadline = total  # of the step that is running
         self.phase = "connect"
         self.socket: socket.socket | None = None
@@ -147,6 +159,7 @@ class Exchange:
         self.reused = not self._connected
         self.started = False  # a proxy's answer was not this one
         self.deadline = self.total.sooner(self._first_byte)
+        self.begun()
 
     def to_read(self) -> None:
         """Begin with the body."""
@@ -191,7 +204,7 @@ class Exchange:
         if sock is None or self._pid != os.getpid():
             return
         try:
-            with socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM) as twin:
+            with twin_of(sock) as twin:
                 if self.socket is sock:
                     twin.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -224,9 +237,11 @@ class Exchange:
         phase = "idle" if self.phase == "body" and self.stream and self.deadline.at < self.total.at else self.phase
         return DeadlineExceededError(f"time ran out with {self.where} ({phase})", phase=phase, sent=self.sent)
 
-    def unreachable(self, why: str) -> GatewayError:
-        """Say that there is no connection."""
-        return self.cancelled() if self.aborted else ConnectError(f"cannot connect to {self.where}: {why}", sent="no")
+    def unreachable(self, why: str, *, final: bool = False) -> GatewayError:
+        """Say that there is no connection; ``final`` where there will be none."""
+        if self.aborted:
+            return self.cancelled()
+        return ConnectError(f"cannot connect to {self.where}: {why}", sent="no", final=final)
 
     def untrusted(self, why: str) -> GatewayError:
         """Say that TLS failed."""
@@ -244,9 +259,22 @@ class Exchange:
             return self.malformed("the answer was cut in its headers")
         return ConnectionLostError(f"{self.where} closed the connection without an answer", phase="first_byte", sent="maybe")
 
-    def malformed(self, why: str) -> GatewayError:
-        """Say that the answer is none."""
-        return MalformedResponseError(f"{self.where}: {why}", sent="yes")
+    def malformed(self, why: str, *, final: bool = False) -> GatewayError:
+        """Say that the answer is none; ``final`` where the next one would be none either."""
+        return MalformedResponseError(f"{self.where}: {why}", sent="yes", final=final)
+
+
+def twin_of(sock: socket.socket) -> socket.socket:
+    """Duplicate a socket: no interrupt finds a moment at which a descriptor is nobody's, and would stay open for good."""
+    if os.name == "nt":
+        return sock.dup()
+    twin = socket.socket()
+    try:
+        os.dup2(sock.fileno(), twin.fileno(), inheritable=False)
+    except BaseException:
+        twin.close()
+        raise
+    return twin
 
 
 class _Current(threading.local):

@@ -92,7 +92,7 @@ class HttpResponse:
             left -= len(part)
             if left < 0:
                 self.close()
-                raise self._exchange.malformed(f"the body is longer than {limit} bytes")
+                raise self._exchange.malformed(f"the body is longer than {limit} bytes", final=True)
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -155,7 +155,7 @@ class HttpResponse:
         except StoppedError as stop:
             failure = stop.error
         except DecodeError:
-            failure = exchange.malformed("the body is not in the encoding that it names")
+            failure = exchange.malformed("the body is not in the encoding that it names", final=True)
         except (HTTPError, http.client.HTTPException, OSError):
             failure = exchange.lost()
         except BaseException:

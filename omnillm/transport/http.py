@@ -19,11 +19,10 @@ Rules.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,8 @@ from urllib3.util import Url, parse_url
 
 from .._cancel import CancellationToken
 from .._clock import SYSTEM_CLOCK, Clock, Deadline, seconds_of
+from .._loopback import is_loopback_host
+from .._secret import Sealed, sealed
 from ..errors import (
     ClosedError,
     ConfigurationError,
@@ -126,22 +127,22 @@ class HttpTransport:
         cancel: CancellationToken | None = None,
         stream: bool = False,
         watch: Watch | None = None,
+        begun: Callable[[], object] = bool,
     ) -> HttpResponse:
         """Send a request and read the head of the answer; close what comes back, or read it to its end.
 
-        ``connect`` and ``first_byte`` are seconds, within the deadline; ``watch`` is told where the first byte is late.
+        ``connect`` and ``first_byte`` are seconds, within the deadline; ``watch`` is told where the first byte is late,
+        ``begun`` before a byte of the request goes out.
         Raises ``ConnectError``, ``TlsError``, ``ConnectionLostError``, ``MalformedResponseError``, ``DeadlineExceededError``,
         ``CallCancelledError``, ``ClosedError``.
         """
-        if self._closed:
-            raise ClosedError("the transport is closed")
-        if self._pid != os.getpid():
-            self._open()
-        if cancel is not None:
-            cancel.raise_if_cancelled()
+        self._check(cancel)
         route = self._route(request.url)
         prepared = _Prepared(request, route, stream=stream)
-        exchange = Exchange(route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, watch=watch)
+        exchange = Exchange(
+            route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, watch=watch, begun=begun
+        )
+        exchange.is_here = route.is_here
         self._running[id(exchange)] = exchange
         if self._closed:  # meanwhile: ``abort`` may have looked before this one was there
             raise ClosedError("the transport is closed")
@@ -179,6 +180,14 @@ class HttpTransport:
         self._adapter = _Adapter(self._ca_bundle, self._pool_size)
         self._pid = os.getpid()  # last: until then every thread of a child knows that what is here is its parent's
 
+    def _check(self, cancel: CancellationToken | None) -> None:
+        if self._closed:
+            raise ClosedError("the transport is closed")
+        if self._pid != os.getpid():
+            self._open()
+        if cancel is not None:
+            cancel.raise_if_cancelled()
+
     def _exchange(self, prepared: _Prepared, exchange: Exchange) -> requests.Response:
         while True:
             failure: GatewayError
@@ -202,7 +211,7 @@ class HttpTransport:
         if route is None:
             if len(self._routes) >= _MAX_ROUTES:
                 self._routes.clear()
-            proxies = self._proxies or (get_environ_proxies(url) if self._trust_proxy_env else {})
+            proxies = self._proxies or (_sealed(get_environ_proxies(url)) if self._trust_proxy_env else {})
             route = self._routes[url] = _Route(url, allow_http=self._allow_http, proxies=proxies)
         return route
 
@@ -210,20 +219,22 @@ class HttpTransport:
 class _Route:
     """What one URL says, parsed once."""
 
-    __slots__ = ("host", "pool", "proxy", "target", "url", "where")
+    __slots__ = ("address", "host", "is_here", "pool", "proxy", "target", "url", "where")
 
     def __init__(self, url: str, *, allow_http: bool, proxies: Mapping[str, str]) -> None:
         parsed = _parsed(url)
-        if parsed.scheme == "http" and not (allow_http or _is_loopback(parsed.host or "")):
+        self.is_here = parsed.scheme == "http" and not allow_http  # nowhere but on this machine, so by no proxy either
+        if self.is_here and not is_loopback_host(parsed.host or ""):
             raise ConfigurationError(f"url: plain http to {parsed.host} needs allow_http", field="url")
-        self.url = parsed.url
+        self.url = Sealed(parsed.url)  # its query may hold the key
+        self.address = (parsed.host, parsed.port, parsed.scheme)
         self.host = parsed.netloc or ""
         self.where = f"{parsed.host}:{parsed.port or _PORTS[str(parsed.scheme)]}"
-        proxy = select_proxy(url, dict(proxies))
+        proxy = None if self.is_here else select_proxy(url, dict(proxies))
         self.proxy = _parsed_proxy(proxy) if proxy else None
         if self.proxy is not None:
             self.where += f" by the proxy {self.proxy.netloc}"
-        self.target = parsed.url if self.proxy is not None and parsed.scheme == "http" else parsed.request_uri
+        self.target = Sealed(parsed.url if self.proxy is not None and parsed.scheme == "http" else parsed.request_uri)
         self.pool: Any = None
 
 
@@ -289,11 +300,10 @@ class _Adapter(HTTPAdapter):
     def get_connection_with_tls_context(self, request: Any, *_: Any, **__: Any) -> Any:
         route: _Route = request.route
         if route.pool is None:
-            url = parse_url(route.url)
-            trust = {"ssl_context": self._trust()} if url.scheme == "https" else {}
-            proxy = route.proxy
-            manager = self.poolmanager if proxy is None else self.proxy_manager_for(proxy.url, proxy_ssl_context=self._trust())
-            route.pool = manager.connection_from_host(url.host, url.port, url.scheme, pool_kwargs=trust)
+            trust = {"ssl_context": self._trust()} if route.address[2] == "https" else {}
+            proxy = None if route.proxy is None else Sealed(route.proxy.url)
+            manager = self.poolmanager if proxy is None else self.proxy_manager_for(proxy, proxy_ssl_context=self._trust())
+            route.pool = manager.connection_from_host(*route.address, pool_kwargs=trust)
         return route.pool
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
@@ -354,19 +364,12 @@ def _parsed_proxy(url: str) -> Url:
 
 
 def _try_parse(url: str) -> Url | None:
+    """Give a URL's parts, those that may hold a secret sealed; ``None`` where it is none."""
     try:
-        return parse_url(url)
+        parsed = parse_url(url)
     except urllib3.exceptions.LocationParseError:
         return None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    return parsed._replace(**_sealed({"auth": parsed.auth, "query": parsed.query}))
 
 
 def _checked_bundle(path: str | os.PathLike[str] | None) -> str | None:
@@ -378,7 +381,11 @@ def _checked_bundle(path: str | os.PathLike[str] | None) -> str | None:
 
 
 def _checked_proxies(proxies: Mapping[str, str] | None) -> dict[str, str]:
-    checked = dict(proxies or {})
+    checked = _sealed(proxies or {})
     for url in checked.values():
         _parsed_proxy(url)
     return checked
+
+
+def _sealed(texts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: sealed(text) for name, text in texts.items()}

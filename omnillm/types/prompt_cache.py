@@ -90,7 +90,7 @@ class PromptCachePolicy(Model):
         *,
         key: PromptCacheKey | None = None,
         retention: PromptCacheRetention = PromptCacheRetention.PROVIDER_DEFAULT,
-        breakpoint: CacheBreakpoint = CacheBreakpoint(),
+        breakpoint: CacheBreakpoint = CacheBreakpoint(),  # it is frozen
     ) -> PromptCachePolicy:
         """Ask for the prompt cache where the protocol has one; what it cannot say is reported as lost."""
         return cls("best_effort", key, retention, breakpoint)
@@ -101,7 +101,7 @@ class PromptCachePolicy(Model):
         *,
         key: PromptCacheKey | None = None,
         retention: PromptCacheRetention = PromptCacheRetention.PROVIDER_DEFAULT,
-        breakpoint: CacheBreakpoint = CacheBreakpoint(),
+        breakpoint: CacheBreakpoint = CacheBreakpoint(),  # it is frozen
     ) -> PromptCachePolicy:
         """Insist: where the protocol cannot say it, emission raises ``UnsupportedFeatureError``."""
         return cls("required", key, retention, breakpoint)

@@ -22,11 +22,30 @@ class PromptCacheUsage(Model):
     cache_creation_long_input_tokens: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TokenUsage(Model):
+    """Count a call's tokens; ``estimated`` where the provider reported none."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    prompt_cache: PromptCacheUsage | None = None
+    estimated: bool = False
+    vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def total(self) -> int:
+        """Give the reported total, or the sum where none was reported."""
+        return self.total_tokens if self.total_tokens is not None else self.prompt_tokens + self.completion_tokens
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageDetails:
     """Tell what else a call is charged by; the tokens named here are among the usage's own, and the cached ones among both.
 
-    ``tier`` is the tier of service that answered, where the provider says so; ``audio_seconds`` is the length of what was heard.
+    ``tier`` and ``region`` are the tier of service and where the answer was made, where the provider says so; ``audio_seconds``
+    is the length of what was heard.
+    ``passes`` are what else the model was run for on the way to the answer: charged, and in none of the usage's counts.
     """
 
     audio_input_tokens: int = 0
@@ -44,23 +63,8 @@ class UsageDetails:
     characters: int = 0
     pages: int = 0
     tier: str | None = None
+    region: str | None = None
+    passes: tuple[TokenUsage, ...] = ()
 
 
 NO_DETAILS = UsageDetails()
-
-
-@dataclass(frozen=True, slots=True)
-class TokenUsage(Model):
-    """Count a call's tokens; ``estimated`` where the provider reported none."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    prompt_cache: PromptCacheUsage | None = None
-    estimated: bool = False
-    vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
-
-    def total(self) -> int:
-        """Give the reported total, or the sum where none was reported."""
-        return self.total_tokens if self.total_tokens is not None else self.prompt_tokens + self.completion_tokens

@@ -27,6 +27,7 @@ WIRE_NAMES = {wire.value for wire in WireFormat}  # and those of registered form
 
 SPELLING = "@spelling"
 _TOLD = ("type", "role", "id")  # what a lost value was, not only that it was something
+_TEXTS = ("content", "text")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 # Names that two wires share with one meaning: a value read from one is written to the other.
@@ -70,6 +71,7 @@ _CALLED = {
     "data": "inlineData, inline_data",
     "encoding_format": "embedding_types",
     "effort": "thinkingLevel, thinking_level",
+    "encrypted_content": "data, redactedContent",
     "fileData": "file_data",
     "filename": "displayName, display_name",
     "frequency_penalty": "frequencyPenalty",
@@ -131,7 +133,8 @@ def fill(out: dict[str, Any], kept_object: Any) -> dict[str, Any]:
     """Fill the gaps of a nested object with what parsing kept of it."""
     if isinstance(kept_object, Mapping):
         for name, value in kept_object.items():
-            out.setdefault(name, value)
+            if name != SPELLING:
+                out.setdefault(name, value)
     return out
 
 
@@ -145,7 +148,10 @@ def is_hollow(value: Any) -> bool:
 
 
 def names_in(value: Any) -> str:
-    """Tell what a value that is lost whole held: its fields' names, at any depth and each once, its types, roles and ids."""
+    """Tell what a value that is lost whole held: its fields' names, at any depth and each once, its types, roles and ids.
+
+    Of a text it tells the length, which is what its reader wants to know of a message or a summary that is not sent.
+    """
     names: dict[str, None] = {}
     level = [value]
     while level:
@@ -154,12 +160,21 @@ def names_in(value: Any) -> str:
             if isinstance(item, Mapping):
                 for name, inner in item.items():
                     if name != SPELLING:
-                        names[inner[:80] if name in _TOLD and isinstance(inner, str) else str(name)] = None
+                        names[_told_of(name, inner)] = None
                         below.append(inner)
             elif isinstance(item, list | tuple):
                 below.extend(item)
         level = below
     return ", ".join(names)
+
+
+def _told_of(name: Any, value: Any) -> str:
+    if isinstance(value, str):
+        if name in _TOLD:
+            return value[:80]
+        if name in _TEXTS:
+            return f"{name} ({len(value)} characters)"
+    return str(name)
 
 
 # How the wires call what a part holds, for those who look for it by the name that they gave it.

@@ -1,4 +1,4 @@
-"""The message that nearly all messages are: one text in a role, and nothing else.
+"""The message that nearly all messages are: one text in a role, and nothing else; and the event that nearly all events are.
 
 Purpose: such a message is read and written in one step, before the general way is tried.
 Contract: what is given here is what the general way gives; ``None`` says nothing but that this message has to take it.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..types.enums import MessageRole
+from ..types.events import TextDelta
 from ..types.message import Message
 from ..types.parts import TextPart
 
@@ -47,6 +48,17 @@ _new = object.__new__
 _set_text, _set_annotations = _setter(TextPart, "text"), _setter(TextPart, "annotations")
 _set_role, _set_parts, _set_raw = _setter(Message, "role"), _setter(Message, "parts"), _setter(Message, "raw_message")
 _set_part_extensions, _set_extensions = _setter(TextPart, "vendor_extensions"), _setter(Message, "vendor_extensions")
+
+
+_set_delta, _set_index = _setter(TextDelta, "delta"), _setter(TextDelta, "index")
+
+
+def text_delta(text: str, index: int = 0) -> TextDelta:
+    """Give ``TextDelta(text, index)``."""
+    event = _new(TextDelta)
+    _set_delta(event, text)
+    _set_index(event, index)
+    return event
 
 
 def _made(role: MessageRole, text: str) -> Message:

@@ -36,7 +36,8 @@ MODELS: dict[str, Any] = {
     },
     "openai/mine": {
         "litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1.0000000000000001e-07,
-        "output_cost_per_token": 5e-07, "input_cost_per_token_above_272k_tokens": 2e-07, "output_cost_per_token_above_272k_tokens_flex": 1e-07,
+        "output_cost_per_token": 5e-07, "input_cost_per_token_above_272k_tokens": 2e-07,
+        "output_cost_per_token_above_272k_tokens_flex": 1e-07,
         "output_cost_per_token_flex": 5e-08, "search_context_cost_per_query": {"search_context_size_medium": 0.01},
     },
     "hd/1024-x-1024/draws": {"litellm_provider": "openai", "mode": "image_generation", "input_cost_per_pixel": 7.629e-08},
@@ -131,7 +132,10 @@ def _usage(rng: random.Random) -> tuple[TokenUsage, dict[str, int]]:
     "provider", ["openai", "anthropic", "gemini", "bedrock", "groq", "mistral", "xai", "openrouter", "deepseek"]
 )
 def test_the_shipped_list_costs_what_its_source_computes(genai: Genai, provider: str) -> None:
-    """For every undisputed row that genai-prices names, any usage costs the same by its own arithmetic, to the pico-dollar."""
+    """For every row that genai-prices names, any usage costs the same by its own arithmetic, to the pico-dollar.
+
+    OpenRouter has rates that are no whole number of pico-dollars a token; ours are rounded to one.
+    """
     from genai_prices import Usage
     from genai_prices.data_snapshot import get_snapshot
 
@@ -151,7 +155,8 @@ def test_the_shipped_list_costs_what_its_source_computes(genai: Genai, provider:
                     Usage(**theirs), there, genai_request_timestamp=NOON, price_context={"service_tier": tier} if tier else None
                 )
             price = table.require(model, provider, tier=tier, at=NOON)
-            assert price.cost(usage, UsageDetails()).total_pico == int(judged.total_price * 10**12), (model, tier)
+            apart = abs(price.cost(usage, UsageDetails()).total_pico - int(judged.total_price * 10**12))
+            assert apart <= (usage.total() if provider == "openrouter" else 0), (model, tier)
             compared += 1
     assert compared > 5
 

@@ -6,11 +6,10 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from gateway_scripts import HEAD, chunk, data, held, http_chunk, key_of, more, open_stream, streamed, wait_until, whole
+from gateway_scripts import HEAD, chunk, data, held, http_chunk, key_of, more, open_stream, streamed, whole
 
 from omnillm._cancel import CancellationToken
 from omnillm.errors import CallCancelledError, ClosedError, DeadlineExceededError, GatewayError, StreamInterruptedError
@@ -20,7 +19,6 @@ from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, fail
 from omnillm.testing.scripted import dribble, expect, repeat, respond, send, stall
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.events import TextDelta
-from omnillm.types.hooks import RetryScheduled
 from omnillm.types.request import LlmRequest
 
 PROMPT = LlmRequest("m", "hi").estimated_prompt_tokens()
@@ -37,22 +35,6 @@ def timed(step: Callable[[], Any]) -> float:
 
 
 # --- deadlines ----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("timeout", [SHORT, timedelta(seconds=SHORT)])
-@pytest.mark.parametrize("dribbled", ["head", "body"])
-def test_a_dribbling_server_extends_nothing(build: Any, dribbled: str, timeout: Any) -> None:
-    """However a server dribbles, the call ends by its deadline; what was sent is charged, and it is not sent again."""
-    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n" + b" " * 999
-    head = 30 if dribbled == "head" else 73
-    with ScriptedServer([expect(), send(answer[:head]), dribble(answer[head:], 0.02)]) as server:
-        gateway = build(server, 2)
-        with pytest.raises(DeadlineExceededError) as caught:
-            gateway.call("hi", timeout=timeout)
-        assert server.connections == 1
-    assert caught.value.phase == ("first_byte" if dribbled == "head" else "body")
-    assert sum(record.duration for record in caught.value.attempts) < SHORT + AT_ONCE
-    assert (gateway.budget_used_usd(), held(gateway)) == (PROMPT, (0, 0))
 
 
 def test_the_gateways_own_deadline(build: Any) -> None:
@@ -167,83 +149,6 @@ def test_attempts_are_told_wherever_the_time_ran_out(provider: LocalProvider, bu
 
 
 # --- cancel and close, wherever a call may be ---------------------------------------------------------------------------------
-
-
-class Place:
-    """A call of a gateway that waits somewhere, in a thread of its own."""
-
-    def __init__(self, build: Any, where: str, closing: Any) -> None:
-        self.where = where
-        self.here = threading.Event()
-        self.caught: BaseException | None = None
-        self.token = CancellationToken()
-        mark = lambda _: self.here.set()  # noqa: E731
-        scripts: dict[str, list[Any]] = {
-            "headers": [expect(), mark, stall()],
-            "stream headers": [expect(), mark, stall()],
-            "body": [expect(), send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1"), mark, stall()],
-            "stream": [expect(), open_stream(data(chunk("a"))), stall()],
-            "back-off": [expect(), respond(503, {"Retry-After": "20"}, b"{}"), stall()],
-            "key": [expect(), respond(503, {"Retry-After": "500"}, b"{}"), stall()],
-        }
-        self.server = closing.enter_context(ScriptedServer(scripts[where]))
-        options: dict[str, Any] = {}
-        if where == "key":
-            options = {
-                "pool_config": PoolConfig(acquire_timeout=60, circuit_breaker_threshold=1),
-                "retry": RetryPolicy(max_attempts=1),
-            }
-        if where == "back-off":
-            options = {"on_event": lambda event: self.here.set() if isinstance(event, RetryScheduled) else None}
-        self.gateway = build(self.server, **options)
-        if where == "key":
-            with pytest.raises(GatewayError):
-                self.gateway.call("hi")
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-        if where == "key":
-            wait_until(lambda: self.gateway._core.routes[0].pool._waiting)
-        else:
-            assert self.here.wait(5)
-
-    def _run(self) -> None:
-        try:
-            if self.where.startswith("stream"):
-                for _ in self.gateway.stream("hi", cancel=self.token).text():
-                    self.here.set()
-            else:
-                self.gateway.call("hi", cancel=self.token)
-        except BaseException as error:
-            self.caught = error
-
-    def ended(self) -> BaseException | None:
-        self.thread.join(AT_ONCE)
-        assert not self.thread.is_alive()
-        return self.caught
-
-
-@pytest.mark.parametrize("where", ["key", "back-off", "headers", "body", "stream headers", "stream"])
-def test_cancel(build: Any, closing: Any, where: str) -> None:
-    """Cancelling from another thread ends the call at once, wherever it is; what it held is back, and no key is blamed."""
-    place = Place(build, where, closing)
-    before = key_of(place.gateway).consecutive_failures if where == "key" else int(where == "back-off")
-    place.token.cancel()
-    error = place.ended()
-    assert type(error) is CallCancelledError
-    assert held(place.gateway) == (0, 0)
-    assert key_of(place.gateway).consecutive_failures == before
-    charged = {"key": 0, "back-off": 0, "stream": PROMPT + 1}.get(where, PROMPT)
-    assert place.gateway.budget_used_usd() == charged
-    assert [record.outcome for record in error.attempts] == ["failed"] * (where != "key")
-
-
-@pytest.mark.parametrize("where", ["key", "back-off", "headers", "body", "stream headers", "stream"])
-def test_close(build: Any, closing: Any, where: str) -> None:
-    """Closing the gateway ends what waits and every open stream with ``ClosedError``."""
-    place = Place(build, where, closing)
-    place.gateway.close()
-    assert type(place.ended()) is ClosedError
-    assert place.gateway._core.store.snapshot().held_requests == 0
 
 
 def test_a_stream_that_nobody_reads_is_closed_too(provider: LocalProvider, build: Any) -> None:

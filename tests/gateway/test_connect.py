@@ -38,13 +38,15 @@ from omnillm.types.hooks import CallEnded, HookEvent
 
 Connect = Callable[..., Gateway]
 REACHED = [row for row in PRESETS.values() if row.endpoint is not None]
+MADE = {option for row in PRESETS.values() for option in row.takes} - {"base_url"}  # what endpoints are made of
 
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """No provider's variable is set."""
     for row in PRESETS.values():
-        for name in (*row.key_variables, *([row.base_variable.name] if row.base_variable is not None else [])):
+        names = [*row.key_variables, *row.found_by, *(name for option in row.options for name in option.variables)]
+        for name in (*names, *([row.base_variable.name] if row.base_variable is not None else [])):
             monkeypatch.delenv(name, raising=False)
 
 
@@ -128,13 +130,6 @@ def test_an_unknown_provider_is_answered_with_the_nearest_and_the_list() -> None
     assert (near.field, far.field) == ("provider", "provider")
 
 
-@pytest.mark.parametrize("name", ["azure", "vertex", "bedrock"])
-def test_a_provider_that_needs_more_than_a_name_says_how_it_is_built(name: str) -> None:
-    """Until it can be called by name."""
-    assert f"{name} is not reached by name: " in str(refusal(f"{name}/m", api_key="k"))
-    assert "GatewayBuilder(ProviderEndpoint" in str(refusal(f"{name}/m", api_key="k"))
-
-
 @pytest.mark.parametrize("row", REACHED, ids=lambda row: row.name)
 def test_every_row_is_a_gateway(connect: Connect, row: Preset, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the key of each of its variables, or none where it needs none."""
@@ -189,7 +184,7 @@ def test_names_are_unique_and_variables_are_names() -> None:
     """The table is a table."""
     assert all(name == row.name and name.isascii() and name == name.lower() and "/" not in name for name, row in PRESETS.items())
     assert all(variable.isidentifier() for row in REACHED for variable in row.key_variables)
-    assert all(row.endpoint or row.make or row.instead for row in PRESETS.values())
+    assert all((row.endpoint is None) is (row.make is not None) for row in PRESETS.values())
 
 
 def test_a_row_may_make_its_endpoint_of_options() -> None:
@@ -334,7 +329,7 @@ def test_every_option_arrives(connect: Connect, monkeypatch: pytest.MonkeyPatch)
         "on_event": events.append,
         "max_workers": 4,
     }
-    assert set(options) == set(ConnectOptions.__annotations__)
+    assert set(options) == set(ConnectOptions.__annotations__) - MADE
     config = config_of(connect("openai/m", api_key="k", budget_usd=2, **options))
     assert config.timeouts == Timeouts(connect=1, idle=2, total=math.inf)
     assert config.budgets == (Budget(2), Budget(1, scope="key"))

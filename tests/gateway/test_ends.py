@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -231,3 +232,17 @@ def test_streams_that_were_tried_again_hold_no_retries(provider: LocalProvider, 
     assert gateway._core.allowance.retrying == 0
     for stream in streams:
         stream.close()
+
+
+def test_a_stream_whose_opening_was_cut_short_does_no_harm(provider: LocalProvider, build: Any) -> None:
+    """An interrupt between the making of a stream's mark and its entry leaves one that has no hash; the gateway works on."""
+
+    class Stream:
+        pass
+
+    gateway, stream = build(provider), Stream()
+    mark = weakref.ref(stream, gateway._core.lost.append)
+    del stream
+    assert list(gateway._core.lost) == [mark]
+    assert gateway.call("hi").text == "echo: hi"
+    assert not gateway._core.lost

@@ -13,8 +13,6 @@ from omnillm.types.events import Completed, LlmStreamEvent, TextDelta
 from omnillm.types.request import LlmRequest
 from omnillm.types.response import LlmResponse
 
-# Bedrock's own streams are binary; every other protocol is spoken whole and streamed
-PROTOCOLS = [protocol for protocol in EndpointProtocol if protocol is not EndpointProtocol.BEDROCK_CONVERSE]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 CALL = LlmRequest(
     "m", 'call weather with {"city": "Rome"}', capabilities=CapabilitySet(tools=(ToolDefinition("weather", SCHEMA),))
@@ -30,7 +28,7 @@ def _ask(gateway: Any, request: LlmRequest, stream: bool) -> tuple[LlmResponse, 
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", EndpointProtocol)
 def test_a_protocol_is_spoken(provider: LocalProvider, build: Any, protocol: EndpointProtocol, stream: bool) -> None:
     """A text and a call come back with their finish reason and usage, and the key is charged with it."""
     gateway = build(provider.endpoint(protocol))
@@ -45,7 +43,7 @@ def test_a_protocol_is_spoken(provider: LocalProvider, build: Any, protocol: End
     assert all(received.protocol is protocol.wire_protocol for received in provider.requests)
 
 
-def test_bedrock_answers_whole(provider: LocalProvider, build: Any) -> None:
+def test_bedrock_has_the_model_in_the_url(provider: LocalProvider, build: Any) -> None:
     """A call to Bedrock names the model in the URL and brings its answer."""
     answer = build(provider.endpoint(EndpointProtocol.BEDROCK_CONVERSE)).call(LlmRequest("a:b/c", "hello"))
     assert str(answer) == "echo: hello"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 import pickle
-import sys
 from typing import Any
 
 import pytest
@@ -58,47 +57,6 @@ def test_a_child_has_its_own() -> None:
         stream.close()
         assert gateway.pool_status()[0].tpm_inflight == 0
         assert gateway.call("still here").text == "echo: still here"
-        gateway.close()
-        provider.close()
-    """)
-
-
-@needs_fork
-def test_a_fork_while_other_threads_are_busy() -> None:
-    """A child that is forked in the midst of other threads' calls and streams makes its own calls, and they make theirs."""
-    run("""
-        provider = LocalProvider(latency=0.002)
-        gateway = build(provider, 3)
-        stop, faults = threading.Event(), []
-
-        def busy(n):
-            while not stop.is_set():
-                try:
-                    if n % 2:
-                        with gateway.stream(f"nonce {n}") as stream:
-                            next(stream)
-                    else:
-                        assert gateway.call(f"nonce {n}").text == f"echo: nonce {n}"
-                except BaseException as error:
-                    faults.append(error)
-                    return
-
-        threads = [threading.Thread(target=busy, args=(n,)) for n in range(6)]
-        for thread in threads:
-            thread.start()
-
-        def child():
-            for n in range(3):
-                assert gateway.call(f"child {n}").text == f"echo: child {n}"
-            assert all(status.tpm_inflight == 0 for status in gateway.pool_status())
-
-        for _ in range(5):
-            in_child(child)
-        stop.set()
-        for thread in threads:
-            thread.join(10)
-        assert not faults, faults
-        assert all(status.tpm_inflight == 0 for status in gateway.pool_status())
         gateway.close()
         provider.close()
     """)
@@ -201,66 +159,6 @@ def test_jitter_differs_in_the_child() -> None:
             os.write(write, repr(gateway._core.rng.random()).encode())
         in_child(child)
         assert os.read(read, 100).decode() != repr(gateway._core.rng.random())
-    """)
-
-
-def test_exit_with_an_open_stream() -> None:
-    """The interpreter exits at once, and without a word, though a stream is open and another was lost."""
-    run("""
-        provider = LocalProvider()
-        for _ in range(3):
-            provider.script(break_stream(3, how="hang"))
-        gateway = build(provider)
-        stream = gateway.stream("one two three")
-        next(stream)
-        next(gateway.stream("one two three"))
-        class Cycle: pass
-        cycle = Cycle()
-        cycle.me, cycle.stream = cycle, gateway.stream("one two three")
-        next(cycle.stream)
-    """)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
-@pytest.mark.parametrize("where", ["call", "stream", "key"])
-def test_ctrl_c(where: str) -> None:
-    """Ctrl-C ends a call that waits for an answer, a stream or a key, within a second; what it held is back."""
-    wait = {
-        "call": "gateway.call('hi')",
-        "stream": "list(gateway.stream('one two three'))",
-        "key": "gateway._core.routes[0].pool._acquire_timeout = 30; gateway.call('x' * 400_000)",
-    }[where]
-    step = {"call": "hang()", "stream": "break_stream(3, how='hang')", "key": "break_stream(3, how='hang')"}[where]
-    run(f"""
-        import signal, time
-        from omnillm.testing import hang
-        provider = LocalProvider()
-        provider.script({step})
-        gateway = GatewayBuilder(provider.endpoint("chat_completions")).default_model("m").add_key(
-            KeyConfig("sk-1", "k1", tpm_limit=101_500)).build()
-        if {where == "key"}:
-            stream = gateway.stream("x" * 4_000)
-            next(stream)
-        def interrupt():
-            provider.wait_requests(1)
-            while {where == "key"} and not gateway._core.routes[0].pool._waiting:
-                pass
-            sent.append(time.monotonic())
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        sent = []
-        threading.Thread(target=interrupt, daemon=True).start()
-        try:
-            {wait}
-        except KeyboardInterrupt:
-            assert time.monotonic() - sent[0] < 1
-        else:
-            raise AssertionError("nothing was interrupted")
-        if {where == "key"}:
-            stream.close()
-        status = gateway.pool_status()[0]
-        assert (status.tpm_inflight, status.consecutive_failures) == (0, 0), status
-        gateway.close()
-        provider.close()
     """)
 
 

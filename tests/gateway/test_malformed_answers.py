@@ -31,7 +31,18 @@ _MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("name", _MALFORMED)
+@pytest.mark.parametrize("name", ["nan", "deep"])
+def test_an_answer_beyond_bounds(provider: LocalProvider, build: Any, clock: FakeClock, name: str) -> None:
+    """What is JSON in form and beyond the bounds would be so the next time: it is not asked for again."""
+    step, said = _MALFORMED[name]
+    provider.script(step)
+    gateway = build(provider, clock=clock)
+    with pytest.raises(GatewayError, match=said) as caught:
+        gateway.call("hi")
+    assert (len(caught.value.attempts), gateway.budget_used_usd(), held(gateway)) == (1, PROMPT, (0, 0))
+
+
+@pytest.mark.parametrize("name", [name for name in _MALFORMED if name not in ("nan", "deep")])
 def test_an_answer_that_is_none(provider: LocalProvider, build: Any, clock: FakeClock, name: str) -> None:
     """What is no answer is tried again like an unknown outcome, then raised; the prompts are charged, the breaker counts."""
     step, said = _MALFORMED[name]

@@ -18,7 +18,7 @@ from omnillm.providers.endpoint import ProviderEndpoint
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer
 from omnillm.testing.scripted import expect, respond
 from omnillm.types.capabilities import CapabilitySet
-from omnillm.types.enums import MessageRole, OutputModality
+from omnillm.types.enums import MessageRole, OutputModality, ProviderProtocol
 from omnillm.types.message import Message
 from omnillm.types.parts import AudioPart, TextPart
 from omnillm.types.request import GenerationConfig, LlmRequest
@@ -54,6 +54,20 @@ def test_the_tier_that_answered_decides_the_price(
     price = rates(tier)
     assert response.cost.total_pico == 6 * price.input + 2 * price.output
     assert response.cost_usd == response.cost.usd
+
+
+def test_the_region_that_answered_decides_the_price(build: Any) -> None:
+    """What is kept in one country costs more, and the usage tells."""
+    said = {"input_tokens": 100, "output_tokens": 10, "inference_geo": "us"}
+    body = {
+        "id": "m", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": "Hi"}],
+        "stop_reason": "end_turn", "stop_sequence": None, "usage": said,
+    }  # fmt: skip
+    with ScriptedServer([expect(), respond(body=json.dumps(body).encode())]) as server:
+        gateway = build(server, protocol=ProviderProtocol.CLAUDE_MESSAGES, pricing=SHIPPED)
+        response = gateway.call(LlmRequest("claude-opus-4-7", "hi", generation=GenerationConfig(max_output_tokens=5)))
+    price = SHIPPED.require("claude-opus-4-7")
+    assert response.cost.total_pico * 10 == (100 * price.input + 10 * price.output) * 11
 
 
 def test_the_tier_asked_for_is_reserved(build: Any, provider: LocalProvider) -> None:
@@ -96,15 +110,15 @@ def test_a_price_is_looked_up_anew_when_it_may_have_changed(build: Any, provider
     assert len(asked) == 3
 
 
-def test_strict_reserves_for_the_dearest_tier_that_may_answer(build: Any) -> None:
-    """A project's own default may be a dearer tier; a request that settles its tier reserves for that alone."""
+def test_strict_reserves_for_the_dearest_tier_and_region_that_may_answer(build: Any) -> None:
+    """An account's own default may be dearer; a request that settles its tier reserves for that alone."""
     settled = LlmRequest("gpt-5.4", "hi", generation=ASKED.generation, vendor_extensions={"service_tier": "default"})
     with ScriptedServer([expect(), respond(body=whole()), expect(), respond(body=whole())]) as server:
         gateway = build(server, pricing=SHIPPED, budget=Budget(1.0, estimate="strict"))
         for request in (ASKED, settled):
             gateway.call(request)
         sizes = [len(request.body) for request in server.requests]
-    needed = [rates("priority").ceiling(sizes[0], 5), rates(None).ceiling(sizes[1], 5)]
+    needed = [rates("priority").scaled(1_100).ceiling(sizes[0], 5), rates(None).scaled(1_100).ceiling(sizes[1], 5)]
     for request, pico in zip((ASKED, settled), needed, strict=True):
         with ScriptedServer() as server:
             gateway = build(server, pricing=SHIPPED, budget=Budget((pico - 1) / 10**12, estimate="strict"))

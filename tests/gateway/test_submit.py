@@ -62,7 +62,7 @@ def test_idle_workers_are_used_again(provider: LocalProvider, build: Any) -> Non
     gateway = build(provider, max_workers=3)
     for _ in range(5):
         gateway.submit("hi").result(5)
-        wait_until(lambda: gateway._core.workers._idle == 1)
+        wait_until(lambda: len(gateway._core.workers._idle) == 1)
     assert len(threads()) == 1
     futures = [gateway.submit(f"question {n}") for n in range(20)]
     assert [future.result(5).text for future in futures] == [f"echo: question {n}" for n in range(20)]

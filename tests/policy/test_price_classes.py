@@ -88,6 +88,13 @@ def test_a_price_that_tells_nothing_apart_charges_text(usage: TokenUsage, told: 
     assert ModelPrice(3, 7).cost(usage, told) == ModelPrice(3, 7).cost(usage)
 
 
+def test_other_passes_of_the_model_are_charged_on_top() -> None:
+    """What is in none of the usage's counts is priced as a usage of its own, in the tier of its own length."""
+    price = ModelPrice(1, 2, long_above=100, long=ModelPrice(10, 20))
+    told = details(passes=(TokenUsage(1_000, 5), TokenUsage(1, 1)))
+    assert price.cost(TokenUsage(50, 7), told).total_pico == (50 + 14) + (10_000 + 100) + (1 + 2)
+
+
 def test_the_reservation_covers_audio_and_what_is_made() -> None:
     """Audio heard is reserved at its rate; where speech is asked for, the whole output at that of speech; and the fee."""
     assert EVERY.estimate(100, 0, heard=40) == 60 * 100 + 40 * 1_000 + 11

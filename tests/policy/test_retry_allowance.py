@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 
 import pytest
 from hypothesis import strategies as st
@@ -268,3 +269,14 @@ class AllowanceMachine(RuleBasedStateMachine):
 
 
 TestAllowanceMachine = AllowanceMachine.TestCase
+
+
+def test_a_reference_that_was_never_entered_is_passed_by():
+    """An interrupt between the making of a reference and its entry leaves one in the queue that has no hash; it does no harm."""
+    allowance, ticket = RetryAllowance(), CallTicket()
+    stray = weakref.ref(ticket, allowance._lost.append)
+    del ticket
+    assert list(allowance._lost) == [stray]
+    held = allowance.enter()
+    assert (allowance.in_flight, list(allowance._lost)) == (1, [])
+    allowance.leave(held)

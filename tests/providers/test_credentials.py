@@ -129,11 +129,15 @@ def test_credentials_of_another_cloud_are_refused(endpoint: ProviderEndpoint, ke
         lambda: AuthScheme("aws_sigv4"),
         lambda: AuthScheme.google_oauth(()),
         lambda: AuthScheme.google_oauth([5]),  # type: ignore[list-item]
+        lambda: AuthScheme.google_oauth(5),  # type: ignore[arg-type]
         lambda: AuthScheme("google_oauth"),
+        lambda: AuthScheme("bearer", "x-key"),
+        lambda: AuthScheme("header", "x-key", region="us-east-1"),
+        lambda: AuthScheme("aws_sigv4", region="r", service="s", scopes=("x",)),
     ],
 )
 def test_a_scheme_says_what_it_needs(make: Any) -> None:
-    """A region and a service, or scopes."""
+    """A region and a service, or scopes, and nothing that it has no use for."""
     with pytest.raises(ConfigurationError) as caught:
         make()
     assert caught.value.field == "auth"

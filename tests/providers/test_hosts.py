@@ -1,4 +1,4 @@
-"""Where the clouds are: each constructor makes a URL, a wrapping of the body and a way to show the key, and checks what it is told."""
+"""Where the clouds are: a URL, a wrapping of the body and a way to show the key, made of what was told and checked."""
 
 from __future__ import annotations
 
@@ -89,6 +89,21 @@ def test_the_url_is_that_of_the_cloud(endpoint: ProviderEndpoint, path: str, whe
 def test_a_model_is_one_segment_of_the_path(endpoint: ProviderEndpoint, model: str, ends: str) -> None:
     """What it holds of colons and slashes is quoted; a stream has a path of its own where the cloud has one."""
     assert url(endpoint, "/messages", model=model, streamed=True).endswith(ends)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path", "model"),
+    [
+        (bedrock("r", api="invoke_model"), "/messages", ".."),
+        (bedrock("r"), "/model/../converse", ".."),
+        (azure("res", None, "2024-10-21"), CHAT, "."),
+        (vertex("p", "l"), "/publishers/../../x:streamGenerateContent?alt=sse", "publishers/../../x"),
+    ],
+)
+def test_a_model_leads_to_no_other_path(endpoint: ProviderEndpoint, path: str, model: str) -> None:
+    """Dots would, by whoever cleans the path on its way."""
+    with pytest.raises(ConfigurationError, match="model: a segment of dots"):
+        url(endpoint, path, model=model)
 
 
 @pytest.mark.parametrize(

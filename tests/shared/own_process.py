@@ -14,16 +14,16 @@ ROOT = str(Path(omnillm.__file__).parent.parent)
 
 PRELUDE = """
 import faulthandler, os, sys, threading
-faulthandler.dump_traceback_later(20, exit=True)
+faulthandler.dump_traceback_later(60, exit=True)
 from omnillm.config import KeyConfig
 from omnillm.errors import ClosedError
 from omnillm.gateway.builder import GatewayBuilder
 from omnillm.testing import LocalProvider, break_stream, delay
 from omnillm.types.enums import ProviderProtocol
 
-def build(provider, keys=1):
+def build(provider, keys=1, **limits):
     builder = GatewayBuilder(provider.endpoint(ProviderProtocol.OPENAI_CHAT_COMPLETIONS)).default_model("gpt-4.1-mini")
-    return builder.add_keys([KeyConfig(f"sk-{n}", f"k{n}") for n in range(keys)]).budget_limit_usd(1.0).build()
+    return builder.add_keys([KeyConfig(f"sk-{n}", f"k{n}", **limits) for n in range(keys)]).budget_limit_usd(1.0).build()
 
 def in_child(step):
     pid = os.fork()
@@ -43,15 +43,24 @@ def in_child(step):
 """
 
 
-def run(code: str) -> None:
-    """Run code in a process of its own, which has a limit of time."""
+def environment() -> dict[str, str]:
+    """Give the environment of a process that imports what this one does."""
+    return {**os.environ, "PYTHONPATH": ROOT}
+
+
+def run(code: str, *, before: str = "") -> str:
+    """Run code in a process of its own, which has a limit of time; give what it printed.
+
+    ``before`` comes before anything is imported.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + textwrap.dedent(code)],
-        env={**os.environ, "PYTHONPATH": ROOT},
+        [sys.executable, "-c", before + PRELUDE + textwrap.dedent(code)],
+        env=environment(),
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=90,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout

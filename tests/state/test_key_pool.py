@@ -21,7 +21,7 @@ from omnillm.errors import (
 from omnillm.policy.limits import Budget, ModelLimits
 from omnillm.state import Ask, KeySpec, Settlement, Verdict
 from omnillm.state.memory import MemoryState
-from omnillm.state.pool import Bell, KeyPool
+from omnillm.state.pool import KeyPool, Place, Waiter
 from omnillm.testing.clock import FakeClock
 
 PATIENCE = 100.0
@@ -303,7 +303,7 @@ def test_a_waiter_that_dies_leaves_the_queue():
 def test_a_waiter_whose_leaving_was_cut_short_is_passed_by():
     """A waiter still in the queue whose frame is gone keeps nobody waiting."""
     pool = pool_of(KeySpec("k", 10, 9), patience=PATIENCE)
-    lost = Bell()
+    lost = Waiter(Place(None, "m", frozenset()))
     pool._waiting[-1] = weakref.ref(lost)
     del lost
     pool.close()
@@ -324,20 +324,6 @@ def test_the_child_of_a_fork_forgets_the_parents_waiters():
     pool._waiting = queue
     pool.release(lease)
     waiters.until(1)
-
-
-def test_a_bell_is_an_event():
-    """A bell stays rung until it is cleared, and tells when it did not ring in time."""
-    bell = Bell()
-    assert not bell.is_set()
-    assert not bell.wait(0.001)
-    bell.set()
-    bell.set()
-    assert bell.wait()
-    assert bell.wait(0)
-    assert bell.is_set()
-    bell.clear()
-    assert not bell.is_set()
 
 
 def test_a_real_waiter_wakes_soon_after_a_lease_is_dropped():

@@ -11,6 +11,7 @@ import pytest
 
 from omnillm.errors import ConfigurationError, StateUnavailableError
 from omnillm.policy.hints import ObservedLimits
+from omnillm.policy.ledger import LeaseRef
 from omnillm.policy.limits import Budget, ModelLimits, PoolConfig
 from omnillm.state import Ask, BudgetRefusal, KeyLease, KeySpec, Refusal, Settlement, Verdict
 from omnillm.state.memory import MemoryState
@@ -469,3 +470,14 @@ def test_a_forked_child_begins_with_nothing_in_flight():
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert store.snapshot().held_requests == 1
     assert settle(store, lease, Verdict.success())
+
+
+def test_a_lease_whose_making_was_cut_short_does_no_harm():
+    """A reference that an interrupt left without its reservation is passed by, and the store works on."""
+    store = MemoryState({"p": [KeySpec("k", 10, 10)]})
+    lease = KeyLease(store.admit(Ask("p", "m", 1, 0)).reservation)
+    stray = LeaseRef(lease, store._ledger.lost.append)
+    del lease
+    assert stray in store._ledger.lost
+    assert store.snapshot().held_requests == 0
+    assert not store._ledger.lost

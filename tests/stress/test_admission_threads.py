@@ -6,12 +6,17 @@ import sys
 import threading
 
 import pytest
+from interrupts import scaled
 
+from omnillm.config import KeyConfig
 from omnillm.errors import BudgetExceededError, NoAvailableKeyError
+from omnillm.gateway.builder import GatewayBuilder
 from omnillm.policy.limits import Budget, PoolConfig
+from omnillm.policy.pricing import PriceTable
 from omnillm.state import Ask, KeySpec, Settlement, Verdict
 from omnillm.state.memory import MemoryState
 from omnillm.state.pool import KeyPool
+from omnillm.testing import FakeClock, LocalProvider
 
 pytestmark = pytest.mark.stress
 
@@ -122,3 +127,75 @@ def test_one_trial_at_the_instant_of_half_open():
     assert set(refused) == {"breaker"}
     trials.clear()
     assert store.snapshot().keys[0].reason == "breaker"
+
+
+def test_p02_no_window_admits_more_than_its_limit():
+    """Eight threads that ask at once for the one place of a key: one has it, in every one of many rounds."""
+    rounds = scaled(300, full=3_000)
+    clock = FakeClock()
+    pool = KeyPool(MemoryState({"p": [KeySpec("k", HUGE, 1)]}, clock=clock), "p", clock=clock)
+    start, end = threading.Barrier(8, action=lambda: clock.advance(61)), threading.Barrier(8)
+    admitted = []
+
+    def work(_number):
+        for turn in range(rounds):
+            start.wait(60)
+            try:
+                lease = pool.acquire(Ask("p", "m", 1, 0))
+            except NoAvailableKeyError:
+                pass
+            else:
+                admitted.append(turn)
+                pool.settle(lease, Settlement(1, 0))
+            end.wait(60)
+
+    at_once(8, work)
+    assert admitted == list(range(rounds))
+
+
+def test_p05_a_reservation_settles_exactly_once():
+    """Whatever settles it from however many threads, and loses it besides, is charged once."""
+    store = MemoryState({"p": [KeySpec("k", HUGE, HUGE)]}, budgets=[Budget(1.0)])
+    pool = KeyPool(store, "p")
+    leases = [pool.acquire(Ask("p", "m", 5, 7)) for _ in range(200)]
+    firsts = []
+
+    def work(_number):
+        for lease in leases:
+            if pool.settle(lease, Settlement(5, 7, Verdict.success(0.1))):
+                firsts.append(lease)
+            pool.release(lease)
+
+    at_once(16, work)
+    firsts.clear()
+    leases.clear()
+    gc.collect()
+    snapshot = store.snapshot()
+    assert (snapshot.held_requests, snapshot.budgets[0].reserved) == (0, 0)
+    assert snapshot.spent == snapshot.budgets[0].used
+    assert snapshot.spent % 7 == 0
+    assert snapshot.spent <= 200 * 7
+    assert snapshot.keys[0].rpm_used * 7 == snapshot.spent
+
+
+def test_p07_a_refused_call_leaves_no_trace():
+    """Calls that are refused for their key, their size, their money or their breaker send nothing and count nowhere."""
+    with LocalProvider() as provider:
+        builder = GatewayBuilder(provider.endpoint("chat_completions")).default_model("m")
+        builder.add_key(KeyConfig("sk-1", "k1", rpm_limit=2))
+        builder.pricing(PriceTable({"m": {"input": 1_000_000, "output": 1_000_000}}, unknown="zero")).budget_limit_usd(100)
+        with builder.pool_config(PoolConfig(circuit_breaker_threshold=1)).build() as gateway:
+            small = {"max_output_tokens": 1, "timeout": 5}
+            gateway.call("a", **small)
+            before = gateway.pool_status(), gateway.budget_used_usd(), provider.connections
+            with pytest.raises(BudgetExceededError):
+                gateway.call("a", max_output_tokens=1_000)
+            with pytest.raises(NoAvailableKeyError, match="larger"):
+                gateway.call("a", model="free", max_output_tokens=HUGE)
+            assert (gateway.pool_status(), gateway.budget_used_usd(), provider.connections) == before
+            gateway.call("a", **small)
+            before = gateway.pool_status(), gateway.budget_used_usd(), len(provider.requests)
+            with pytest.raises(NoAvailableKeyError) as caught:
+                gateway.call("a", **small)
+            assert caught.value.reason == "window"
+            assert (gateway.pool_status(), gateway.budget_used_usd(), len(provider.requests)) == before

@@ -235,6 +235,19 @@ def fail(gateway: o.Gateway) -> float | None:
     return None
 
 
+def clouds(folder: str) -> list[o.ProviderEndpoint]:
+    """A cloud's endpoint is made of a few names; its keys are texts or what its library finds."""
+    keys = [o.KeyConfig("ACCESS:SECRET"), o.KeyConfig(o.AwsCredentials("profile"), "b"), o.KeyConfig(o.GoogleCredentials(folder))]
+    assert_type(keys[0].key, o.Secret)
+    assert_type(o.connect("bedrock/m", region="us-east-1", api_key=o.AwsCredentials()), o.Gateway)
+    registry = o.embedded_provider_registry()
+    assert_type(registry.supports_endpoint(o.ProviderKind.BEDROCK, o.EndpointKind.MESSAGES), bool)
+    assert_type(registry.provider(o.ProviderKind.BEDROCK), o.ProviderDescriptor | None)
+    azure = o.ProviderEndpoint.azure_openai("resource", "deployment", "2024-10-21", protocol="responses")
+    vertex = o.ProviderEndpoint.vertex_ai("project", "global", publisher="anthropic")
+    return [azure, vertex, o.ProviderEndpoint.bedrock("us-east-1", api="invoke_model")]
+
+
 def endpoints(gateway: o.Gateway) -> None:
     """Each endpoint's call gives its own answer, and takes files in every way."""
     assert_type(gateway.embed("a", model="m", dimensions=3), o.EmbeddingResponse)

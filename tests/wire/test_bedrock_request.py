@@ -254,7 +254,7 @@ PARTS: list[tuple[str, Any, Any, list[str]]] = [
         "text",
         o.FilePart(None, "text/x-python", HI, "a"),
         {"document": {"format": "txt", "source": {"bytes": HI}, "name": "a"}},
-        [],
+        ["/media_type"],
     ),
     (
         "unknown",

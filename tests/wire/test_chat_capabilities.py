@@ -356,6 +356,7 @@ FOREIGN_EXTRA: Json = {"vendor_extensions": {FOREIGN: {"extra": 1}}}
         (Message(MessageRole.SYSTEM, TextPart("a", (Annotation("x", url="u"),))), ["parts/0/annotations"]),
         (ToolResultPart("c", (TextPart("a", (Annotation("x", url="u"),)),)), ["output/0/annotations"]),
         (Message(MessageRole.USER, FilePart(url="https://x.test")), ["parts/0"]),
+        (Message(MessageRole.USER, FilePart(filename="n")), ["parts/0"]),
         (Message(MessageRole.USER, FilePart("f", media_type="a/b")), ["parts/0/media_type"]),
         (Message(MessageRole.USER, TextPart("a", **FOREIGN_EXTRA)), ["parts/0/vendor_extensions/anthropic_messages/extra"]),
         (Message(MessageRole.USER, VendorPart(CLAUDE, {"type": "new"})), ["parts/0/payload"]),

@@ -201,6 +201,8 @@ MESSAGES: list[list[Json]] = [
     [user({"type": "file", "file": {"file_data": "AAAA", "filename": "a.pdf", "format": "pdf"}})],
     [user({"type": "file", "file": {"file_data": "https://x.test/a.pdf", "filename": "a.pdf"}})],
     [user({"type": "file", "file": {}})],
+    [user({"type": "file", "file": {"filename": "n"}})],
+    [user({"type": "file", "file": {"file_id": None, "file_data": None}})],
     [user({"type": "file", "file_id": "file-1"})],
     [user({"type": "input_audio", "input_audio": "AAAA"})],
     [user({"type": "input_audio", "input_audio": "data:audio/wav;base64,AAAA"})],

@@ -246,7 +246,6 @@ def test_the_deprecated_function_call_streams() -> None:
         ),
         ([says(content=[{"type": "thinking", "thinking": "hm"}]), says(content=[{"type": "text", "text": "hi"}])], "hm"),
         ([says(reasoning_content="h"), says(reasoning="m"), says(content="hi")], "hm"),
-        ([says(reasoning="h", reasoning_content="m"), says(content="hi")], "hm"),
         ([says(reasoning={"odd": 1}), says(content="hi")], ""),
     ],
 )

@@ -63,3 +63,26 @@ def test_an_empty_text_alone_loses_nothing() -> None:
     """A wire that refuses an empty text leaves it out, and there is nothing in it to be lost."""
     for target in TARGETS:
         assert lost(target, {"model": "m", "contents": [{"role": "user", "parts": [{"text": "Hi"}, {"text": ""}]}]}) == ()
+
+
+@pytest.mark.parametrize(
+    "target", [protocol for protocol in o.ProviderProtocol if protocol is not o.ProviderProtocol.CLAUDE_MESSAGES]
+)
+def test_what_anthropic_redacted_is_named(target: o.ProviderProtocol) -> None:
+    """By the field that it came in."""
+    blocks = [{"type": "redacted_thinking", "data": "b3BhcXVl"}, {"type": "text", "text": "Hi"}]
+    payload = {"model": "m", "max_tokens": 9, "messages": [{"role": "assistant", "content": blocks}]}
+    report = o.transcode_api_request(o.WireFormat.ANTHROPIC_MESSAGES, target.wire_format, payload)
+    assert "data" in names(report.losses)
+
+
+@pytest.mark.parametrize(
+    "target", [protocol for protocol in o.ProviderProtocol if protocol is not o.ProviderProtocol.CLAUDE_MESSAGES]
+)
+def test_how_long_a_lost_text_was_is_told(target: o.ProviderProtocol) -> None:
+    """Of what only one provider knows more than its fields' names."""
+    block = {"type": "new_summary", "content": "They spoke of trains.", "parts": [{"text": "Hi"}]}
+    payload = {"model": "m", "max_tokens": 9, "messages": [{"role": "assistant", "content": [block]}]}
+    (loss,) = o.transcode_api_request(o.WireFormat.ANTHROPIC_MESSAGES, target.wire_format, payload).losses
+    assert "content (21 characters)" in loss.reason
+    assert "text (2 characters)" in loss.reason

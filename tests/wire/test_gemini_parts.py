@@ -273,6 +273,24 @@ def test_a_conversation_of_another_wire() -> None:
     ]
 
 
+@pytest.mark.parametrize("data", ["not base64", "AA==A", "\u00e9", "data:image/png;base64,AA=="])
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda data: o.ImageBase64Part(data, "image/png"),
+        lambda data: o.AudioPart(data, "audio/wav"),
+        lambda data: o.FilePart(data=data),
+    ],
+)
+def test_data_that_is_no_base64_is_not_sent(of, data):
+    """The API refuses it; where this wire itself had it, it goes out as it came."""
+    report = o.emit_api_request(o.WireFormat.GEMINI_GENERATE_CONTENT, o.LlmRequest("m", [o.Message("user", ["Hi", of(data)])]))
+    assert report.value["contents"] == [user({"text": "Hi"})]
+    assert [(loss.pointer, "data" in loss.reason) for loss in report.losses] == [("/input/0/parts/1", True)]
+    payload = {"contents": [user({"inlineData": {"mimeType": "image/png", "data": data}})]}
+    assert o.emit_request(P, o.parse_request(P, payload)) == payload
+
+
 @pytest.mark.parametrize("media_type", ["application/pdf", "image/png", "audio/wav", "0"])
 def test_data_of_no_bytes_is_data(media_type):
     """An empty file, image or sound is written back, in requests and in responses."""

@@ -108,6 +108,8 @@ ITEMS: list[tuple[str, Json]] = [
     ("file_data_without_name", user({"type": "input_file", "file_data": "data:application/pdf;base64,AAAA"})),
     ("file_bare_data", user({"type": "input_file", "filename": "a.pdf", "file_data": "AAAA", "detail": "low"})),
     ("file_id", user({"type": "input_file", "file_id": "f1"})),
+    ("file_of_nothing", user({"type": "input_file"})),
+    ("file_of_nulls", user({"type": "input_file", "file_id": None, "filename": "n"})),
     ("file_url", user({"type": "input_file", "file_url": "https://x.test/a.pdf"})),
     ("audio", user({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3", "new": 1}})),
     ("strange_audio", user({"type": "input_audio", "input_audio": "AAAA"})),

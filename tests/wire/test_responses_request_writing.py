@@ -129,6 +129,7 @@ ITEMS: list[tuple[str, list[Any], Any, list[str]]] = [
         [{"role": "user", "content": "Hi"}],
         ["/input/0/parts/0/annotations"],
     ),
+    ("no_file", [o.Message("user", ["Hi", o.FilePart(filename="n")])], [{"role": "user", "content": "Hi"}], ["/input/0/parts/1"]),
     (
         "images",
         [

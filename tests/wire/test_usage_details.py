@@ -195,6 +195,15 @@ def test_details(protocol: P, payload: dict[str, Any], expected: UsageDetails) -
     assert emit_response(protocol, response) == payload
 
 
+def test_a_compaction_is_a_pass_of_its_own() -> None:
+    """What the provider ran to shorten the conversation is told beside the answer's own usage."""
+    counts = {"input_tokens": 7, "output_tokens": 2, "cache_read_input_tokens": 3, "cache_creation_input_tokens": 0}
+    iterations = [{**counts, "type": "compaction"}, {**counts, "type": "message"}, "?"]
+    response = parse_response(P.CLAUDE_MESSAGES, {**MESSAGE, "usage": {**counts, "iterations": iterations}})
+    (other,) = usage_details(response.usage).passes
+    assert (other.prompt_tokens, other.completion_tokens) == (10, 2)
+
+
 def test_a_usage_alone_tells_what_is_in_it() -> None:
     """Without its response a usage is read by the wire that it names; one that names none tells nothing."""
     assert usage_details(TokenUsage(1, 1)) is NO_DETAILS

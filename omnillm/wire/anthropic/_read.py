@@ -8,7 +8,6 @@ Rules: nothing is coerced; a value equal to what emission leaves out (``is_error
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +26,7 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
+from .._base64 import encode_text
 from .._fields import Fields
 from ._citations import is_citation, read_citation
 from ._own import PROTOCOL, WIRE
@@ -169,19 +169,6 @@ def _document(fields: Fields) -> MessagePart | None:
 def _source(fields: Fields) -> dict[str, str]:
     source = fields.take("source")
     return source if isinstance(source, dict) and all(isinstance(value, str) for value in source.values()) else {}
-
-
-def encode_text(text: str) -> str:
-    """Give a text as base64, lone surrogates included."""
-    return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")
-
-
-def decode_text(data: str) -> str | None:
-    """Give the text in base64, or ``None`` where there is none."""
-    try:
-        return base64.b64decode(data, validate=True).decode("utf-8", "surrogatepass")
-    except ValueError:
-        return None
 
 
 _READERS: dict[str, Callable[[Fields], MessagePart | None]] = {

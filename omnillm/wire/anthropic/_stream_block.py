@@ -15,6 +15,8 @@ from ...types.events import (
     ToolCallDelta,
 )
 from ...types.parts import TextPart, ToolCallPart
+from .._pieces import Pieces
+from .._plain import text_delta
 from ._citations import is_citation, read_citation
 from ._own import WIRE
 from ._read import read_block
@@ -34,7 +36,7 @@ class StreamBlock:
             raise InvalidShapeError("type: expected a string", pointer="/content_block/type")
         self.kind = kind
         self._start = start
-        self._pieces: list[str] = []
+        self._pieces = Pieces()
         self._citations: list[Any] = []
         self._overlay: dict[str, Any] = {}
         self._call = (_text(start, "id"), _text(start, "name")) if kind == "tool_use" else ("", "")
@@ -69,7 +71,7 @@ class StreamBlock:
         kind, own = delta.get("type"), self.kind
         if own == "text":
             if kind == "text_delta":
-                return self._grown(TextDelta(_text(delta, "text")))
+                return self._grown(text_delta(_text(delta, "text")))
             return self._cited(delta.get("citation")) if kind == "citations_delta" else None
         if own == "thinking":
             if kind == "thinking_delta":

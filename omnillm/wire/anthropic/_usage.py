@@ -83,13 +83,24 @@ def _nest(out: dict[str, Any], name: str, counts: dict[str, Any], usage: TokenUs
         out[name] = fill(counts, known)
 
 
+_NO_REGION = ("global", "not_available")
+
+
 def usage_details(usage: TokenUsage, _response: LlmResponse | None) -> UsageDetails:
-    """Read what else the usage is charged by: searches, and the tier of service or speed."""
+    """Read what else the usage is charged by: searches, compactions, the tier of service or speed, the region."""
     own = _fields.kept(usage.vendor_extensions, WIRE)
     if not own:
         return NO_DETAILS
-    tools, tier = own.get("server_tool_use"), own.get("service_tier")
+    tools, tier, region = own.get("server_tool_use"), own.get("service_tier"), own.get("inference_geo")
     return UsageDetails(
         searches=count_in(tools, "web_search_requests"),
         tier="fast" if own.get("speed") == "fast" else tier if isinstance(tier, str) else None,
+        region=region if isinstance(region, str) and region not in _NO_REGION else None,
+        passes=_passes(own.get("iterations")),
     )
+
+
+def _passes(iterations: Any) -> tuple[TokenUsage, ...]:
+    """Give what compacting the conversation took: the usage's own counts are those of the other iterations alone."""
+    given = iterations if isinstance(iterations, list) else ()
+    return tuple(read_usage(each, "") for each in given if isinstance(each, dict) and each.get("type") == "compaction")

@@ -26,16 +26,16 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
+from .._base64 import decode_text
 from .._fields import Emission, names_in
+from .._media import image_type
 from ._citations import write_citation
 from ._own import PROTOCOL, spelled
-from ._read import decode_text
 
 Block = dict[str, Any]
 
 _NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")  # Messages API reference: tool_use.id matches ^[a-zA-Z0-9_-]+$
 _ONE_SOURCE = "a document has one source here, and that says no more of it"
-_IMAGE_MAGIC = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGO": "image/gif", "UklGR": "image/webp"}
 
 
 class BlockWriter:
@@ -259,7 +259,7 @@ def _is_ours(part: ReasoningPart) -> bool:
 
 def _image_source(data: str, media_type: str | None) -> Block:
     if media_type is None:
-        media_type = next((kind for magic, kind in _IMAGE_MAGIC.items() if data.startswith(magic)), "image/png")
+        media_type = image_type(data)
     elif media_type == "image/jpg":  # no registered name, though OpenAI takes it
         media_type = "image/jpeg"
     return {"type": "base64", "media_type": media_type, "data": data}

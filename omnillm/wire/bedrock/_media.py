@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import re
+
+from .._media import image_type
 
 _MEDIA_TYPES: dict[str, dict[str, str]] = {
     "image": {"png": "image/png", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"},
@@ -61,7 +62,6 @@ _FORMATS |= {
     "image/jpg": "jpeg",
 }
 _DEFAULTS = {"image": "png", "document": "pdf", "video": "mp4", "audio": "wav"}
-_IMAGE_MAGIC = {"iVBOR": "png", "/9j/": "jpeg", "R0lGO": "gif", "UklGR": "webp"}
 
 # API reference, DocumentBlock.name: letters, digits, single white space, hyphens, parentheses and square brackets
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9 ()\[\]-]+")
@@ -83,13 +83,13 @@ def format_of(kind: str, media_type: str | None) -> str | None:
     family, _, subtype = essence.partition("/")
     if family == kind:
         return subtype
-    return "txt" if kind == "document" and family == "text" else None
+    return None
 
 
 def guessed_format(kind: str, data: str) -> str:
     """Give the format of data without a media type."""
     if kind == "image":
-        return next((word for magic, word in _IMAGE_MAGIC.items() if data.startswith(magic)), "png")
+        return image_type(data).removeprefix("image/")
     return _DEFAULTS[kind]
 
 
@@ -110,26 +110,3 @@ def document_name(filename: str) -> str:
 def is_document_name(name: str) -> bool:
     """Tell whether the API takes a name as it is."""
     return 0 < len(name) <= MAX_NAME and not _NOT_IN_A_NAME.search(name) and not _SPACES.search(name)
-
-
-def encode_text(text: str) -> str:
-    """Give a text as base64, lone surrogates included."""
-    return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")
-
-
-def decode_text(data: str) -> str | None:
-    """Give the text in base64, or ``None`` where there is none."""
-    try:
-        return base64.b64decode(data, validate=True).decode("utf-8", "surrogatepass")
-    except ValueError:
-        return None
-
-
-def join_base64(pieces: list[str]) -> str:
-    """Give the bytes of several base64 texts as one."""
-    if len(pieces) == 1:
-        return pieces[0]
-    try:
-        return base64.b64encode(b"".join(base64.b64decode(piece, validate=True) for piece in pieces)).decode("ascii")
-    except ValueError:
-        return "".join(pieces)

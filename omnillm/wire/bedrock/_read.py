@@ -27,9 +27,10 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
+from .._base64 import encode_text
 from .._fields import Fields
 from ._citations import is_citation, read_citation
-from ._media import encode_text, format_of, is_document_name, media_type_of
+from ._media import format_of, is_document_name, media_type_of
 from ._own import PROTOCOL, WIRE
 
 _ROLES = {"user": MessageRole.USER, "assistant": MessageRole.ASSISTANT, "system": MessageRole.SYSTEM}

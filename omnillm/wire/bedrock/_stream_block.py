@@ -11,12 +11,12 @@ from ...types.events import (
     ContentPartAdded,
     LlmStreamEvent,
     ReasoningDelta,
-    TextDelta,
     ToolCallDelta,
 )
 from ...types.parts import TextPart, ToolCallPart
+from .._base64 import join_base64
+from .._plain import text_delta
 from ._citations import is_citation, read_citation
-from ._media import join_base64
 from ._own import WIRE, Block
 from ._read import read_streamed
 
@@ -71,7 +71,7 @@ class StreamBlock:
         if not self._is("text"):
             return None
         self._pieces.append(_checked(piece, "text"))
-        return [TextDelta(piece)] if piece else []
+        return [text_delta(piece)] if piece else []
 
     def _citation(self, citation: Any) -> list[LlmStreamEvent] | None:
         if not self._is("text"):

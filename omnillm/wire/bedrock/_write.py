@@ -26,6 +26,7 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
+from .._base64 import decode_text
 from .._fields import Emission, names_in
 from . import _media
 from ._citations import write_citation
@@ -128,7 +129,7 @@ class BlockWriter:
         return source
 
     def _document(self, part: FilePart, source: Block, pointer: str) -> Block:
-        text = _media.decode_text(part.data or "") if spelled(part.vendor_extensions, "source") == "text" else None
+        text = decode_text(part.data or "") if spelled(part.vendor_extensions, "source") == "text" else None
         document = self._media("document", source if text is None else {"text": text}, part, part.media_type, pointer)
         self._documents += 1
         name = part.filename
@@ -147,7 +148,7 @@ class BlockWriter:
         if word is None or media_type != (_media.media_type_of(kind, word) if word else None):
             word = _media.format_of(kind, media_type)
             if word is None:
-                word = _format_of_source(kind, source)
+                word = "txt" if kind == "document" and _is_text(media_type) else _format_of_source(kind, source)
                 if media_type is not None:
                     self._emission.lose(f"{pointer}/media_type", f"no format here says {media_type}; {word} is said instead")
         return self._lay({"format": word, "source": source} if word else {"source": source}, part, pointer)
@@ -273,3 +274,7 @@ def _format_of_source(kind: str, source: Block) -> str:
     if place is not None:
         return _media.format_of_url(kind, place["uri"])
     return _media.guessed_format(kind, source.get("bytes", ""))
+
+
+def _is_text(media_type: str | None) -> bool:
+    return (media_type or "").startswith("text/")

@@ -14,6 +14,8 @@ from ... import _json
 from ...errors import InvalidShapeError
 from ...types.events import ContentPartAdded, LlmStreamEvent, ReasoningDelta, TextDelta, ToolCallDelta, ToolResultAdded
 from ...types.parts import MessagePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from .._pieces import Pieces
+from .._plain import text_delta
 from ._own import fields_of, plain
 from ._read import PartReader
 
@@ -53,6 +55,12 @@ class Candidate:
                 self._join(name, item)
             elif name[:1] != "@" and (item is not None or name not in self._rest):
                 self._rest[name] = item
+
+    def grow(self, text: str, events: Events) -> None:
+        """Take a text of the model's with nothing beside it."""
+        self._grow(False, text, events)
+        events.append(text_delta(text))
+        self._content["role"] = "model"
 
     def _join(self, name: str, item: dict[str, Any]) -> None:
         """Join what two chunks say: lists of log probabilities and of citations grow, anything else is replaced."""
@@ -102,7 +110,7 @@ class Candidate:
         if self._growing is None or self._growing[0] is not thought:
             if not thought and self._parts and isinstance(self._parts[-1], dict) and "text" in self._parts[-1]:
                 events.append(ContentPartAdded(TextPart("")))  # nothing else tells it from the text before
-            self._growing = thought, []
+            self._growing = thought, Pieces()
             self._parts.append(self._growing)
         self._growing[1].append(text)
 

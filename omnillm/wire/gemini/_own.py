@@ -134,12 +134,3 @@ def in_snake(out: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
         return out
     found = {name: SNAKE.get(name, name) for name in names}
     return {found.get(name, name): item for name, item in out.items()}
-
-
-def fill(out: dict[str, Any], kept_object: Any) -> dict[str, Any]:
-    """Fill the gaps of a nested object with what parsing kept of it."""
-    if isinstance(kept_object, Mapping):
-        for name, value in kept_object.items():
-            if name != SPELLING:
-                out.setdefault(name, value)
-    return out

@@ -29,6 +29,7 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
+from .._base64 import is_base64
 from .._fields import Fields
 from .._plain import read_plain_block
 from ._own import PROTOCOL, WIRE, nested, opened
@@ -82,7 +83,7 @@ class PartReader:
     def _inline_data(self, fields: Fields) -> MessagePart | None:
         blob = nested(fields, "inlineData")
         data, media_type = blob.maybe_text("data"), blob.maybe_text("mimeType")
-        if data is None or media_type is None:
+        if data is None or media_type is None or not is_base64(data):
             return None
         kind = media_type.partition("/")[0]
         name = None if kind in ("image", "audio") else blob.maybe_text("displayName")

@@ -13,9 +13,9 @@ from typing import Any
 
 from ...types.capabilities import BuiltinTool, CapabilitySet, ToolChoice, ToolDefinition
 from ...types.enums import BuiltinToolKind
-from .._custom_tools import as_function
-from .._fields import SPELLING, Emission, Fields, escape, is_hollow, names_in
-from ._own import PROTOCOL, WIRE, as_spelled, camel, fill, in_snake, kept, nested, opened, spelling
+from .._fields import SPELLING, Emission, Fields, escape, fill, is_hollow, names_in
+from .._tools import as_function
+from ._own import PROTOCOL, WIRE, as_spelled, camel, in_snake, kept, nested, opened, spelling
 from ._schema import read_schema, write_schema
 
 Tool = dict[str, Any]

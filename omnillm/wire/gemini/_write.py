@@ -27,12 +27,13 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
-from .._fields import Emission, names_in
-from ._own import PROTOCOL, as_spelled, fill, kept, spelling
+from .._base64 import is_base64
+from .._fields import Emission, fill, names_in
+from .._media import image_type
+from ._own import PROTOCOL, as_spelled, kept, spelling
 
 Part = dict[str, Any]
 
-_IMAGE_MAGIC = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGO": "image/gif", "UklGR": "image/webp"}
 _IMAGE_ENDINGS = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -87,10 +88,18 @@ class PartWriter:
         self._lose_detail(part, pointer)
         return self._wrap("fileData", file, part, pointer)
 
+    def _is_data(self, part: ImageBase64Part | AudioPart | FilePart, pointer: str) -> bool:
+        if part.data is None or is_base64(part.data):
+            return True
+        self._emission.drop(part, pointer, "data is base64 here; the API refuses any other text")
+        return False
+
     def _image_base64(self, part: ImageBase64Part, pointer: str) -> Part | None:
+        if not self._is_data(part, pointer):
+            return None
         media_type = part.media_type
         if media_type is None:
-            media_type = next((kind for magic, kind in _IMAGE_MAGIC.items() if part.data.startswith(magic)), "image/png")
+            media_type = image_type(part.data)
         self._lose_detail(part, pointer)
         return self._wrap("inlineData", {"mimeType": media_type, "data": part.data}, part, pointer)
 
@@ -99,6 +108,8 @@ class PartWriter:
             self._emission.lose(f"{pointer}/detail", "an image has a media resolution here, and no detail")
 
     def _audio(self, part: AudioPart, pointer: str) -> Part | None:
+        if not self._is_data(part, pointer):
+            return None
         if part.transcript is not None:
             self._emission.lose(f"{pointer}/transcript", "sound is sent without its transcript")
         if not part.data and part.media_type is None:
@@ -107,6 +118,8 @@ class PartWriter:
         return self._wrap("inlineData", {"mimeType": part.media_type or "audio/wav", "data": part.data}, part, pointer)
 
     def _file(self, part: FilePart, pointer: str) -> Part | None:
+        if not self._is_data(part, pointer):
+            return None
         uri = part.url
         if uri is None and part.file_id is not None and part.file_id.startswith(("files/", "gs://", "https://")):
             uri = part.file_id
@@ -194,12 +207,8 @@ class PartWriter:
 
     def _foreign_reasoning(self, part: ReasoningPart, pointer: str) -> Part | None:
         if part.text or part.summary or part.signature or part.encrypted_content:
-            names = names_in(part.vendor_extensions)
-            self._emission.lose(
-                pointer,
-                "the reasoning of another provider is not sent: its text (thinking), summary, signature, encrypted_content,"
-                f" reasoning_content, redactedContent and reasoning_details{', ' if names else ''}{names}",
-            )
+            reason = "the reasoning (thinking, reasoning_content, reasoning_details) of another provider is not sent"
+            self._emission.drop(part, pointer, reason)
         else:
             self._emission.forfeit(part.vendor_extensions, pointer, "reasoning that says nothing is not sent")
         return None

@@ -350,5 +350,6 @@ def prepare_body(body: Payload) -> Payload:
 def path(request: LlmRequest, streamed: bool) -> str:
     """Give the path below the provider's base."""
     model = request.model
-    named = quote(model, safe="/") if model.startswith(_COLLECTIONS) else f"models/{quote(model, safe='')}"
+    is_named = model.startswith(_COLLECTIONS) and ".." not in model.split("/")  # which would lead out of the collection
+    named = quote(model, safe="/") if is_named else f"models/{quote(model, safe='')}"
     return f"/{named}:streamGenerateContent?alt=sse" if streamed else f"/{named}:generateContent"

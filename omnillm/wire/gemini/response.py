@@ -18,9 +18,9 @@ from ...types.parts import MessagePart, RefusalPart, ToolCallPart
 from ...types.response import LlmResponse
 from .. import _fields
 from .._codec import Payload
-from .._fields import SPELLING, Emission, Fields
+from .._fields import SPELLING, Emission, Fields, fill
 from ._citations import with_citations, write_citations
-from ._own import PROTOCOL, WIRE, as_spelled, fill, kept, nested, opened, spelling
+from ._own import PROTOCOL, WIRE, as_spelled, kept, nested, opened, spelling
 from ._read import PartReader, read_parts
 from ._usage import NO_USAGE, read_usage, write_usage
 from ._write import AnswerWriter, Part

@@ -9,6 +9,7 @@ without ``alt=sse`` is one JSON array: its items may come alone, in lists, or wi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ... import _json
@@ -42,12 +43,13 @@ _NOT_KEPT = frozenset({"candidates", "usageMetadata", "@spelling"})
 class ChunkDecoder:
     """Read a whole stream."""
 
-    __slots__ = ("_candidates", "_done", "_item_added", "_started", "_top", "_usage")
+    __slots__ = ("_candidates", "_done", "_item_added", "_last", "_started", "_top", "_usage")
 
     def __init__(self) -> None:
         self._candidates: dict[int, Candidate] = {}
         self._top: dict[str, Any] = {}
         self._usage: dict[str, Any] | None = None
+        self._last: dict[str, Any] | None = None  # what the last chunk said beside its candidates and its usage
         self._started = self._item_added = self._done = False
 
     def feed(self, frame: SseFrame) -> list[LlmStreamEvent]:
@@ -92,6 +94,10 @@ class ChunkDecoder:
             error = parse_error(None, chunk)
             events.append(StreamFailed(error.message, error))
             return
+        beside = {**chunk, "candidates": None, "usageMetadata": None}
+        if beside == self._last:  # as of nearly every chunk
+            self._take_again(chunk, events)
+            return
         fields = fields_of(chunk)
         if _KNOWN.isdisjoint(fields):
             events.append(VendorEvent(PROTOCOL, chunk))
@@ -102,7 +108,17 @@ class ChunkDecoder:
         if not self._started:
             self._started = True
             events.append(self._start())
-        self._take_candidates(fields.get("candidates"), events)
+        self._take_again(fields, events)
+        self._last = beside if fields is chunk else None  # under other names nothing is as before
+
+    def _take_again(self, fields: Mapping[str, Any], events: Events) -> None:
+        """Take what comes with every chunk."""
+        candidates = fields.get("candidates")
+        text, first = _only_text(candidates), self._candidates.get(0)
+        if text and first is not None:
+            first.grow(text, events)
+        else:
+            self._take_candidates(candidates, events)
         usage = fields.get("usageMetadata")
         if usage is not None and usage != self._usage:
             events.append(UsageUpdated(read_usage(usage, "/usageMetadata")))
@@ -139,6 +155,26 @@ class ChunkDecoder:
         if self._usage is not None:
             body["usageMetadata"] = self._usage
         return body
+
+
+def _only_text(candidates: Any) -> str | None:
+    """Give the text of a single candidate that says nothing else: it goes to its place past all that it might have said."""
+    if type(candidates) is not list or len(candidates) != 1:
+        return None
+    value = candidates[0]
+    if type(value) is not dict or value.keys() != _USUAL_CANDIDATE or value["index"] != 0:
+        return None
+    content = value["content"]
+    if type(content) is not dict or content.keys() != _USUAL_CONTENT or content["role"] != "model":
+        return None
+    parts = content["parts"]
+    if type(parts) is not list or len(parts) != 1 or type(parts[0]) is not dict or len(parts[0]) != 1:
+        return None
+    text = parts[0].get("text")
+    return text if type(text) is str else None
+
+
+_USUAL_CANDIDATE, _USUAL_CONTENT = frozenset({"content", "index"}), frozenset({"parts", "role"})
 
 
 def read_chunks(data: str) -> list[dict[str, Any]]:

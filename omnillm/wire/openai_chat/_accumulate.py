@@ -11,8 +11,10 @@ from typing import Any
 
 from ...errors import InvalidShapeError
 from ...types.enums import MessageRole
-from ...types.events import AnnotationAdded, ContentPartAdded, OutputItemAdded, ReasoningDelta, RefusalDelta, TextDelta
+from ...types.events import AnnotationAdded, ContentPartAdded, OutputItemAdded, ReasoningDelta, RefusalDelta
 from ...types.message import Message
+from .._pieces import Pieces
+from .._plain import text_delta
 from ._annotations import read_annotations
 from ._calls import Calls, Events
 from ._content import read_part
@@ -105,17 +107,18 @@ class Choice:
     def _take_content(self, item: Any, events: Events) -> None:
         if isinstance(item, str):
             if item:
-                self._grow(item)
-                events.append(TextDelta(item))
+                self.grow(item)
+                events.append(text_delta(item))
         elif isinstance(item, list):
             for part in item:
                 self._take_part(part, events)
         else:
             raise InvalidShapeError("content: expected a string or an array", pointer="/choices/0/delta/content")
 
-    def _grow(self, piece: str) -> None:
+    def grow(self, piece: str) -> None:
+        """Let the text grow."""
         if self._text is None:
-            self._text = []
+            self._text = Pieces()
             self._content.append(("text", self._text, {}))
         self._text.append(piece)
 

@@ -23,9 +23,9 @@ from ...types.parts import (
     ToolCallPart,
     VendorPart,
 )
-from .._fields import Emission, Fields, is_hollow, kept, spelling
+from .._fields import Emission, Fields, fill, is_hollow, kept, spelling
 from ._annotations import read_annotations, write_annotations
-from ._content import CHAT, TEXT_ROLE, WIRE, Placed, drop, fill, inner, read_content, text_or_empty, write_content
+from ._content import CHAT, TEXT_ROLE, WIRE, Placed, drop, inner, read_content, text_or_empty, write_content
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")  # the first one counts where the other repeats it
 _REASONING = frozenset((*REASONING_FIELDS, "reasoning_details"))

@@ -18,8 +18,8 @@ from ...types.capabilities import (
     ToolDefinition,
 )
 from ...types.enums import BuiltinToolKind, OutputModality, ProviderProtocol
-from .._fields import Emission, Fields, escape, is_hollow, kept, names_in, spelling
-from ._content import CHAT, WIRE, fill, inner
+from .._fields import Emission, Fields, escape, fill, is_hollow, kept, names_in, spelling
+from ._content import CHAT, WIRE, inner
 
 _CHOICES: dict[str, ToolChoice] = {
     "auto": ToolChoice.auto(),

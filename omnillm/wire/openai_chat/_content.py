@@ -27,38 +27,21 @@ from ...types.parts import (
     ToolResultPart,
     VendorPart,
 )
-from .._fields import Emission, Fields, kept, names_in, spelling
+from .._fields import Emission, Fields, fill, kept, names_in, spelling
+from .._media import AUDIO_OF_FORMAT, FORMAT_OF_AUDIO, NAME_BY_MEDIA, image_data_url, split_data_url
 
 CHAT = ProviderProtocol.OPENAI_CHAT_COMPLETIONS
 WIRE = WireFormat.OPENAI_CHAT_COMPLETIONS
 
 Placed = tuple[Any, str]  # a part and its pointer
 
-_MEDIA_OF_FORMAT = {"mp3": "audio/mpeg", "wav": "audio/wav"}
-_FORMAT_OF_MEDIA = {
-    "audio/mpeg": "mp3",
-    "audio/mp3": "mp3",
-    "audio/wav": "wav",
-    "audio/x-wav": "wav",
-    "audio/wave": "wav",
-    "audio/vnd.wave": "wav",
-}
-_IMAGE_BY_HEAD = {"/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}  # base64 of the formats' magic numbers
 _MP3_HEADS = ("SUQz", "//")  # base64 of "ID3", and of the bits that a frame begins with
-_NAME_BY_MEDIA = {"application/pdf": "document.pdf", "text/plain": "document.txt"}
 
 
 def inner(extensions: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Give what was kept of a nested object."""
     found = kept(extensions, WIRE).get(name)
     return found if isinstance(found, Mapping) else {}
-
-
-def fill(out: dict[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill the gaps of a written object with what was kept of it."""
-    for name, value in rest.items():
-        out.setdefault(name, value)
-    return out
 
 
 def text_or_empty(fields: Fields, name: str) -> str:
@@ -125,17 +108,10 @@ def _read_image(fields: Fields) -> MessagePart:
         image = _nested(fields, "image_url")
     url, detail = image.required_text("url"), image.text("detail")
     extensions = _keep_nested(fields, "image_url", image)
-    data = _split_data_url(url)
+    data = split_data_url(url)
     if data is None:
         return ImageUrlPart(url, detail, vendor_extensions=extensions)
     return ImageBase64Part(data[1], data[0], detail, vendor_extensions=extensions)
-
-
-def _split_data_url(url: str) -> tuple[str, str] | None:
-    if not url.startswith("data:"):
-        return None
-    head, mark, data = url.partition(";base64,")
-    return (head[5:], data) if mark else None
 
 
 def _read_audio(fields: Fields) -> MessagePart:
@@ -144,8 +120,8 @@ def _read_audio(fields: Fields) -> MessagePart:
         return _read_short_audio(fields, given)
     audio = _nested(fields, "input_audio")
     data, form = audio.required_text("data"), audio.text("format")
-    media_type = None if form is None else _MEDIA_OF_FORMAT.get(form, f"audio/{form}")
-    if form not in _MEDIA_OF_FORMAT:  # none, or one of those that OpenAI refuses and others take
+    media_type = None if form is None else AUDIO_OF_FORMAT.get(form, f"audio/{form}")
+    if form not in AUDIO_OF_FORMAT:  # none, or one of those that OpenAI refuses and others take
         fields.spell("media_type", form)
     return AudioPart(data, media_type, vendor_extensions=_keep_nested(fields, "input_audio", audio))
 
@@ -153,7 +129,7 @@ def _read_audio(fields: Fields) -> MessagePart:
 def _read_short_audio(fields: Fields, given: str) -> MessagePart:
     if given.startswith(("https://", "http://")):
         return VendorPart(CHAT, {"type": "input_audio", **fields.rest()})
-    media_type, data = _split_data_url(given) or (None, given)
+    media_type, data = split_data_url(given) or (None, given)
     fields.take("input_audio")
     fields.spell("data", "input_audio")
     return AudioPart(data, media_type, vendor_extensions=fields.extensions(WIRE))
@@ -164,11 +140,14 @@ def _read_file(fields: Fields) -> MessagePart:
         file_id = fields.take("file_id")
         fields.spell("file_id", "file_id")
         return FilePart(file_id, vendor_extensions=fields.extensions(WIRE))
+    given = fields.peek("file")
+    if isinstance(given, dict) and given.get("file_id") is None and given.get("file_data") is None:
+        return VendorPart(CHAT, {"type": "file", **fields.rest()})
     file = _nested(fields, "file")
     file_id, filename, given = file.text("file_id"), file.text("filename"), file.text("file_data")
     media_type = data = url = None
     if given is not None:
-        split = _split_data_url(given)
+        split = split_data_url(given)
         if split is not None:
             media_type, data = split
         elif given.startswith(("https://", "http://")):
@@ -280,20 +259,13 @@ def _write_json(part: JsonPart, emission: Emission, pointer: str) -> Any:
 
 
 def _write_image(part: ImageUrlPart | ImageBase64Part, emission: Emission, pointer: str) -> Any:
-    image = {"url": part.url if isinstance(part, ImageUrlPart) else _image_data_url(part)}
+    image = {"url": part.url if isinstance(part, ImageUrlPart) else image_data_url(part.data, part.media_type)}
     if part.detail is not None:
         image["detail"] = part.detail
     bare = len(image) == 1 and spelling(part.vendor_extensions, WIRE).get("url") == "image_url"
     fill(image, inner(part.vendor_extensions, "image_url"))
     out = {"type": "image_url", "image_url": image["url"] if bare else image}
     return emission.lay(out, part.vendor_extensions, pointer)
-
-
-def _image_data_url(part: ImageBase64Part) -> str:
-    media_type = part.media_type
-    if media_type is None:
-        media_type = _IMAGE_BY_HEAD.get(part.data[:4], "image/png")
-    return f"data:{media_type};base64,{part.data}"
 
 
 def _write_audio(part: AudioPart, emission: Emission, pointer: str) -> Any:
@@ -318,7 +290,7 @@ def _audio_format(part: AudioPart) -> str | None:
         if part.media_type == (None if form is None else f"audio/{form}"):
             return form
     if part.media_type is not None:
-        return _FORMAT_OF_MEDIA.get(part.media_type.partition(";")[0].strip().lower())
+        return FORMAT_OF_AUDIO.get(part.media_type.partition(";")[0].strip().lower())
     if "format" in inner(part.vendor_extensions, "input_audio"):
         return None
     return "mp3" if part.data.startswith(_MP3_HEADS) else "wav"
@@ -341,6 +313,10 @@ def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
     if part.url is not None and "url" not in spelled and part.file_id is None and part.data is None:
         emission.drop(part, pointer, by_url)
         return None
+    known = inner(part.vendor_extensions, "file")
+    if part.file_id is part.data is part.url is None and not known:
+        emission.drop(part, pointer, "a file (input_file) without data, url and file_id is none")
+        return None
     file: dict[str, Any] = {}
     if part.file_id is not None:
         file["file_id"] = part.file_id
@@ -356,8 +332,8 @@ def _write_file(part: FilePart, emission: Emission, pointer: str) -> Any:
     if part.filename is not None:
         file["filename"] = part.filename
     elif part.data is not None and "filename" not in spelled:  # the API refuses data without a name
-        file["filename"] = _NAME_BY_MEDIA.get(_media_type(part), "document")
-    fill(file, inner(part.vendor_extensions, "file"))
+        file["filename"] = NAME_BY_MEDIA.get(_media_type(part), "document")
+    fill(file, known)
     if "file_id" in spelled and file.keys() == {"file_id"}:
         return emission.lay({"type": "file", **file}, part.vendor_extensions, pointer)
     return emission.lay({"type": "file", "file": file}, part.vendor_extensions, pointer)

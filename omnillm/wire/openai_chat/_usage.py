@@ -11,8 +11,8 @@ from typing import Any
 
 from ...types.response import LlmResponse
 from ...types.usage import NO_DETAILS, PromptCacheUsage, TokenUsage, UsageDetails
-from .._fields import Emission, Fields, count_in, kept, spelling
-from ._content import WIRE, fill, inner
+from .._fields import Emission, Fields, count_in, fill, kept, spelling
+from ._content import WIRE, inner
 
 NO_USAGE = TokenUsage(0, 0, estimated=True)
 

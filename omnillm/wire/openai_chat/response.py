@@ -14,8 +14,8 @@ from ...types.enums import FinishReason, MessageRole
 from ...types.message import Message
 from ...types.response import LlmResponse
 from .._codec import Payload
-from .._fields import SPELLING, Emission, Fields, kept, spelling
-from ._content import CHAT, WIRE, fill
+from .._fields import SPELLING, Emission, Fields, fill, kept, spelling
+from ._content import CHAT, WIRE
 from ._messages import read_reply, write_joined_reply, write_reply
 from ._usage import NO_USAGE, read_usage, write_usage
 

@@ -25,6 +25,7 @@ from ...types.events import (
 from ...types.message import Message
 from ...types.parts import AudioPart
 from ...types.response import LlmResponse
+from .._plain import text_delta
 from ..sse import SseFrame
 from ._accumulate import Choice
 from ._calls import Events
@@ -41,12 +42,13 @@ _NOT_KEPT = frozenset({"choices", "usage", "object", "obfuscation", "id", "model
 class Decoder:
     """Read a stream, frame by frame."""
 
-    __slots__ = ("_choices", "_done", "_id", "_model", "_started", "_top", "_usage")
+    __slots__ = ("_choices", "_done", "_id", "_last", "_model", "_started", "_top", "_usage")
 
     def __init__(self) -> None:
         self._choices: dict[int, Choice] = {}
         self._top: dict[str, Any] = {}
         self._usage: dict[str, Any] | None = None
+        self._last: dict[str, Any] | None = None  # what the last chunk said beside its choices
         self._id = ""
         self._model = ""
         self._started = False
@@ -71,7 +73,15 @@ class Decoder:
         if choices is None and "choices" not in chunk and "usage" not in chunk:
             events.append(VendorEvent(CHAT, chunk))
             return events
-        self._take_top(chunk)
+        beside = {**chunk, "choices": None, "obfuscation": None}
+        if beside == self._last:  # as of nearly every chunk: nothing new but the choices
+            text = _only_text(choices)
+            if text and (choice := self._choices.get(0)) is not None and choice.started:
+                choice.grow(text)
+                return [text_delta(text)]
+        else:
+            self._take_top(chunk)
+            self._last = beside
         if not self._started and (choices or self._id or self._model):
             events.append(self._start())
         if choices:
@@ -168,6 +178,23 @@ class Decoder:
         if isinstance(usage, dict):
             body["usage"] = usage
         return body
+
+
+def _only_text(choices: Any) -> str | None:
+    """Give the text of a single choice that says nothing else: it goes to its place past all that it might have said."""
+    if type(choices) is not list or len(choices) != 1:
+        return None
+    value = choices[0]
+    if type(value) is not dict or not _USUAL.issuperset(value) or value.get("index") != 0 or value.get("finish_reason"):
+        return None
+    delta = value.get("delta")
+    if type(delta) is not dict or len(delta) != 1 or value.get("logprobs") is not None:
+        return None
+    text = delta.get("content")
+    return text if type(text) is str else None
+
+
+_USUAL = frozenset({"index", "delta", "logprobs", "finish_reason"})
 
 
 def _take_choice(choice: Choice, value: dict[str, Any], events: Events) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from ...types.capabilities import CapabilitySet, ReasoningCapability, StructuredOutputConfig
 from ...types.enums import OutputModality
 from .._codec import Payload
-from .._fields import Emission, Fields
-from ._own import WIRE, Item, fill, kept, spelled
+from .._fields import Emission, Fields, fill
+from ._own import WIRE, Item, kept, spelled
 from ._tools import read_tool_choice, read_tools, write_tool_choice, write_tools
 
 _EFFORTS = ((1024, "low"), (4096, "medium"), (16384, "high"))

@@ -24,18 +24,16 @@ from ...types.parts import (
     VendorPart,
 )
 from .. import _fields
-from .._fields import Emission, Fields, names_in
+from .._fields import Emission, Fields, fill, names_in
+from .._media import AUDIO_OF_FORMAT, FORMAT_OF_AUDIO, NAME_BY_MEDIA, image_data_url, split_data_url
 from ._annotations import is_annotation, read_annotation, write_annotations
-from ._own import PROTOCOL, WIRE, Item, fill, kept, spelled
+from ._own import PROTOCOL, WIRE, Item, kept, spelled
 
 INPUT, OUTPUT = "input_text", "output_text"
 
 _CHAT, _BREAKPOINT = WireFormat.OPENAI_CHAT_COMPLETIONS, "prompt_cache_breakpoint"
 
-_MEDIA_OF_FORMAT = {"mp3": "audio/mpeg", "wav": "audio/wav"}
-_FORMAT_OF_MEDIA = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
-_IMAGE_BY_HEAD = {"/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}  # base64 of the formats' magic numbers
-_NAME_BY_MEDIA = {"application/pdf": "document.pdf", "text/plain": "document.txt"}
+_FILES = frozenset({"file_id", "file_data", "file_url"})
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------
@@ -93,15 +91,9 @@ def _read_image(fields: Fields) -> MessagePart | None:
     return ImageBase64Part(data[1], data[0], detail, vendor_extensions=fields.extensions(WIRE))
 
 
-def split_data_url(url: str) -> tuple[str, str] | None:
-    """Give the media type and the base64 text of a data URL; ``None`` for any other URL."""
-    if not url.startswith("data:"):
+def _read_file(fields: Fields) -> MessagePart | None:
+    if not any(isinstance(fields.peek(name), str) for name in _FILES):
         return None
-    head, mark, data = url.partition(";base64,")
-    return (head[5:], data) if mark else None
-
-
-def _read_file(fields: Fields) -> MessagePart:
     fields.take("type")
     file_id, filename, given = fields.maybe_text("file_id"), fields.maybe_text("filename"), fields.maybe_text("file_data")
     media_type = data = None
@@ -128,7 +120,7 @@ def _read_audio(fields: Fields) -> MessagePart | None:
     fields.spell("type", "input_audio")
     if audio.rest():
         fields.keep("input_audio", audio.rest())
-    media_type = None if form is None else _MEDIA_OF_FORMAT.get(form, f"audio/{form}")
+    media_type = None if form is None else AUDIO_OF_FORMAT.get(form, f"audio/{form}")
     return AudioPart(data, media_type, vendor_extensions=fields.extensions(WIRE))
 
 
@@ -212,17 +204,13 @@ def _write_image(part: ImageUrlPart | ImageBase64Part, _emission: Emission, _poi
     return out
 
 
-def image_data_url(data: str, media_type: str | None) -> str:
-    """Give an image as a data URL; where nobody said its type, its first bytes do."""
-    if media_type is None:
-        media_type = _IMAGE_BY_HEAD.get(data[:4], "image/png")
-    return f"data:{media_type};base64,{data}"
-
-
-def _write_file(part: FilePart, emission: Emission, pointer: str, _text_type: str) -> Item:
+def _write_file(part: FilePart, emission: Emission, pointer: str, _text_type: str) -> Item | None:
     media_type = part.media_type
     if (media_type or "").startswith("image/") or spelled(part.vendor_extensions).get("type") == "input_image":
         return _write_image_file(part, emission, pointer)
+    if part.file_id is part.data is part.url is None and _FILES.isdisjoint(kept(part.vendor_extensions)):
+        emission.drop(part, pointer, "a file (input_file) without data, url and file_id is none")
+        return None
     out: Item = {"type": "input_file"}
     if part.file_id is not None:
         out["file_id"] = part.file_id
@@ -236,7 +224,7 @@ def _write_file(part: FilePart, emission: Emission, pointer: str, _text_type: st
     if part.filename is not None:
         out["filename"] = part.filename
     elif part.data is not None and "filename" not in spelled(part.vendor_extensions):  # the API refuses data without a name
-        out["filename"] = _NAME_BY_MEDIA.get(media_type or "application/pdf", "document")
+        out["filename"] = NAME_BY_MEDIA.get(media_type or "application/pdf", "document")
     return out
 
 
@@ -261,7 +249,7 @@ def _write_audio(part: AudioPart, emission: Emission, pointer: str, text_type: s
     if spelled(part.vendor_extensions).get("type") == "input_audio":
         audio: Item = {"data": part.data}
         if part.media_type is not None:
-            audio["format"] = _FORMAT_OF_MEDIA.get(part.media_type) or part.media_type.removeprefix("audio/")
+            audio["format"] = FORMAT_OF_AUDIO.get(part.media_type) or part.media_type.removeprefix("audio/")
         if part.transcript is not None:
             emission.lose(f"{pointer}/transcript", "Responses takes sound without its transcript")
         return {"type": "input_audio", "input_audio": fill(audio, kept(part.vendor_extensions).get("input_audio"))}

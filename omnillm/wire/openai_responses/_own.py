@@ -28,11 +28,3 @@ def type_of(item: object) -> str:
     """Give the type of an item or part; empty where it has none."""
     kind = item.get("type") if isinstance(item, Mapping) else None
     return kind if isinstance(kind, str) else ""
-
-
-def fill(out: dict[str, Any], rest: object) -> dict[str, Any]:
-    """Fill the gaps of a nested object with what parsing kept of it."""
-    if isinstance(rest, Mapping):
-        for name, value in rest.items():
-            out.setdefault(name, value)
-    return out

@@ -16,11 +16,12 @@ from ...types.events import (
     OutputItemAdded,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
     ToolCallDelta,
     ToolResultAdded,
 )
 from ...types.parts import ReasoningPart, TextPart, ToolResultPart
+from .._pieces import Pieces
+from .._plain import text_delta
 from ._own import Item
 from ._read import read_item
 
@@ -92,12 +93,12 @@ class StreamItem:
                 events.append(ContentPartAdded(TextPart(""), self.index))
             elif field == REASONING and self._pieces:
                 events.append(ContentPartAdded(ReasoningPart(), self.index))
-            pieces = self._pieces[field, number] = []
+            pieces = self._pieces[field, number] = Pieces()
         if not piece:
             return
         pieces.append(piece)
         if field == TEXT:
-            events.append(TextDelta(piece, self.index))
+            events.append(text_delta(piece, self.index))
         elif field == REFUSAL:
             events.append(RefusalDelta(piece, self.index))
         elif field in (SUMMARY, REASONING):

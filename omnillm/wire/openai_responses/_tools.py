@@ -14,6 +14,7 @@ from typing import Any
 from ...types.capabilities import BuiltinTool, CapabilitySet, ToolChoice, ToolDefinition
 from ...types.enums import BuiltinToolKind, ProviderProtocol
 from .._fields import Emission, Fields, escape, names_in
+from .._tools import placed
 from ._own import PROTOCOL, WIRE, Item, kept, spelled
 
 _CHOICES = {"auto": ToolChoice.auto(), "none": ToolChoice.none(), "required": ToolChoice.required()}
@@ -98,13 +99,7 @@ def read_tool_choice(fields: Fields) -> ToolChoice | None:
 def write_tools(capabilities: CapabilitySet, emission: Emission) -> list[Item]:
     """Write all tools, each built-in one at its place."""
     tools = [_write_definition(tool, emission, f"/capabilities/tools/{i}") for i, tool in enumerate(capabilities.tools)]
-    numbered = list(enumerate(capabilities.builtin_tools))
-    numbered.sort(key=lambda pair: len(tools) + len(numbered) if pair[1].position is None else pair[1].position)
-    for i, builtin in numbered:
-        written = _write_builtin(builtin, emission, f"/capabilities/builtin_tools/{i}")
-        if written is not None:
-            tools.insert(len(tools) if builtin.position is None else builtin.position, written)
-    return tools
+    return placed(tools, capabilities.builtin_tools, lambda builtin, at: _write_builtin(builtin, emission, at))
 
 
 def _write_definition(tool: ToolDefinition, emission: Emission, pointer: str) -> Item:

@@ -11,8 +11,8 @@ from typing import Any
 from ...types.parts import VendorPart
 from ...types.response import LlmResponse
 from ...types.usage import NO_DETAILS, PromptCacheUsage, TokenUsage, UsageDetails
-from .._fields import Emission, Fields, count_in
-from ._own import WIRE, Item, fill, kept, spelled
+from .._fields import Emission, Fields, count_in, fill
+from ._own import WIRE, Item, kept, spelled
 
 NO_USAGE = TokenUsage(estimated=True)
 

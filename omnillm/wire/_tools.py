@@ -1,20 +1,33 @@
-"""OpenAI's custom tools, whose input is free text, for the formats whose tools all take an object.
+"""What several formats share of tools: their order, and OpenAI's custom tools where all tools take an object.
 
-Contract: such a tool becomes a function of one text, ``input``, under which ``Emission.arguments`` writes the text of its calls.
-What its grammar forbids nothing forbids then, which is a loss, as is every other setting.
+Contract: a custom tool, whose input is free text, becomes a function of one text, ``input``, under which ``Emission.arguments``
+writes the text of its calls. What its grammar forbids nothing forbids then, which is a loss, as is every other setting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..types.capabilities import BuiltinTool, ToolDefinition
 from ..types.enums import ProviderProtocol
 from ._fields import Emission, escape, is_hollow, names_in
 
+Tool = dict[str, Any]
+
 _SCHEMA = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 _OWNERS = (ProviderProtocol.OPENAI_RESPONSES, ProviderProtocol.OPENAI_CHAT_COMPLETIONS)
+
+
+def placed(tools: list[Tool], builtins: tuple[BuiltinTool, ...], write: Callable[[BuiltinTool, str], Tool | None]) -> list[Tool]:
+    """Give the written tools with each built-in one at its place, as ``write`` writes it, given its pointer."""
+    numbered = list(enumerate(builtins))
+    numbered.sort(key=lambda pair: len(tools) + len(numbered) if pair[1].position is None else pair[1].position)
+    for i, builtin in numbered:
+        written = write(builtin, f"/capabilities/builtin_tools/{i}")
+        if written is not None:
+            tools.insert(len(tools) if builtin.position is None else builtin.position, written)
+    return tools
 
 
 def as_function(tool: BuiltinTool, emission: Emission, pointer: str) -> ToolDefinition | None:
