@@ -11,23 +11,25 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from media_strategies import media_values
 from strategies import canonical_values, requests
 
 import omnillm as o
 from omnillm.types._model import Model
 from omnillm.types.response import ResponseMeta
 
+EVERY = {**canonical_values, **media_values}
 CHAT = o.ProviderProtocol.OPENAI_CHAT_COMPLETIONS
 USAGE = o.TokenUsage(3, 4)
 ANSWER = o.LlmResponse((o.Message.assistant("hi"),), USAGE, "m", CHAT)
 
 
-@pytest.mark.parametrize("cls", [pytest.param(cls, id=cls.__name__) for cls in canonical_values])
+@pytest.mark.parametrize("cls", [pytest.param(cls, id=cls.__name__) for cls in EVERY])
 @settings(max_examples=20)
 @given(data=st.data())
 def test_every_value_round_trips_exactly(cls: type[Model], data: st.DataObject) -> None:
     """What is read back is the value that was written, down to the type of each number and the order of each mapping."""
-    value: Any = data.draw(canonical_values[cls])
+    value: Any = data.draw(EVERY[cls])
     read = cls.from_json(value.to_json())
     assert read == value
     assert repr(read) == repr(value)
@@ -37,7 +39,7 @@ def test_every_value_round_trips_exactly(cls: type[Model], data: st.DataObject) 
 def test_every_public_class_with_a_json_form_is_among_them() -> None:
     """No canonical class is left out of the round trip."""
     public = {value for value in (getattr(o, name) for name in o.__all__) if isinstance(value, type) and issubclass(value, Model)}
-    assert public == set(canonical_values)
+    assert public == set(EVERY)
 
 
 TAGS = {

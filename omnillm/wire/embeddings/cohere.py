@@ -102,7 +102,7 @@ def _write_text(item: EmbeddingInput, emission: Emission, pointer: str) -> str:
 
 def _write_content(item: EmbeddingInput, emission: Emission, pointer: str) -> Payload:
     out: Payload = {}
-    if item.text is not None or "content" not in kept(item.vendor_extensions, WIRE):
+    if item.text is not None or not kept(item.vendor_extensions, WIRE):
         out["content"] = [{"type": "text", "text": item.text or ""}]
     if item.tokens is not None:
         emission.lose(f"{pointer}/tokens", "Cohere embeds texts, not token ids")
