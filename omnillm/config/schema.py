@@ -190,7 +190,7 @@ TABLES: dict[str, Table] = {
                 "formats",
                 "formats by kind of endpoint",
                 "the protocol's",
-                "Formats of other endpoints than those that go with the protocol, as `rerank = \"cohere_rerank\"`.",
+                'Formats of other endpoints than those that go with the protocol, as `rerank = "cohere_rerank"`.',
             ),
             Field("provider", "text", "told by the host", "Whose prices hold here, as `groq`."),
         ),

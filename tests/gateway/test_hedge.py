@@ -379,8 +379,7 @@ def test_a_stream_that_won_is_left_as_any_other(build: Any, leave: str) -> None:
                 stream.close()
             del stream
             assert gone.wait(5)
-            gateway.pool_status()
-            assert held(gateway) == (0, 0)
+            wait_until(lambda: held(gateway) == (0, 0))  # the thread that raced may be on its last steps
         finally:
             gc.enable()
         nothing_is_left(gateway)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from omnillm import (
+    AudioInput,
     EndpointKind,
     EndpointSupport,
     Gateway,
@@ -67,20 +68,28 @@ BASES: dict[ProviderKind, Where] = {
     ProviderKind.OPENAI: lambda it: ProviderEndpoint.openai_chat_completions(f"{it.base_url}/v1"),
     ProviderKind.OPENAI_COMPATIBLE: lambda it: ProviderEndpoint.openai_compatible(f"{it.base_url}/v1"),
     ProviderKind.AZURE_OPENAI: lambda it: ProviderEndpoint.azure_openai(it.base_url),
+    ProviderKind.GEMINI: lambda it: ProviderEndpoint.gemini_generate_content(f"{it.base_url}/v1beta"),
 }
 
 
-def generates(gateway: Gateway) -> None:
-    assert gateway.call("hello").text == "echo: hello"
+def generates(gateway: Gateway) -> bool:
     with gateway.stream("hello") as stream:
-        assert "".join(stream.text()) == "echo: hello"
+        streamed = "".join(stream.text())
+    return (gateway.call("hello").text, streamed) == ("echo: hello", "echo: hello")
 
 
 # How an endpoint is called; what is raised from planned needs its line here.
-CALLS: dict[EndpointKind, Callable[[Gateway], None]] = {
+CALLS: dict[EndpointKind, Callable[[Gateway], bool]] = {
     EndpointKind.RESPONSES: generates,
     EndpointKind.CHAT_COMPLETIONS: generates,
     EndpointKind.MESSAGES: generates,
+    EndpointKind.EMBEDDINGS: lambda gateway: len(gateway.embed(["red", "blue"]).data) == 2,
+    EndpointKind.IMAGE_GENERATIONS: lambda gateway: bool(gateway.generate_images("a fox").data),
+    EndpointKind.AUDIO_SPEECH: lambda gateway: bool(gateway.speak("hello", voice="alloy").audio),
+    EndpointKind.AUDIO_TRANSCRIPTIONS: lambda gateway: bool(
+        gateway.transcribe(AudioInput("a.wav", gateway.speak("hello", voice="alloy").audio)).text
+    ),
+    EndpointKind.RERANK: lambda gateway: bool(gateway.rerank("red", ["a red fox", "a blue sky"]).results),
 }
 
 
@@ -91,7 +100,7 @@ def test_every_claim_is_a_call_that_works(
     """In that format, at that provider's endpoint, through a gateway."""
     endpoint = (ENDPOINTS.get((kind, wire)) or BASES[kind])(provider)
     with GatewayBuilder(endpoint).default_model("m").add_key(KeyConfig("k")).build() as gateway:
-        CALLS[support.endpoint](gateway)
+        assert CALLS[support.endpoint](gateway)
     assert provider.requests
     if wire.is_generation:
         assert {request.protocol for request in provider.requests} == {wire.protocol}

@@ -18,7 +18,27 @@ import omnillm as o
 from omnillm.types._model import Model
 from omnillm.types.response import ResponseMeta
 
-EVERY = {**canonical_values, **media_values}
+_SUPPORTS = st.builds(
+    o.EndpointSupport,
+    st.sampled_from(o.EndpointKind),
+    st.sampled_from(o.SupportLevel),
+    st.lists(st.sampled_from(o.WireFormat), max_size=3).map(tuple),
+    st.lists(st.text(), max_size=2).map(tuple),
+)
+_PROVIDERS = st.builds(
+    o.ProviderDescriptor,
+    st.sampled_from(o.ProviderKind),
+    st.text(),
+    st.none() | st.text(),
+    st.lists(_SUPPORTS, max_size=2).map(tuple),
+    st.lists(st.text(), max_size=2).map(tuple),
+)
+REGISTRY_VALUES = {
+    o.EndpointSupport: _SUPPORTS,
+    o.ProviderDescriptor: _PROVIDERS,
+    o.ProviderRegistry: st.builds(o.ProviderRegistry, st.lists(_PROVIDERS, max_size=2).map(tuple)),
+}
+EVERY = {**canonical_values, **media_values, **REGISTRY_VALUES}
 CHAT = o.ProviderProtocol.OPENAI_CHAT_COMPLETIONS
 USAGE = o.TokenUsage(3, 4)
 ANSWER = o.LlmResponse((o.Message.assistant("hi"),), USAGE, "m", CHAT)
