@@ -469,7 +469,7 @@ def test_a_file_is_read_as_a_mapping_is(tmp_path: Path) -> None:
         config = GatewayConfig.from_file(path)
         assert (config.routes[0].keys[0].rpm_limit, config.timeouts.total) == (5, float("inf"))
     with Gateway.from_config(str(file), name="cheap") as gateway:
-        assert repr(gateway) == "<Gateway open_ai_chat_completions@localhost:11434 with 1 keys>"
+        assert repr(gateway) == "<Gateway open_ai_chat_completions@localhost:11434 with 1 key>"
 
 
 def test_errors_of_a_file_name_the_file(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ class Call:
         model, tier = route.model(self.request.model), asked_tier(self.request)
         price = core.price(model, route.provider, region=route.region, tier=tier)
         if price is None and core.config.budgets:
-            raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
+            raise unpriced(model)
         prompt = self.prompt_tokens
         if core.strict:
             prompt = strict_prompt_tokens(self.request, len(self.emitted(core, route).body))
@@ -343,6 +343,12 @@ def _warn_of_refused(request: LlmRequest, route: Route) -> None:
     for name in given:
         if info is not None and info.refuses(name):
             logger.warning("%s is known to refuse %s", request.model, name)
+
+
+def unpriced(model: str) -> UnknownPriceError:
+    """Give the error of a model that has no price where there is a budget."""
+    how = f'pricing=PriceTable({{"{model}": {{"input": …, "output": …}}}}), in USD per million tokens'
+    return UnknownPriceError(f"{model} has no price, and a budget is set: give it one by {how}", model=model)
 
 
 def is_credible(usage: TokenUsage) -> bool:

@@ -11,7 +11,7 @@ from ..config import KeyConfig, TransportConfig
 from ..config.own import own_key, own_options
 from ..errors import ConfigurationError
 from ..hooks import Hook
-from ..policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
+from ..policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig, pico_usd
 from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
 from ..providers.credentials import CredentialReference
@@ -78,6 +78,7 @@ def connect(
     limits: dict[str, Any] = {name: given.pop(name) for name in ("rpm_limit", "tpm_limit") if name in given}
     builder = GatewayBuilder(_endpoint(found, own, given)).default_model(own).add_keys(_keys(found, api_key, keys, limits))
     if budget_usd is not None:
+        pico_usd(budget_usd, "budget_usd")
         builder.budget_limit_usd(budget_usd)
     for fallback in _listed(given.pop("fallbacks", ())):
         other, there = split_model(fallback)

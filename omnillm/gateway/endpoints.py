@@ -22,7 +22,6 @@ from ..errors import (
     InvalidShapeError,
     ProtocolError,
     ProviderError,
-    UnknownPriceError,
     UnsupportedFeatureError,
 )
 from ..policy.pricing import Cost
@@ -48,7 +47,7 @@ from ..wire._fields import Emission
 from ..wire.multipart import form_pieces, form_type
 from .attempt import Attempt
 from .billing import Bill, charge, expected, reported
-from .call import Call, Emitted, Estimate, is_credible
+from .call import Call, Emitted, Estimate, is_credible, unpriced
 from .route import Walk
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class EndpointCall(Call):
         model = route.model(self.request.model)
         price = core.price(model, route.provider, region=route.region)
         if price is None and core.config.budgets:
-            raise UnknownPriceError(f"{model} has no price, and a budget is set: give PriceTable one for it", model=model)
+            raise unpriced(model)
         body = self.emitted(core, route).body
         bill = expected(self.request, body)
         usage = bill.usage

@@ -328,7 +328,8 @@ class Gateway(Endpoints):
     def __repr__(self) -> str:
         core = self._core
         keys = sum(len(route.secrets) for route in core.routes)
-        return f"<Gateway {', '.join(route.name for route in core.routes)} with {keys} keys{' closed' if core.closed else ''}>"
+        held = f"{keys} {'key' if keys == 1 else 'keys'}"
+        return f"<Gateway {', '.join(route.name for route in core.routes)} with {held}{' closed' if core.closed else ''}>"
 
 
 def checked_token(cancel: object) -> CancellationToken:
