@@ -80,6 +80,7 @@ class GatewayStream:
         "_reader",
         "_response",
         "_size",
+        "_terminal",
         "_turn",
         "_usage",
         "_waited",
@@ -109,6 +110,7 @@ class GatewayStream:
         self._reader = Reader(attempt)
         self._chunks: Iterator[bytes] | None = None if is_whole(http.headers.get("content-type", "")) else http.chunks()
         self._size = 0  # bytes of output so far
+        self._terminal: LlmStreamEvent | None = None  # it came with what goes before it, and waits for its turn
         self._usage: TokenUsage | None = None  # as last reported
         self._waits_since = self._core.clock.monotonic()
         self._waited = 0.0  # seconds without content before that
@@ -162,11 +164,18 @@ class GatewayStream:
         if self._turn.setdefault("thread", me) != me:
             raise ConfigurationError("a stream is read by one thread at a time")
         try:
-            self._accept(self._read())
+            held, self._terminal = self._terminal, None
+            self._accept(self._up_to_terminal(self._read()) if held is None else [held])
         except BaseException as error:  # noqa: BLE001  # something is held: whatever it is, it is settled and raised again
             self._fail(error)
         finally:
             self._turn.clear()
+
+    def _up_to_terminal(self, events: list[LlmStreamEvent]) -> list[LlmStreamEvent]:
+        """Hold the end back where deltas came with it: a stream is over when its reader is, not its provider."""
+        if len(events) > 1 and isinstance(events[-1], Completed) and any(isinstance(e, _DELTAS) for e in events):
+            self._terminal = events.pop()
+        return events
 
     def _read(self) -> list[LlmStreamEvent]:
         http, call = self._http(), self._walk.call

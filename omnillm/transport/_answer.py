@@ -25,6 +25,7 @@ MAX_LINE = 64 << 10
 MAX_HEADERS = 100
 MAX_INTERIM = 8
 _BUFFER = 16 << 10
+_WORTH_IT = 16  # chunks
 
 _PROTOCOL = b"HTTP/1."
 _TLS_ALERT = b"\x15\x03"
@@ -181,9 +182,10 @@ class Answer(http.client.HTTPResponse):
         # the line end of the chunk before is still there where that one was read in the general way
         taken = 0 if self.chunk_left is None else 2 if data.startswith(b"\r\n") else len(data)
         found, taken = whole_chunks(data, taken, most)
-        if found:
-            fp.read(taken)
-            self.chunk_left = None
+        if len(found) < _WORTH_IT:
+            return b""  # who reads a short stream sees it chunk by chunk, as it was sent
+        fp.read(taken)
+        self.chunk_left = None
         return b"".join(found)
 
     def _read_next_chunk_size(self) -> int:
