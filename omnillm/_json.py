@@ -10,7 +10,6 @@ standard module's to say: what is here decides which is which. (Written, ``1e+16
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import marshal
 import re
@@ -18,7 +17,10 @@ from typing import Any, NoReturn
 
 from .errors import InvalidJsonError
 
-_orjson: Any = ...  # ``None`` where it is not installed; looked for on first use, for importing it takes milliseconds
+# Now, not on first use: a thread that imports while another forks leaves the child an import that never ends.
+_orjson: Any = None
+with contextlib.suppress(ImportError):
+    import orjson as _orjson
 
 MAX_BYTES = 32 << 20
 MAX_DEPTH = 100
@@ -60,7 +62,7 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES, max_valu
     """
     if len(data) > max_bytes:
         raise InvalidJsonError(f"longer than {max_bytes} bytes", beyond=True)
-    if (_find_orjson() if _orjson is ... else _orjson) is not None:
+    if _orjson is not None:
         value = _read_fast(data, max_values)
         if value is not _UNREAD:
             return value
@@ -94,19 +96,9 @@ def _read_fast(data: bytes | bytearray | str, max_values: int) -> Any:
     return value
 
 
-def _find_orjson() -> Any:
-    """Look for orjson."""
-    global _orjson  # noqa: PLW0603  # found once; two threads find the same
-    found = None
-    with contextlib.suppress(ImportError):
-        found = importlib.import_module("orjson")
-    _orjson = found
-    return found
-
-
 def backend() -> str:
     """Name the module that reads and writes most."""
-    return "json" if _find_orjson() is None else "orjson"
+    return "json" if _orjson is None else "orjson"
 
 
 def _read(text: str) -> tuple[Any, InvalidJsonError | None]:
@@ -160,7 +152,7 @@ def dumps(value: Any) -> str:
 
 def dump_bytes(value: Any) -> bytes:
     """Write a value as compact UTF-8 JSON; a lone surrogate becomes U+FFFD."""
-    if (_find_orjson() if _orjson is ... else _orjson) is not None:
+    if _orjson is not None:
         written = _write_fast(value)
         if written is not None:
             return written
