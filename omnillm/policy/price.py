@@ -192,6 +192,8 @@ class ModelPrice:
         if details is not None and details.passes:
             return sum(map(self.cost, details.passes), self.cost(usage, replace(details, passes=())))
         prompt, output = max(usage.prompt_tokens, 0), max(usage.completion_tokens, 0)
+        if details is not None:
+            output += max(details.uncounted_output_tokens, 0)
         tier = self
         while tier.long is not None and prompt > (tier.long_above or 0):
             tier = tier.long
@@ -257,6 +259,7 @@ def _scaled(rate: int | None, per_mille: int) -> int | None:
 
 def _cost_in_detail(price: ModelPrice, usage: TokenUsage, details: UsageDetails) -> Cost:
     prompt, output = max(usage.prompt_tokens, 0), max(usage.completion_tokens, 0)
+    output += max(details.uncounted_output_tokens, 0)
     read, short, long = _cached(usage, prompt)
     cached_rate, write_short = _or(price.cached_input, price.input), _or(price.cache_write_short, price.input)
     write_long = _or(price.cache_write_long, write_short)

@@ -57,6 +57,7 @@ class UsageDetails:
     image_output_tokens: int = 0
     video_output_tokens: int = 0
     citation_tokens: int = 0
+    uncounted_output_tokens: int = 0  # reasoning that the host counts beside the output (xAI), charged with it
     searches: int = 0
     images: int = 0
     audio_seconds: float = 0.0

@@ -31,6 +31,7 @@ def details(**counts: Any) -> UsageDetails:
         (TokenUsage(10, 5), NO_DETAILS, {"input": 1_000, "output": 2_500}),
         (TokenUsage(10, 5, reasoning_tokens=2), NO_DETAILS, {"input": 1_000, "output": 1_500, "reasoning": 1_200}),
         (TokenUsage(10, 5, reasoning_tokens=9), NO_DETAILS, {"input": 1_000, "reasoning": 3_000}),
+        (TokenUsage(10, 5), details(uncounted_output_tokens=3), {"input": 1_000, "output": 4_000}),
         (TokenUsage(10, 0), details(audio_input_tokens=4), {"input": 600, "audio_input": 4_000}),
         (TokenUsage(10, 0), details(audio_input_tokens=99), {"audio_input": 10_000}),
         (
@@ -59,6 +60,10 @@ def test_each_class_at_its_own_rate(usage: TokenUsage, told: UsageDetails, expec
     assert EVERY.cost(usage, told).breakdown == {**expected, "request": 11}
 
 
+UNCOUNTED = ("uncounted_output_tokens",)  # beside the usage's own, so they are charged on top
+BESIDE = ("citation_tokens", *UNCOUNTED)
+
+
 @given(data=st.data(), prompt=st.integers(0, 10_000), output=st.integers(0, 10_000))
 def test_a_price_with_one_rate_charges_every_token_once(data: st.DataObject, prompt: int, output: int) -> None:
     """However the counts contradict each other, no token is charged twice or not at all."""
@@ -72,7 +77,7 @@ def test_a_price_with_one_rate_charges_every_token_once(data: st.DataObject, pro
         prompt_cache=PromptCacheUsage(**{name: data.draw(st.none() | counts) for name in PromptCacheUsage.__slots__}),
     )
     told = details(
-        **{name: data.draw(counts) for name in UsageDetails.__slots__ if name.endswith("_tokens") and name != "citation_tokens"}
+        **{name: data.draw(counts) for name in UsageDetails.__slots__ if name.endswith("_tokens") and name not in BESIDE}
     )
     spent = flat.cost(usage, told)
     assert spent.total_pico == prompt + output
@@ -81,7 +86,7 @@ def test_a_price_with_one_rate_charges_every_token_once(data: st.DataObject, pro
 
 
 @given(usage=st.builds(TokenUsage, st.integers(0, 10**6), st.integers(0, 10**5)), told=st.builds(
-    UsageDetails, **{name: st.integers(0, 10**6) for name in UsageDetails.__slots__ if name.endswith("_tokens")}
+    UsageDetails, **{name: st.integers(0, 10**6) for name in UsageDetails.__slots__ if name.endswith("_tokens") and name not in UNCOUNTED}
 ))  # fmt: skip
 def test_a_price_that_tells_nothing_apart_charges_text(usage: TokenUsage, told: UsageDetails) -> None:
     """Details change the cost only where the price names a rate for them."""

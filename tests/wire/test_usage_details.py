@@ -237,8 +237,10 @@ def test_a_usage_alone_tells_what_is_in_it() -> None:
         ({"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14, "reasoning_tokens": 0}, 5),
     ],
 )
-def test_reasoning_that_is_counted_apart_is_output(usage: dict[str, Any], completion: int) -> None:
-    """Every output token is counted, whatever the host's convention, and written back as it came."""
+def test_reasoning_that_is_counted_apart_is_told(usage: dict[str, Any], completion: int) -> None:
+    """Every output token is told, whatever the host's convention, and written back as it came."""
     response = parse_response(P.OPENAI_CHAT_COMPLETIONS, {**CHAT, "usage": usage})
-    assert response.usage.completion_tokens == completion
+    beside = usage_details(response.usage, response).uncounted_output_tokens
+    assert response.usage.completion_tokens + beside == completion
+    assert response.usage.completion_tokens == usage["completion_tokens"]
     assert emit_response(P.OPENAI_CHAT_COMPLETIONS, response)["usage"] == usage

@@ -45,7 +45,7 @@ def read_usage(value: Any, pointer: str) -> TokenUsage:
     cache = None if cached is None and written is None else PromptCacheUsage(cached, cache_creation_input_tokens=written)
     return TokenUsage(
         prompt or 0,
-        (completion or 0) + apart,
+        completion or 0,  # as the SDK and the wire say; ``usage_details`` tells what is beside it
         total,
         reasoning,
         cache,
@@ -83,10 +83,9 @@ def write_usage(usage: TokenUsage, emission: Emission) -> dict[str, Any] | None:
         return None
     own, spelled = kept(usage.vendor_extensions, WIRE), spelling(usage.vendor_extensions, WIRE)
     absent = spelled.get("absent", ())
-    completed = max(0, usage.completion_tokens - spelled.get("apart", 0))
     counts = (
         ("prompt_tokens", usage.prompt_tokens, usage.prompt_tokens > 0),
-        ("completion_tokens", completed, completed > 0),
+        ("completion_tokens", usage.completion_tokens, usage.completion_tokens > 0),
         ("total_tokens", usage.total(), usage.total_tokens is not None),
     )
     out: dict[str, Any] = {name: count for name, count, said in counts if said or (name not in absent and name not in own)}
@@ -135,6 +134,7 @@ def usage_details(usage: TokenUsage, response: LlmResponse | None) -> UsageDetai
         audio_output_tokens=count_in(completion, "audio_tokens"),
         image_output_tokens=count_in(completion, "image_tokens"),
         citation_tokens=count_in(own, "citation_tokens"),
+        uncounted_output_tokens=count_in(spelling(usage.vendor_extensions, WIRE), "apart"),
         searches=count_in(own, "num_search_queries"),
         tier=tier if isinstance(tier, str) else None,
     )
