@@ -10,6 +10,7 @@ standard module's to say: what is here decides which is which. (Written, ``1e+16
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import marshal
 import re
@@ -20,7 +21,7 @@ from .errors import InvalidJsonError
 # Now, not on first use: a thread that imports while another forks leaves the child an import that never ends.
 _orjson: Any = None
 with contextlib.suppress(ImportError):
-    import orjson as _orjson
+    _orjson = importlib.import_module("orjson")
 
 MAX_BYTES = 32 << 20
 MAX_DEPTH = 100
