@@ -266,7 +266,7 @@ def test_one_key_need_be_no_list(connect: Connect) -> None:
         ({"api_key": "sk 1"}, "key"),
         ({"rpm_limit": 0, "api_key": "k"}, "rpm_limit"),
         ({"tpm_limit": "x", "keys": [KeyConfig("k")]}, "tpm_limit"),
-        ({"budget_usd": -1, "api_key": "k"}, "budget_limit_usd"),
+        ({"budget_usd": -1, "api_key": "k"}, "budget_usd"),
         ({"timeout": 0, "api_key": "k"}, "request_timeout"),
         ({"timeouts": 5, "api_key": "k"}, "timeouts"),
         ({"timeouts": {"totel": 5}, "api_key": "k"}, "timeouts"),
