@@ -70,6 +70,8 @@ class _Opened(Fields):
 
 def opened(value: Any, pointer: str = "") -> Fields:
     """Open an object under its camelCase names."""
+    if type(value) is dict and not _is_in_snake(value) and SPELLING not in value:
+        return Fields(value, pointer)  # nearly all are
     if isinstance(value, dict) and SPELLING in value:
         raise InvalidShapeError(f"{SPELLING}: no name of this wire", pointer=f"{pointer}/{SPELLING}")
     if not isinstance(value, dict) or not _is_in_snake(value):
