@@ -47,8 +47,9 @@ def signer(token: str | None = None, clock: FakeClock | None = None) -> aws.SigV
 
 @pytest.mark.parametrize("token", [None, "session/token=="])
 @pytest.mark.parametrize("url", [URL, "https://h.example.com:8443/a%20b?x=1&b=2", "http://127.0.0.1:9/model/m/converse"])
-def test_a_signature_is_botocores(url: str, token: str | None) -> None:
+def test_a_signature_is_botocores(url: str, token: str | None, caplog: pytest.LogCaptureFixture) -> None:
     """Header by header what ``add_auth`` makes at the same moment; what was given stays."""
+    caplog.set_level(logging.INFO, logger="botocore")  # asked here by itself, it logs what it signs
     request = HttpRequest("POST", url, REQUEST.headers, REQUEST.body)
     expected = AWSRequest("POST", url, dict(request.headers), request.body)
     with freeze_time(AT):
