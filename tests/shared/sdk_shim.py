@@ -14,6 +14,7 @@ from omnillm.testing._eventstream import encode_event
 from omnillm.testing._http import HttpReply, HttpRequest, HttpServer
 from omnillm.testing._routes import find_route
 from omnillm.types.enums import ProviderProtocol
+from omnillm.types.request import LlmRequest
 from omnillm.wire import (
     SseDecoder,
     StreamTranscoder,
@@ -66,9 +67,9 @@ class Shim:
         route = find_route(path)
         assert route is not None, http.target
         assert route.protocol is self._served
-        body = json.loads(http.body)
-        known = route.addressed(parse_request(self._served, body), path)
-        return {**body, "model": known.model}, bool(known.stream)
+        known = route.read(http.body, http.headers.get("content-type", ""), path)
+        assert isinstance(known, LlmRequest)
+        return {**json.loads(http.body), "model": known.model}, bool(known.stream)
 
     def _request(self, payload: dict[str, Any], streams: bool) -> urllib.request.Request:
         rules = codec(self._asked)
