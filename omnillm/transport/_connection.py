@@ -1,4 +1,4 @@
-"""Connections of urllib3's pools that write a request at once and read the head of an answer with bounds.
+"""Connections of urllib3's pools that write a request at once; ``_answer`` reads what comes back, with bounds.
 
 Purpose. urllib3 keeps the pools, the proxies and TLS. What goes over a connection is done here, because http.client takes an
 interim 103 for the answer, headers that were cut for whole ones, two lengths for one, and counts time per read.
@@ -8,7 +8,6 @@ every exception that is none of ours, closes the connection; only one whose answ
 
 Rules.
 - Every socket call is bounded by the exchange's deadline, however the peer dribbles.
-- The head is at most 100 lines of 64 KiB; at most 8 interim answers go before it.
 - A connection with bytes behind the answer, or with bytes while it was idle, is not used again.
 - Names are resolved by the system, which nothing can interrupt.
 """
