@@ -135,6 +135,8 @@ from .wire import (
 )
 
 if TYPE_CHECKING:
+    # wrapped by hand, as a line for each name would be pages of them
+    # isort: off
     from .config import GatewayConfig, KeyConfig, RouteConfig, TransportConfig
     from .gateway.builder import GatewayBuilder
     from .gateway.connect import connect
