@@ -132,6 +132,7 @@ class Call:
         "records",
         "request",
         "routes",
+        "shape",
         "started",
         "streaming",
         "target",
@@ -165,7 +166,12 @@ class Call:
         self.deadline = Deadline(self.started + total, core.clock)
         self.limit = f"the {'request_timeout' if timeout is None else 'timeout'} of {spoken(total)} is over"
         self.records: list[AttemptRecord] = []
-        self.prompt_tokens = self.request.estimated_prompt_tokens()
+        self.shape = None if core.estimates is None else core.estimates.shape(self.request)
+        self.prompt_tokens = (
+            self.request.estimated_prompt_tokens()
+            if core.estimates is None or self.shape is None
+            else core.estimates.prompt_tokens(model, self.shape)
+        )
         self.ticket: CallTicket = core.allowance.enter()
         self._emitted: dict[str, Emitted] = {}
         self._estimates: dict[str, Estimate] = {}
@@ -243,6 +249,9 @@ class Call:
         usage: TokenUsage = response.usage
         if not is_credible(usage):
             usage = TokenUsage(estimated=True)
+        estimates = attempt.core.estimates
+        if estimates is not None and self.shape is not None and not usage.estimated and attempt.model == self.request.model:
+            estimates.learn(attempt.model, self.shape, usage.prompt_tokens)
         if not usage.estimated or (usage.prompt_tokens and usage.completion_tokens):
             if usage is not response.usage:
                 object.__setattr__(response, "usage", usage)

@@ -40,6 +40,8 @@ from ..wire._codec import Codec
 from .reading import check_stream_type
 
 if TYPE_CHECKING:
+    from ..policy.estimates import PromptEstimates
+    from ..policy.limits import PromptEstimate
     from ..transport.body import HttpResponse
     from .call import Call
     from .workers import Workers
@@ -121,6 +123,7 @@ class Core:
         self._secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
         self._signers = tuple(signer for route in self.routes for signer in route.signers.values())
         self.router = ModelRouter(config.downgrades) if config.downgrades and config.budgets else None
+        self.estimates = _estimates(config.pool.prompt_estimates)
         self.strict = any(budget.estimate == "strict" for budget in config.budgets)
         self._prices: dict[tuple[str, str | None, str | None, str | None], ModelPrice | None] = {}
         self._prices_until = 0.0  # on the wall clock
@@ -290,6 +293,15 @@ class Core:
         self.drain()
         self.transport.close()
         self.transport.abort()
+
+
+def _estimates(kind: PromptEstimate) -> PromptEstimates | None:
+    """Give the estimates that learn, or ``None`` for the fixed rule."""
+    if kind == "fixed":
+        return None
+    from ..policy.estimates import prompt_estimates
+
+    return prompt_estimates(kind)
 
 
 def pool_name(route: RouteConfig) -> str:
