@@ -263,8 +263,8 @@ PROMISES = (
     ),
     _promise(
         29,
-        "A base URL is https, or http to this machine or by leave, without user, query, fragment and control characters; a header "
-        "is one line of ASCII.",
+        "A base URL is https, or http to this machine or by leave, without user, query, fragment and control characters; a "
+        "header is one line of ASCII.",
         "security/test_p29_base_urls.py::test_p29_a_base_url_leads_where_it_says",
         "security/test_p29_base_urls.py::test_p29_the_host_that_is_checked_is_the_host_that_is_asked",
         "security/test_p29_base_urls.py::test_p29_what_an_endpoint_carries_is_not_in_its_repr",
@@ -274,8 +274,8 @@ PROMISES = (
     ),
     _promise(
         30,
-        "No key appears in a repr, text, log, exception, pickle, JSON, recording, hook event or status; `pytest --canary` watches "
-        "the whole suite for it.",
+        "No key appears in a repr, text, log, exception, pickle, JSON, recording, hook event or status; `pytest --canary` "
+        "watches the whole suite for it.",
         "security/test_p30_locals.py::test_p30_no_line_of_a_call_shows_the_key",
         "security/test_p30_locals.py::test_p30_no_configuration_error_takes_the_key_along",
         "security/test_hostile_input.py::test_p30_an_answer_that_echoes_the_key_leaves_no_trace",
