@@ -120,8 +120,10 @@ class Call:
     max_bytes: ClassVar[int] = MAX_BODY  # of the answer
 
     __slots__ = (
+        "_asked",
         "_emitted",
         "_estimates",
+        "_handle",
         "cancel",
         "deadline",
         "downgraded_from",
@@ -156,7 +158,8 @@ class Call:
         self.downgraded_from = None if model == request.model else request.model
         self.request = request if model == request.model else dataclasses.replace(request, model=model)
         self.streaming = streaming
-        self.cancel = cancel
+        self.cancel = self._asked = cancel
+        self._handle: int | None = None  # with the caller's token, where ``cancel`` is the call's own
         self.tenant = tenant
         self.target = target  # what the answer is read into
         self.left = False  # its stream was closed
@@ -281,7 +284,23 @@ class Call:
     @property
     def is_cancelled(self) -> bool:
         """Tell whether the caller's own token ended the call."""
-        return self.cancel is not None and self.cancel.cancelled
+        return self._asked is not None and self._asked.cancelled
+
+    def leave(self) -> None:
+        """Say that its stream was closed: what opens it again, in another thread, ends at once."""
+        self.left = True
+        if self.cancel is not None and self.cancel is not self._asked:
+            self.cancel.cancel()
+
+    def obey(self) -> None:
+        """Obey ``leave`` beside the caller's token from here on, wherever an attempt may wait."""
+        if self.cancel is self._asked:
+            own = CancellationToken()
+            if self._asked is not None:
+                self._handle = self._asked.subscribe(own.cancel)
+            self.cancel = own
+        if self.left:  # perhaps while there was no token yet
+            self.leave()
 
     def account(self, error: GatewayError) -> None:
         """Write into the error that ends the call what was tried, whether any of it was sent, and which time was over."""
@@ -295,6 +314,8 @@ class Call:
         if self.over:
             return
         self.over = True
+        if self._asked is not None and self._handle is not None:
+            self._asked.unsubscribe(self._handle)
         core.allowance.leave(self.ticket)
         if core.config.hooks:
             usage, cost_usd = (None, None) if response is None else (response.usage, response.cost_usd)

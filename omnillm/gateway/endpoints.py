@@ -144,8 +144,9 @@ class EndpointCall(Call):
         usage = self.usage = self.bill.usage
         if getattr(response, "model", None) == "":  # Google and Cohere do not say
             object.__setattr__(response, "model", attempt.model)
-        if isinstance(response, EmbeddingResponse) and response.usage is None:
-            object.__setattr__(response, "usage", EmbeddingUsage(usage.prompt_tokens, estimated=True))
+        if isinstance(response, EmbeddingResponse) and usage.estimated:
+            kept = {} if response.usage is None else response.usage.vendor_extensions
+            object.__setattr__(response, "usage", EmbeddingUsage(usage.prompt_tokens, estimated=True, vendor_extensions=kept))
         return usage
 
     def cost(self, attempt: Attempt, usage: TokenUsage, _response: Any) -> Cost | None:
