@@ -67,7 +67,8 @@ class _Pool:
 
     def wake(self, label: str) -> None:
         for roster in self.rosters.values():
-            roster.wake(label)
+            if roster.has_parked:
+                roster.wake(label)
 
 
 class _Held:
@@ -153,7 +154,7 @@ class MemoryState:
             found = self._decide(pool, ask, now, wall, accounts)
             if isinstance(found, Seat):
                 if self._book.has_key_budgets:
-                    accounts += self._book.of_key(pool.name, found.key.label, wall, keep=False)
+                    accounts = [*accounts, *self._book.of_key(pool.name, found.key.label, wall, keep=False)]
                 accounts = self._book.keep(accounts, wall)
                 outcome: KeyLease | Refusal = self._admitted(pool, found, ask, now, accounts)
             else:
