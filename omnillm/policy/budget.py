@@ -227,10 +227,13 @@ class Book:
 
 def last_refusal(accounts: Iterable[Account], charge: int) -> BudgetRefusal | None:
     """Give the refusal that lasts longest, of the accounts without room for the charge; of several alike the first."""
-    refusals = [account.refusal(charge) for account in accounts if not account.allows(charge)]
-    if not refusals:
-        return None
-    return max(refusals, key=lambda refusal: refusal.resets_at or math.inf)
+    last: BudgetRefusal | None = None
+    for account in accounts:
+        if not account.allows(charge):
+            refusal = account.refusal(charge)
+            if last is None or (refusal.resets_at or math.inf) > (last.resets_at or math.inf):
+                last = refusal
+    return last
 
 
 class BudgetTracker:

@@ -69,7 +69,6 @@ class Reservation:
     def __init__(
         self,
         id: str,
-        *,
         pool: str,
         label: str,
         model: str,
