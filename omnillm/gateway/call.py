@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .. import _json
 from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
+from .._secret import Headers
 from ..errors import (
     AttemptRecord,
     DeadlineExceededError,
@@ -27,6 +28,7 @@ from ..policy.limits import LossPolicy
 from ..policy.pricing import Cost, ModelPrice
 from ..providers.envelope import STREAM_TYPES
 from ..transport import MAX_BODY, Upload
+from ..transport.http import HttpRequest
 from ..types.hooks import CallEnded
 from ..types.message import Message
 from ..types.parts import AudioPart
@@ -54,11 +56,25 @@ _SENT: tuple[Sent, ...] = ("no", "maybe", "yes")
 class Emitted:
     """A request as one endpoint is sent it."""
 
-    body: bytes | Upload
-    path: str
-    losses: tuple[Loss, ...]
+    body: bytes | Upload | None
+    path: str  # below the base, or a whole URL
+    losses: tuple[Loss, ...] = ()
     headers: Mapping[str, str] | None = None  # beside those of every request of the route
     beside: str | None = None  # the path that an endpoint given as a whole URL ends in, where this one is another
+    method: str = "POST"
+
+    @property
+    def size(self) -> int:
+        """Give the length of the body in bytes."""
+        return 0 if self.body is None else len(self.body)
+
+    def request(self, url: str, headers: Mapping[str, str]) -> HttpRequest:
+        """Give the request that goes to the URL."""
+        if self.headers is not None:
+            headers = Headers({**headers, **self.headers})
+        if self.body is None:
+            headers = Headers({name: value for name, value in headers.items() if name != "Content-Type"})
+        return HttpRequest(self.method, url, headers, self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +134,7 @@ class Call:
     """Hold what the attempts of one call share, and say what they send, how the answer is read, and what it costs."""
 
     max_bytes: ClassVar[int] = MAX_BODY  # of the answer
+    may_downgrade: ClassVar[bool] = True
 
     __slots__ = (
         "_asked",
@@ -129,6 +146,8 @@ class Call:
         "downgraded_from",
         "left",
         "limit",
+        "may_repeat",
+        "only_key",
         "over",
         "prompt_tokens",
         "records",
@@ -154,7 +173,8 @@ class Call:
         target: Target | None = None,
     ) -> None:
         total = timeout if timeout is not None else (math.inf if streaming else core.config.timeouts.total)
-        model = request.model if core.router is None else core.affordable(core.router, request.model, tenant)
+        router = core.router if self.may_downgrade else None
+        model = request.model if router is None else core.affordable(router, request.model, tenant)
         self.downgraded_from = None if model == request.model else request.model
         self.request = request if model == request.model else dataclasses.replace(request, model=model)
         self.streaming = streaming
@@ -162,6 +182,8 @@ class Call:
         self._handle: int | None = None  # with the caller's token, where ``cancel`` is the call's own
         self.tenant = tenant
         self.target = target  # what the answer is read into
+        self.may_repeat = True  # where it may have been received
+        self.only_key: str | None = None  # the label of the one that may be used
         self.left = False  # its stream was closed
         self.over = False
         self.routes = core.routes
@@ -196,7 +218,7 @@ class Call:
             raise unpriced(model)
         prompt = self.prompt_tokens
         if core.strict:
-            prompt = strict_prompt_tokens(self.request, len(self.emitted(core, route).body))
+            prompt = strict_prompt_tokens(self.request, self.emitted(core, route).size)
         cap = self.request.generation.max_output_tokens
         output = core.default_output_tokens(model, route) if cap is None else cap
         prompt_charge = charge = 0
@@ -246,6 +268,12 @@ class Call:
             return attempt.malformed(f"the upstream answered {http.status} with {page}", final=error.beyond)
         except ProtocolError as error:
             return attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}", final=error.beyond)
+
+    def reader(self, attempt: Attempt) -> Any:
+        """Give what reads the answer's bytes into the events of a stream."""
+        from .reading import Reader
+
+        return Reader(attempt)
 
     def believed(self, attempt: Attempt, response: Any) -> TokenUsage:
         """Give the usage, estimating what was not reported or cannot be: the prompt as admitted, the output by its length."""
