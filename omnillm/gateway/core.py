@@ -114,15 +114,7 @@ class Core:
         self.rng = rng or random.Random()
         self.store: StateStore = config.state or MemoryState(clock=clock, rng=random.Random(self.rng.random()))
         self.store.add_budgets(config.budgets)
-        options = config.transport
-        self.transport = transport or HttpTransport(
-            allow_http=options.allow_http,
-            ca_bundle=options.ca_bundle,
-            trust_proxy_env=options.trust_proxy_env,
-            proxies=options.proxies,
-            pool_size=config.max_workers,
-            clock=clock,
-        )
+        self.transport = transport or _transport(config, clock)
         self.allowance = RetryAllowance()
         self.routes = tuple(self._route(route) for route in config.routes)
         self._natives = tuple(self._native()) if config.primitives else None
@@ -323,6 +315,18 @@ class Core:
         self.drain()
         self.transport.close()
         self.transport.abort()
+
+
+def _transport(config: GatewayConfig, clock: Clock) -> HttpTransport:
+    options = config.transport
+    return HttpTransport(
+        allow_http=options.allow_http,
+        ca_bundle=options.ca_bundle,
+        trust_proxy_env=options.trust_proxy_env,
+        proxies=options.proxies,
+        pool_size=config.max_workers,
+        clock=clock,
+    )
 
 
 def _estimates(kind: PromptEstimate) -> PromptEstimates | None:
