@@ -137,8 +137,10 @@ class Call:
     may_downgrade: ClassVar[bool] = True
 
     __slots__ = (
+        "_asked",
         "_emitted",
         "_estimates",
+        "_handle",
         "cancel",
         "deadline",
         "downgraded_from",
@@ -151,6 +153,7 @@ class Call:
         "records",
         "request",
         "routes",
+        "shape",
         "started",
         "streaming",
         "target",
@@ -175,7 +178,8 @@ class Call:
         self.downgraded_from = None if model == request.model else request.model
         self.request = request if model == request.model else dataclasses.replace(request, model=model)
         self.streaming = streaming
-        self.cancel = cancel
+        self.cancel = self._asked = cancel
+        self._handle: int | None = None  # with the caller's token, where ``cancel`` is the call's own
         self.tenant = tenant
         self.target = target  # what the answer is read into
         self.may_repeat = True  # where it may have been received
@@ -187,7 +191,12 @@ class Call:
         self.deadline = Deadline(self.started + total, core.clock)
         self.limit = f"the {'request_timeout' if timeout is None else 'timeout'} of {spoken(total)} is over"
         self.records: list[AttemptRecord] = []
-        self.prompt_tokens = self.request.estimated_prompt_tokens()
+        self.shape = None if core.estimates is None else core.estimates.shape(self.request)
+        self.prompt_tokens = (
+            self.request.estimated_prompt_tokens()
+            if core.estimates is None or self.shape is None
+            else core.estimates.prompt_tokens(model, self.shape)
+        )
         self.ticket: CallTicket = core.allowance.enter()
         self._emitted: dict[str, Emitted] = {}
         self._estimates: dict[str, Estimate] = {}
@@ -271,6 +280,9 @@ class Call:
         usage: TokenUsage = response.usage
         if not is_credible(usage):
             usage = TokenUsage(estimated=True)
+        estimates = attempt.core.estimates
+        if estimates is not None and self.shape is not None and not usage.estimated and attempt.model == self.request.model:
+            estimates.learn(attempt.model, self.shape, usage.prompt_tokens)
         if not usage.estimated or (usage.prompt_tokens and usage.completion_tokens):
             if usage is not response.usage:
                 object.__setattr__(response, "usage", usage)
@@ -292,7 +304,23 @@ class Call:
     @property
     def is_cancelled(self) -> bool:
         """Tell whether the caller's own token ended the call."""
-        return self.cancel is not None and self.cancel.cancelled
+        return self._asked is not None and self._asked.cancelled
+
+    def leave(self) -> None:
+        """Say that its stream was closed: what opens it again, in another thread, ends at once."""
+        self.left = True
+        if self.cancel is not None and self.cancel is not self._asked:
+            self.cancel.cancel()
+
+    def obey(self) -> None:
+        """Obey ``leave`` beside the caller's token from here on, wherever an attempt may wait."""
+        if self.cancel is self._asked:
+            own = CancellationToken()
+            if self._asked is not None:
+                self._handle = self._asked.subscribe(own.cancel)
+            self.cancel = own
+        if self.left:  # perhaps while there was no token yet
+            self.leave()
 
     def account(self, error: GatewayError) -> None:
         """Write into the error that ends the call what was tried, whether any of it was sent, and which time was over."""
@@ -306,6 +334,8 @@ class Call:
         if self.over:
             return
         self.over = True
+        if self._asked is not None and self._handle is not None:
+            self._asked.unsubscribe(self._handle)
         core.allowance.leave(self.ticket)
         if core.config.hooks:
             usage, cost_usd = (None, None) if response is None else (response.usage, response.cost_usd)

@@ -41,6 +41,8 @@ from ..wire._codec import Codec
 from .reading import check_stream_type
 
 if TYPE_CHECKING:
+    from ..policy.estimates import PromptEstimates
+    from ..policy.limits import PromptEstimate
     from ..transport.body import HttpResponse
     from .call import Call
     from .workers import Workers
@@ -112,15 +114,7 @@ class Core:
         self.rng = rng or random.Random()
         self.store: StateStore = config.state or MemoryState(clock=clock, rng=random.Random(self.rng.random()))
         self.store.add_budgets(config.budgets)
-        options = config.transport
-        self.transport = transport or HttpTransport(
-            allow_http=options.allow_http,
-            ca_bundle=options.ca_bundle,
-            trust_proxy_env=options.trust_proxy_env,
-            proxies=options.proxies,
-            pool_size=config.max_workers,
-            clock=clock,
-        )
+        self.transport = transport or _transport(config, clock)
         self.allowance = RetryAllowance()
         self.routes = tuple(self._route(route) for route in config.routes)
         self._natives = tuple(self._native()) if config.primitives else None
@@ -128,6 +122,7 @@ class Core:
         self._secrets = tuple(secret for route in routes for secret in route.secrets.values())
         self._signers = tuple(signer for route in routes for signer in route.signers.values())
         self.router = ModelRouter(config.downgrades) if config.downgrades and config.budgets else None
+        self.estimates = _estimates(config.pool.prompt_estimates)
         self.strict = any(budget.estimate == "strict" for budget in config.budgets)
         self.charged_jobs: dict[str, object] = {}  # jobs whose end was paid for, by whoever saw it first
         self._prices: dict[tuple[str, str | None, str | None, str | None], ModelPrice | None] = {}
@@ -320,6 +315,27 @@ class Core:
         self.drain()
         self.transport.close()
         self.transport.abort()
+
+
+def _transport(config: GatewayConfig, clock: Clock) -> HttpTransport:
+    options = config.transport
+    return HttpTransport(
+        allow_http=options.allow_http,
+        ca_bundle=options.ca_bundle,
+        trust_proxy_env=options.trust_proxy_env,
+        proxies=options.proxies,
+        pool_size=config.max_workers,
+        clock=clock,
+    )
+
+
+def _estimates(kind: PromptEstimate) -> PromptEstimates | None:
+    """Give the estimates that learn, or ``None`` for the fixed rule."""
+    if kind == "fixed":
+        return None
+    from ..policy.estimates import prompt_estimates
+
+    return prompt_estimates(kind)
 
 
 def pool_name(route: RouteConfig) -> str:

@@ -21,6 +21,7 @@ from ..errors import (
     CallCancelledError,
     ClosedError,
     ConfigurationError,
+    ConnectionLostError,
     DeadlineExceededError,
     GatewayError,
     MalformedResponseError,
@@ -227,7 +228,7 @@ class OwnedStream(Generic[E, R]):
             final = error if self._given else self._went_on(error)
             if final is None:
                 return
-            error = self._translated(error) if final is error else final
+            error = self._translated(error) if final is error else self._of_another(final)
         if isinstance(error, GatewayError):
             call.account(error)
         self._end("failed")
@@ -242,6 +243,7 @@ class OwnedStream(Generic[E, R]):
         try:
             final = self._walk.failed(self._attempt, error)
             if final is None:
+                self._walk.call.obey()
                 attempt = self._walk.run(Attempt.open)
                 self._queue.clear()
                 self._take(attempt)
@@ -264,6 +266,14 @@ class OwnedStream(Generic[E, R]):
             return error
         if isinstance(error, TransportError) and (given or not isinstance(error, MalformedResponseError)):
             return self._interrupted(error, "cut")
+        return error
+
+    def _of_another(self, error: BaseException) -> BaseException:
+        """Say of an error that another attempt of the call ended with, or kept from beginning, what it means for a stream."""
+        if self._walk.call.left and isinstance(error, CallCancelledError):
+            return ClosedError("the stream was closed while it was opened again", sent=error.sent)
+        if isinstance(error, ConnectionLostError) and error.phase == "body":
+            return StreamInterruptedError(f"the stream broke off: {error.message}", phase="cut", sent="yes")
         return error
 
     def _interrupted(self, error: GatewayError, phase: Phase, why: str | None = None) -> StreamInterruptedError:
@@ -300,7 +310,7 @@ class OwnedStream(Generic[E, R]):
         reading = bool(self._turn)
         if self._over and not reading:
             return
-        self._walk.call.left = True
+        self._walk.call.leave()
         self._http().abort()
         self._leave(hang_up=not reading)  # the thread that reads wakes, and closes what it reads
         self._over = True

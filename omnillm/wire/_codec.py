@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, Self
 
 from ..errors import InvalidShapeError, ProviderError
 from ..types.capabilities import StructuredOutputConfig
-from ..types.enums import EndpointKind, ProviderProtocol, WireFormat
+from ..types.enums import EndpointKind, HostFormat, ProviderProtocol, WireFormat
 from ..types.events import LlmStreamEvent
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
@@ -126,7 +126,7 @@ class Codec:
     usage_details: Callable[[TokenUsage, LlmResponse | None], UsageDetails] = _no_details
     usage_field: str = "usage"
     read_usage: Callable[[Any, str], TokenUsage] = _no_usage
-    endpoints: Mapping[EndpointKind, WireFormat] = field(default_factory=dict)
+    endpoints: Mapping[EndpointKind, WireFormat | HostFormat] = field(default_factory=dict)
     request_type: type = LlmRequest
     response_type: type = LlmResponse
 
