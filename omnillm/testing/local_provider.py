@@ -318,8 +318,7 @@ class LocalProvider:
         except MissingError as error:
             return _refusal(route, 404, str(error), call.headers)
         headers = {"content-type": reply.media_type, **call.headers, **reply.headers}
-        ending = "end" if broken is None else _ENDINGS.get(broken.how, "end")
-        return HttpReply(reply.status, headers, reply.body(), ending)
+        return _broken_off(call, HttpReply(reply.status, headers, reply.body()), broken)
 
     def _next_step(self, call: _Call[Any]) -> Step | None:
         # Critical section: find a step and count it as taken, so that no two requests take the same one.
@@ -441,26 +440,24 @@ def _error_frame(route: Route) -> bytes:
 
 def _endpoint_reply(call: _Call[Any], route: EndpointRoute, scripted: Any, broken: BreakStream | None) -> HttpReply:
     own, body = route.answer(call.request, scripted)
-    headers = {**own, **call.headers}
+    return _broken_off(call, HttpReply(200, {**own, **call.headers}, body), broken)
+
+
+def _broken_off(call: _Call[Any], reply: HttpReply, broken: BreakStream | None) -> HttpReply:
+    """Give a whole answer as far as it is to come."""
     if broken is None:
-        return HttpReply(200, headers, body)
+        return reply
     if broken.how == "error_event":
-        return _json_reply(200, emit_error(route.protocol, _error(route, 500, "scripted failure")), call.headers)
-    if broken.how == "no_terminal":
-        return HttpReply(200, headers, body[: len(body) // 2])
-    return HttpReply(200, headers, body, _ENDINGS.get(broken.how, "end"))
+        error = _error(call.route, 500, "scripted failure")
+        return _json_reply(200, emit_error(call.route.protocol, error), call.headers)
+    if broken.how == "no_terminal" and isinstance(reply.body, bytes):
+        return replace(reply, body=reply.body[: len(reply.body) // 2])
+    return replace(reply, ending=_ENDINGS.get(broken.how, "end"))
 
 
 def _whole(call: _Call[Route], response: LlmResponse, broken: BreakStream | None) -> HttpReply:
-    payload = emit_response(call.route.protocol, response)
-    if broken is None:
-        return _json_reply(200, payload, call.headers)
-    if broken.how == "error_event":
-        return _json_reply(200, emit_error(call.route.protocol, _error(call.route, 500, "scripted failure")), call.headers)
-    reply = _json_reply(200, payload, call.headers, _ENDINGS.get(broken.how, "end"))
-    if broken.how == "no_terminal" and isinstance(reply.body, bytes):
-        return replace(reply, body=reply.body[: len(reply.body) // 2])
-    return reply
+    reply = _json_reply(200, emit_response(call.route.protocol, response), call.headers)
+    return _broken_off(call, reply, broken)
 
 
 # --- what the caller gave -----------------------------------------------------------------------------------------------------
