@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .. import _json
 from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
+from .._late import importing
 from ..errors import (
     AttemptRecord,
     DeadlineExceededError,
@@ -358,6 +359,7 @@ def is_credible(usage: TokenUsage) -> bool:
 
 def _gathered(attempt: Attempt, body: bytes) -> LlmResponse | GatewayError:
     """Read a stream that came where none was asked for."""
-    from .reading import gather
+    with importing:
+        from .reading import gather
 
     return gather(attempt, body)
