@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .. import _json
 from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
+from .._late import importing
 from .._secret import Headers
 from ..errors import (
     AttemptRecord,
@@ -271,7 +272,8 @@ class Call:
 
     def reader(self, attempt: Attempt) -> Any:
         """Give what reads the answer's bytes into the events of a stream."""
-        from .reading import Reader
+        with importing:
+            from .reading import Reader
 
         return Reader(attempt)
 
@@ -416,6 +418,7 @@ def is_credible(usage: TokenUsage) -> bool:
 
 def _gathered(attempt: Attempt, body: bytes) -> LlmResponse | GatewayError:
     """Read a stream that came where none was asked for."""
-    from .reading import gather
+    with importing:
+        from .reading import gather
 
     return gather(attempt, body)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._clock import SYSTEM_CLOCK, Clock
+from .._late import importing
 from .._secret import Headers, Secret
 from ..config import GatewayConfig, RouteConfig
 from ..errors import AttemptRecord, ClosedError, ConfigurationError
@@ -283,7 +284,8 @@ class Core:
     @property
     def workers(self) -> Workers:
         """Give the threads of this gateway; none runs before it has something to do."""
-        from .workers import Workers
+        with importing:
+            from .workers import Workers
 
         found = self._workers.get("them") or self._workers.setdefault("them", Workers(self.config.max_workers))
         if self.closed:
@@ -333,7 +335,8 @@ def _estimates(kind: PromptEstimate) -> PromptEstimates | None:
     """Give the estimates that learn, or ``None`` for the fixed rule."""
     if kind == "fixed":
         return None
-    from ..policy.estimates import prompt_estimates
+    with importing:
+        from ..policy.estimates import prompt_estimates
 
     return prompt_estimates(kind)
 

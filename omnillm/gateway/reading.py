@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from .._late import importing
 from ..errors import (
     GatewayError,
     IncompleteStreamError,
@@ -105,13 +106,15 @@ class MessageDecoder:
     __slots__ = ("_reader",)
 
     def __init__(self) -> None:
-        from ..transport.aws import MessageReader
+        with importing:
+            from ..transport.aws import MessageReader
 
         self._reader = MessageReader()
 
     def feed(self, data: bytes, /) -> Iterator[SseFrame]:
         """Give the frames that these bytes complete."""
-        from ..wire.bedrock.messages import read_message
+        with importing:
+            from ..wire.bedrock.messages import read_message
 
         return (read_message(headers, payload) for headers, payload in self._reader.feed(data))
 
@@ -130,9 +133,14 @@ def _decoder(http: HttpResponse | None) -> Frames:
 
 
 def check_stream_type(kind: str) -> None:
-    """Refuse a kind of stream that could not be read when it came; raises ``ConfigurationError`` that says what to install."""
+    """Refuse a kind of stream that could not be read when it came; raises ``ConfigurationError`` that says what to install.
+
+    What reads it is imported here, and not in the midst of a call.
+    """
     if kind in _DECODERS:
-        from ..transport.aws import require
+        with importing:
+            from ..transport.aws import require
+            from ..wire.bedrock import messages  # noqa: F401
 
         require()
 
