@@ -82,7 +82,7 @@ def test_p03_only_what_calls_in_flight_cost_above_their_reservations_comes_on_to
     there, go, ended = threading.Semaphore(0), threading.Event(), []
     script = [expect(), lambda _: there.release(), wait(go), respond(body=answer(PROMPT + more_each, 10))]
     limit = float(calls * RESERVED + RESERVED - 1)  # room for four, and not for a fifth
-    with ScriptedServer(script) as server:
+    with ScriptedServer(*[script] * calls, [expect(), respond(body=answer(PROMPT, 10))]) as server:
         gateway = build(server, budget_limit_usd=limit)
 
         def one() -> None:
@@ -127,8 +127,8 @@ def test_p03_what_is_in_flight_counts_in_the_window_to_come(build: Any, clock: F
     """A day or month that ends while a call runs forgets what was spent, and not what is reserved."""
     go, there = threading.Event(), threading.Event()
     late = [expect(), signal(there), wait(go), respond(body=answer(PROMPT, 10))]
-    with ScriptedServer(late) as server:
-        gateway = build(server, clock=clock, budget=Budget(float(RESERVED + 5), window=window))
+    with ScriptedServer(late, [expect(), respond(body=answer(PROMPT, 10))]) as server:
+        gateway = build(server, budget=Budget(float(RESERVED + 5), window=window), clock=clock)
         thread = threading.Thread(target=gateway.call, args=(TEN,))
         thread.start()
         assert there.wait(5)
