@@ -15,7 +15,14 @@ from gateway_scripts import chunk, data, held, key_of, open_stream, wait_until, 
 
 from omnillm._cancel import CancellationToken
 from omnillm.config import KeyConfig
-from omnillm.errors import AdmissionError, BudgetExceededError, ClosedError, GatewayError, NoAvailableKeyError
+from omnillm.errors import (
+    AdmissionError,
+    BudgetExceededError,
+    ClosedError,
+    DeadlineExceededError,
+    GatewayError,
+    NoAvailableKeyError,
+)
 from omnillm.policy.limits import Budget, ModelLimits, PoolConfig
 from omnillm.policy.retry import RetryPolicy
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, fail
@@ -318,6 +325,16 @@ def test_p09_an_unknown_outcome_is_tried_again_only_where_that_is_allowed(build:
         tries = 3 if allowed else 1
         assert (len(server.requests), len(caught.value.attempts)) == (tries, tries)
         assert (gateway.budget_used_usd(), held(gateway)) == (tries * PROMPT, (0, 0))
+
+
+def test_p09_a_time_out_after_sending_is_not_tried_again(build: Any) -> None:
+    """Though the call has time left, and keys: what was slow once would be as slow again, and as dear."""
+    with ScriptedServer([expect(), stall()]) as server:
+        gateway = build(server, 3, timeouts={"first_byte": 0.1}, retry=RetryPolicy(max_attempts=3, base=0.001))
+        with pytest.raises(DeadlineExceededError) as caught:
+            gateway.stream(TEN)
+        assert (caught.value.phase, caught.value.sent, len(caught.value.attempts)) == ("first_byte", "maybe", 1)
+        assert (len(server.requests), gateway.budget_used_usd(), held(gateway)) == (1, PROMPT, (0, 0))
 
 
 def test_p09_only_a_reused_connection_is_replaced_unseen(build: Any) -> None:

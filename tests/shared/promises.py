@@ -94,6 +94,7 @@ PROMISES = (
         "Nothing is tried again after the caller was given a part of the answer.",
         "gateway/test_stream.py::test_p08_after_an_event_it_is_never_tried_again",
         "transport/test_http_faults.py::test_a_first_byte_forbids_a_second_try",
+        "faults/test_status.py::test_row_58_never_past_an_event",
     ),
     _promise(
         9,
@@ -104,6 +105,7 @@ PROMISES = (
         "gateway/test_quota_and_money.py::test_p09_an_unknown_outcome_is_tried_again_only_where_that_is_allowed",
         "gateway/test_quota_and_money.py::test_p09_where_retry_unknown_is_off_a_refused_call_is_tried_again_all_the_same",
         "gateway/test_quota_and_money.py::test_p09_only_a_reused_connection_is_replaced_unseen",
+        "gateway/test_quota_and_money.py::test_p09_a_time_out_after_sending_is_not_tried_again",
         "gateway/test_retry.py::test_a_timeout_after_sending_is_final",
         "transport/test_http_faults.py::test_a_connection_that_dies_as_it_is_used_again_is_replaced_once",
     ),
@@ -193,6 +195,8 @@ PROMISES = (
         "state/test_memory_state.py::test_who_comes_back_into_an_operation_is_refused_not_deadlocked",
         "policy/test_retry_allowance.py::test_a_ticket_may_be_lost_while_the_lock_is_held",
         "transport/test_http_time.py::test_abort_from_a_finaliser",
+        "transport/test_google.py::test_p20_who_comes_back_into_a_renewal_is_refused_not_deadlocked",
+        "test_floors.py::test_p20_every_lock_may_be_taken_again_by_its_thread",
     ),
     _promise(
         21,
