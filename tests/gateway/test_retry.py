@@ -113,7 +113,7 @@ def test_403_sets_the_pair_aside(provider: LocalProvider, build: Any) -> None:
         ({"retry-after": "soon"}, None, 60),
     ],
 )
-def test_429_cools_the_key(
+def test_p11_429_cools_the_key(
     provider: LocalProvider, build: Any, clock: FakeClock, headers: dict[str, str], body: Any, seconds: float
 ) -> None:
     """A rate-limited key rests as long as the provider says, else 60 s; the error says when to come back; the breaker is out."""
@@ -459,7 +459,7 @@ def test_a_body_that_breaks_off(provider: LocalProvider, build: Any, clock: Fake
     assert gateway.budget_used_usd() == PROMPT + answer.cost_usd
 
 
-def test_the_allowance_bounds_retries(build: Any) -> None:
+def test_p10_the_allowance_bounds_retries(build: Any) -> None:
     """Of few calls in flight three may retry; the others give up with their error."""
     arrived, ended, go, clock = threading.Semaphore(0), threading.Semaphore(0), threading.Event(), FakeClock()
 
