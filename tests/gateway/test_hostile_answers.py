@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from damage import places, put
-from gateway_scripts import held
+from gateway_scripts import held, more, open_stream
 from whole_payloads import WHOLE, Whole
 
-from omnillm.errors import GatewayError, OmniLLMError
+from omnillm.errors import GatewayError, OmniLLMError, StreamInterruptedError
 from omnillm.policy.limits import PoolConfig
 from omnillm.policy.retry import RetryPolicy
 from omnillm.testing import ScriptedServer
-from omnillm.testing.scripted import Peer, expect
+from omnillm.testing.scripted import Peer, expect, stall
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.events import Completed, StreamFailed
 from omnillm.wire import SseFrame, encode_sse
@@ -123,3 +123,19 @@ def test_p26_whatever_is_answered_only_errors_of_ours_leave(build: Any, name: st
         assert gateway._core.allowance.in_flight == 0
         assert 0 <= gateway.budget_used_usd() < 1e9
     assert min(ends.values()) > 2  # neither all broken nor all whole
+
+
+def test_what_came_and_is_no_answer_keeps_no_call_open(build: Any) -> None:
+    """A stream that breaks on a piece which no answer can be made of ends as any other: with its error, record and money."""
+    chunks = [{"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "index": 0}]} for text in ("Hi", True)]
+    frames = [encode_sse(SseFrame(None, json.dumps(chunk))) for chunk in chunks]
+    steps = [expect(), open_stream(frames[0]), more(frames[1]), stall()]
+    with ScriptedServer(steps) as server:
+        gateway = build(server, protocol=ProviderProtocol.GEMINI_GENERATE_CONTENT)
+        stream = gateway.stream("hi")
+        assert next(stream.text()) == "Hi"
+        with pytest.raises(StreamInterruptedError) as caught:
+            list(stream)
+        assert (len(caught.value.attempts), held(gateway), gateway._core.allowance.in_flight) == (1, (0, 0), 0)
+        assert gateway.budget_used_usd() > 0
+        assert next(stream, None) is None

@@ -145,6 +145,9 @@ PROMISES = (
         "transport/test_http_time.py::test_a_handshake_ends_with_the_deadline",
         "transport/test_http_time.py::test_a_head_ends_with_its_time",
         "transport/test_http_time.py::test_a_body_ends_with_the_deadline",
+        "transport/test_http_faults.py::test_a_peer_that_reads_nothing_is_given_up",
+        "gateway/test_cancel_and_time.py::test_waiting_for_a_key_ends_with_the_deadline",
+        "gateway/test_malformed_answers.py::test_an_error_body_that_stalls",
     ),
     _promise(
         13,
@@ -168,6 +171,7 @@ PROMISES = (
         "A stream has exactly one end, always last: its terminal event or an exception.",
         "gateway/test_stream.py::test_p15_a_stream_to_its_end",
         "gateway/test_stream.py::test_p15_however_it_is_cut_the_events_come_before_the_error",
+        "gateway/test_hostile_answers.py::test_p26_whatever_is_answered_only_errors_of_ours_leave",
         "wire/test_hostile.py::test_a_damaged_stream_is_read_or_refused",
     ),
     _promise(
@@ -261,6 +265,7 @@ PROMISES = (
         26,
         "Only errors of the library leave it, whatever an upstream sends.",
         "gateway/test_call.py::test_p26_only_errors_of_ours_leave",
+        "gateway/test_hostile_answers.py::test_p26_whatever_is_answered_only_errors_of_ours_leave",
         "transport/test_http_faults.py::test_random_bytes_raise_our_errors_only",
         "wire/test_hostile.py::test_a_damaged_response_is_read_or_refused",
         "wire/test_hostile.py::test_any_text_is_read_or_refused",
