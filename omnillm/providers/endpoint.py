@@ -35,7 +35,7 @@ _WHOLE = {
     "/messages": "claude_messages_compat",
     ":generateContent": "gemini_generate_content_compat",
 }
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
+_FORBIDDEN = re.compile(r"[^!-\[\]-~]")  # all but visible ASCII without the backslash
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
