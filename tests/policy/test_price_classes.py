@@ -86,7 +86,7 @@ def test_a_price_with_one_rate_charges_every_token_once(data: st.DataObject, pro
 
 
 @given(usage=st.builds(TokenUsage, st.integers(0, 10**6), st.integers(0, 10**5)), told=st.builds(
-    UsageDetails,
+    details,
     **{name: st.integers(0, 10**6) for name in UsageDetails._fields if name.endswith("_tokens") and name not in UNCOUNTED},
 ))  # fmt: skip
 def test_a_price_that_tells_nothing_apart_charges_text(usage: TokenUsage, told: UsageDetails) -> None:
