@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .. import _json
 from .._cancel import CancellationToken
@@ -78,8 +78,7 @@ class Emitted:
         return HttpRequest(self.method, url, headers, self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """What an attempt reserves: tokens for the window, pico-dollars for the budgets, and the prompt's share of both.
 
     ``output_cap`` is the output cap that the provider is told, where it is told one; ``tier`` the tier of service, as asked.
