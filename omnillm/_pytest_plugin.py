@@ -94,7 +94,7 @@ class Replays:
         where = Path(self._node.path)
         given = self._options.get("path")
         if given is not None:
-            path = where.parent / given
+            path = where.parent / str(given)
         else:
             path = where.parent / FOLDER / where.stem / f"{_fit(self._node.nodeid.partition('::')[2])}.json"
         return path if name is None else path.with_name(f"{path.stem}-{_fit(name)}{path.suffix}")
