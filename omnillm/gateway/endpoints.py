@@ -79,28 +79,8 @@ class EndpointCall(Call):
         self.bill: Bill | None = None  # of the answer
         self.usage: TokenUsage | None = None
 
-    def estimate(self, core: Core, route: Route) -> Estimate:
-        """Give what an attempt at the route reserves: what the request is expected to be billed for."""
-        found = self._estimates.get(route.pool.name)
-        if found is not None:
-            return found
-        model = route.model(self.request.model)
-        price = core.price(model, route.provider, region=route.region)
-        if price is None and core.config.budgets:
-            raise unpriced(model)
-        body = self.emitted(core, route).body
-        bill = expected(self.request, body)
-        usage = bill.usage
-        sum_, prompt_charge = 0, 0
-        if price is not None:
-            sum_ = charge(price, bill).total_pico
-            prompt_charge = sum_ - usage.completion_tokens * price.output
-        if core.strict and price is not None and sum_:
-            sum_ = max(sum_, price.ceiling(_most_tokens(self.request, body), 0))
-        found = self._estimates[route.pool.name] = Estimate(
-            usage.prompt_tokens, usage.total(), max(prompt_charge, 0), sum_, price, None
-        )
-        return found
+    def _estimate(self, core: Core, route: Route) -> Estimate:
+        return estimated_bill(self, core, route)
 
     def read(self, attempt: Attempt, http: HttpResponse, body: bytes) -> Any:
         """Give the answer that a body is, or the error."""
@@ -139,14 +119,15 @@ class EndpointCall(Call):
 
     def believed(self, attempt: Attempt, response: Any) -> TokenUsage:
         """Give the usage that the call is settled by: the reported one, or the expected where none is, or none can be."""
-        bill = expected(self.request, self.emitted(attempt.core, attempt.route).body)
+        bill = expected(self.request, self.emitted(attempt.core, attempt.route).size)
         told = reported(self.request, response, bill)
         self.bill = told if is_credible(told.usage) else bill
         usage = self.usage = self.bill.usage
         if getattr(response, "model", None) == "":  # Google and Cohere do not say
             object.__setattr__(response, "model", attempt.model)
-        if isinstance(response, EmbeddingResponse) and response.usage is None:
-            object.__setattr__(response, "usage", EmbeddingUsage(usage.prompt_tokens, estimated=True))
+        if isinstance(response, EmbeddingResponse) and usage.estimated:
+            kept = {} if response.usage is None else response.usage.vendor_extensions
+            object.__setattr__(response, "usage", EmbeddingUsage(usage.prompt_tokens, estimated=True, vendor_extensions=kept))
         return usage
 
     def cost(self, attempt: Attempt, usage: TokenUsage, _response: Any) -> Cost | None:
@@ -183,15 +164,33 @@ class EndpointCall(Call):
         return Emitted(_json.dump_bytes(body.value), path, losses, headers, beside)
 
 
-def _most_tokens(request: Any, body: bytes | Upload) -> int:
+def estimated_bill(call: Call, core: Core, route: Route) -> Estimate:
+    """Give what an attempt at the route reserves: what the request is expected to be billed for."""
+    model = route.model(call.request.model)
+    price = core.price(model, route.provider, region=route.region)
+    if price is None and core.config.budgets:
+        raise unpriced(model)
+    size = call.emitted(core, route).size
+    bill = expected(call.request, size)
+    usage = bill.usage
+    sum_, prompt_charge = 0, 0
+    if price is not None:
+        sum_ = charge(price, bill).total_pico
+        prompt_charge = sum_ - usage.completion_tokens * price.output
+    if core.strict and price is not None and sum_:
+        sum_ = max(sum_, price.ceiling(_most_tokens(call.request, size), 0))
+    return Estimate(usage.prompt_tokens, usage.total(), max(prompt_charge, 0), sum_, price, None)
+
+
+def _most_tokens(request: Any, size: int) -> int:
     """Bound the tokens of a call by the bytes that are sent; raises ``BudgetExceededError`` where they are not all there is."""
     if isinstance(request, RerankRequest):
-        return len(body) * max(len(request.documents), 1)  # the query is read with each
+        return size * max(len(request.documents), 1)  # the query is read with each
     if not isinstance(request, EmbeddingRequest):
         raise BudgetExceededError("the budget's strict estimate cannot bound this call: what is made has no cap")
     if any(item.text is None and item.tokens is None for item in request.input):
         raise BudgetExceededError("the budget's strict estimate cannot bound this call: an input is neither text nor tokens")
-    return len(body)
+    return size
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
