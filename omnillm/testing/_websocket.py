@@ -23,7 +23,8 @@ def _wsproto() -> ModuleType:
         import wsproto.utilities
     except ImportError:
         raise ConfigurationError("the local provider's sessions need wsproto: pip install wsproto", field="request") from None
-    return wsproto
+    found: ModuleType = wsproto
+    return found
 
 
 def accepting(headers: Mapping[str, str]) -> dict[str, str] | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from io import BufferedReader
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from urllib.parse import parse_qs
@@ -23,16 +25,19 @@ from ..wire._errors import error_class
 from ._answers import events_of, respond, respond_with
 from ._clouds import TOKEN_PATH, Signatures, Tokens, service_account
 from ._endpoint_routes import EndpointRoute, find_endpoint
-from ._http import Ending, HttpReply, HttpRequest, HttpServer
+from ._http import Ending, HttpReply, HttpRequest, HttpServer, Switch
 from ._limits import RequestLimits
 from ._routes import BY_PROTOCOL, Route, find_route
+from ._sessions import Session, find_session
 from ._steps import Answer, BreakStream, Delay, Fail, Hang, Malformed, Step
+from ._websocket import Peer
 
 if TYPE_CHECKING:
     from ..providers.endpoint import ProviderEndpoint
 
 _SIGNED = re.compile(r"\s*Credential=([^/,\s]+)/")  # AWS signs instead of showing its key, and names it
-R = TypeVar("R", Route, EndpointRoute)
+AnyRoute = Route | EndpointRoute | Session
+R = TypeVar("R", Route, EndpointRoute, Session)
 _ENDINGS: dict[str, Ending] = {"cut": "cut", "reset": "reset", "hang": "hang"}
 
 
@@ -201,11 +206,11 @@ class LocalProvider:
 
     # --- one exchange ---------------------------------------------------------------------------------------------------------
 
-    def _exchange(self, http: HttpRequest) -> HttpReply | None:
+    def _exchange(self, http: HttpRequest) -> HttpReply | Switch | None:
         path, _, query = http.target.partition("?")
         if path == TOKEN_PATH:
             return self._tokens.answer(http)
-        route = _route_of(path, http.body)
+        route = _route_of(path, http.body) or find_session(path)
         received = self._record(http, route, query)
         if route is None:
             return _json_reply(404, {"error": {"message": f"no such path: {path}", "type": "not_found_error"}})
@@ -216,11 +221,12 @@ class LocalProvider:
             said = f"the local provider failed: {type(error).__name__}: {error}"
             return _json_reply(500, {"error": {"message": said, "type": "local_provider_error"}})
 
-    def _routed(self, route: Route | EndpointRoute, received: ReceivedRequest) -> HttpReply | None:
+    def _routed(self, route: AnyRoute, received: ReceivedRequest) -> HttpReply | Switch | None:
         number = next(self._numbers)
         headers = {route.id_header: f"req_{number}"}
-        if received.method != "POST":
-            return _refusal(route, 405, f"{received.method} is not allowed here", headers | {"allow": "POST"})
+        allowed = "GET" if isinstance(route, Session) else "POST"
+        if received.method != allowed:
+            return _refusal(route, 405, f"{received.method} is not allowed here", headers | {"allow": allowed})
         refused = self._refused_key(route, received, headers)
         if refused is not None:
             return refused
@@ -230,13 +236,17 @@ class LocalProvider:
             return _refusal(route, 400, lacking, headers)
         try:
             kind = received.headers.get("content-type", "")
-            request = route.read(received.body, kind, path)
+            request: Any = (
+                route.open(received.headers, parse_qs(query))
+                if isinstance(route, Session)
+                else route.read(received.body, kind, path)
+            )
         except ProtocolError as error:
             return _refusal(route, 400, f"{error.message} at {error.pointer or '/'}", headers)
         call: _Call[Any] = _Call(route, request, received, headers, number)
         return self._answer(call)
 
-    def _record(self, http: HttpRequest, route: Route | EndpointRoute | None, query: str) -> ReceivedRequest:
+    def _record(self, http: HttpRequest, route: AnyRoute | None, query: str) -> ReceivedRequest:
         try:
             value = _json.loads(http.body) if http.body else None
         except ProtocolError:
@@ -257,7 +267,7 @@ class LocalProvider:
             self._arrived.notify_all()
         return received
 
-    def _refused_key(self, route: Route | EndpointRoute, received: ReceivedRequest, headers: dict[str, str]) -> HttpReply | None:
+    def _refused_key(self, route: AnyRoute, received: ReceivedRequest, headers: dict[str, str]) -> HttpReply | None:
         key = received.key
         if key is None:
             return _refusal(route, 401, "no API key was given", headers)
@@ -274,7 +284,7 @@ class LocalProvider:
                 return _refusal(route, 429, f"more than {standing.limit} requests per minute", headers)
         return None
 
-    def _answer(self, call: _Call[Any]) -> HttpReply | None:
+    def _answer(self, call: _Call[Any]) -> HttpReply | Switch | None:
         if (call.received.key, call.request.model) in self.forbidden:
             return _refusal(call.route, 403, f"the key may not use the model {call.request.model}", call.headers)
         step = self._next_step(call)
@@ -288,6 +298,8 @@ class LocalProvider:
         if isinstance(step, Malformed):
             return HttpReply(200, {"content-type": step.content_type, **call.headers}, step.body)
         broken = step if isinstance(step, BreakStream) else None
+        if isinstance(call.route, Session):
+            return _switched(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
         if isinstance(call.route, EndpointRoute):
             return _endpoint_reply(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
         response = _response(call, step)
@@ -383,14 +395,12 @@ def _json_reply(status: int, value: Any, headers: Mapping[str, str] = MappingPro
     return HttpReply(status, {"content-type": "application/json", **headers}, _json.dump_bytes(value), ending)
 
 
-def _error(route: Route | EndpointRoute, status: int, message: str, code: str | None = None) -> ProviderError:
+def _error(route: AnyRoute, status: int, message: str, code: str | None = None) -> ProviderError:
     codes = frozenset({code} if code else ())
     return error_class(status, codes)(message, protocol=route.protocol, status=status, code=code)
 
 
-def _refusal(
-    route: Route | EndpointRoute, status: int, message: str, headers: Mapping[str, str], code: str | None = None
-) -> HttpReply:
+def _refusal(route: AnyRoute, status: int, message: str, headers: Mapping[str, str], code: str | None = None) -> HttpReply:
     return _json_reply(status, emit_error(route.protocol, _error(route, status, message, code)), headers)
 
 
@@ -411,6 +421,15 @@ def _error_frame(route: Route) -> bytes:
     error = _error(route, 500, "scripted failure of a stream")
     frame = emit_stream_event(route.protocol, StreamFailed(error.message, error))
     return b"" if frame is None else route.encode(frame)
+
+
+def _switched(call: _Call[Any], session: Session, scripted: Any, broken: BreakStream | None) -> Switch:
+    opening, text = call.request, scripted if isinstance(scripted, str) else None
+
+    def talk(sock: socket.socket, reader: BufferedReader) -> None:
+        session.talk(Peer(sock, reader), opening.model, call.number, scripted=text, broken=broken)
+
+    return Switch({**opening.accepted, **call.headers}, talk)
 
 
 def _endpoint_reply(call: _Call[Any], route: EndpointRoute, scripted: Any, broken: BreakStream | None) -> HttpReply:

@@ -139,7 +139,7 @@ class HttpResponse:
         self._exchange.abort()
 
     def switched(self) -> tuple[Any, bytes, Exchange]:
-        """Give the socket of a connection that speaks another protocol now, what of that was received already, and its exchange."""
+        """Give the socket of a connection that speaks another protocol now, what of that is here already, and the exchange."""
         answer = self._raw._original_response
         return answer.owner.sock, answer.beyond(), self._exchange
 

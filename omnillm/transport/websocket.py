@@ -75,12 +75,13 @@ class Handshake:
 class WebSocketConnection:
     """Exchange messages over a connection that switched; ``close_code`` and ``close_reason`` are the peer's, where it closed."""
 
-    __slots__ = ("__weakref__", "_closing", "_exchange", "_http", "_line", "_socket", "close_code", "close_reason")
+    __slots__ = ("__weakref__", "_closing", "_exchange", "_http", "_line", "_receiving", "_socket", "close_code", "close_reason")
 
     def __init__(self, http: HttpResponse, handshake: Handshake, *, stall: float, max_message: int = MAX_MESSAGE) -> None:
         require()
         self._http = http
         self._closing = False
+        self._receiving = False
         self.close_code: int | None = None
         self.close_reason = ""
         sock, received, self._exchange = http.switched()
@@ -111,10 +112,14 @@ class WebSocketConnection:
 
         if self.close_code is not None:
             return None
-        if self._exchange.is_foreign():
+        if self._closing or self._exchange.is_foreign():
             raise self._closed()
         self._line.receive_by = deadline
-        opcode, frame = self._run(self._socket.recv_data_frame)
+        self._receiving = True
+        try:
+            opcode, frame = self._run(self._socket.recv_data_frame)
+        finally:
+            self._receiving = False
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             self._note(frame.data)
             self._http.close()
@@ -123,7 +128,10 @@ class WebSocketConnection:
         return data.decode("utf-8") if opcode == websocket.ABNF.OPCODE_TEXT else data
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
-        """Say good bye, wait a moment for the peer to say so too, and close; closing again does nothing."""
+        """Say good bye, wait a moment for the peer to say so too, and close; closing again does nothing.
+
+        Where another thread receives, it wakes, with ``CallCancelledError``, and closes what it reads from.
+        """
         if self._closing or self.close_code is not None or self._exchange.is_foreign() or self._exchange.aborted:
             self._closing = True
             self._http.close()
@@ -133,9 +141,13 @@ class WebSocketConnection:
             self._line.receive_by = self._line.send_by = Deadline.after(GOODBYE_SECONDS, self._exchange.total.clock)
             with suppress(Exception):  # whatever it is, there is nothing left to say
                 self._socket.send_close(code, reason.encode("utf-8")[:MAX_REASON])
-                self._await_goodbye()
+                if not self._receiving:
+                    self._await_goodbye()
         finally:
-            self._http.close()
+            if self._receiving:
+                self._exchange.abort()
+            else:
+                self._http.close()
 
     def abort(self) -> None:
         """End the connection from any thread, a signal handler or a finaliser: who waits raises ``CallCancelledError``."""
@@ -166,6 +178,7 @@ class WebSocketConnection:
             failure = stop.error
         except _TooLongError as error:
             failure = self._exchange.malformed(str(error), final=True)
+            self._receiving = False
             self.close(TOO_BIG)
         except (websocket.WebSocketProtocolException, websocket.WebSocketPayloadException, struct.error, UnicodeError):
             failure = self._exchange.malformed("what came is no WebSocket message", final=True)
