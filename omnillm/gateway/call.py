@@ -35,7 +35,7 @@ from ..types.parts import AudioPart
 from ..types.report import Loss
 from ..types.request import AUDIO_TOKENS, BYTES_PER_TOKEN, LlmRequest
 from ..types.response import LlmResponse
-from ..types.usage import TokenUsage
+from ..types.usage import TokenUsage, UsageDetails
 from ..wire import emit_request_with_losses, parse_response, usage_details
 from .strict import check_payload, strict_prompt_tokens, unbounded
 
@@ -299,15 +299,7 @@ class Call:
 
     def cost(self, attempt: Attempt, usage: TokenUsage, response: Any) -> Cost | None:
         """Give what the usage costs, at the tier and in the region that answered, or ``None`` where the model has no price."""
-        price = attempt.estimate.price
-        if price is None:
-            return None
-        details = usage_details(usage, response)
-        asked, route = attempt.estimate.tier, attempt.route
-        tier, region = details.tier or asked, details.region or route.region
-        if (tier, region) != (asked, route.region):
-            price = attempt.core.price(attempt.model, route.provider, region=region, tier=tier) or price
-        return price.cost(usage, details)
+        return None if attempt.estimate.price is None else cost_of(attempt, usage, usage_details(usage, response))
 
     @property
     def is_cancelled(self) -> bool:
@@ -401,6 +393,17 @@ def _warn_of_refused(request: LlmRequest, route: Route) -> None:
     for name in given:
         if info is not None and info.refuses(name):
             logger.warning("%s is known to refuse %s", request.model, name)
+
+
+def cost_of(attempt: Attempt, usage: TokenUsage, details: UsageDetails) -> Cost | None:
+    """Give what an attempt's usage costs, at the tier and in the region that answered, or ``None`` without a price."""
+    price, asked, route = attempt.estimate.price, attempt.estimate.tier, attempt.route
+    if price is None:
+        return None
+    tier, region = details.tier or asked, details.region or route.region
+    if (tier, region) != (asked, route.region):
+        price = attempt.core.price(attempt.model, route.provider, region=region, tier=tier) or price
+    return price.cost(usage, details)
 
 
 def unpriced(model: str) -> UnknownPriceError:

@@ -137,7 +137,7 @@ class OwnedStream(Generic[E, R]):
         return is_whole(http.headers.get("content-type", ""))
 
     @abstractmethod
-    def _events_of(self, answer: R) -> Iterable[E]:
+    def _events_of(self, answer: R, /) -> Iterable[E]:
         """Give the events of an answer that came whole."""
 
     @abstractmethod
@@ -355,7 +355,7 @@ class GatewayStream(OwnedStream[LlmStreamEvent, LlmResponse]):
 
     __slots__ = ()
 
-    def _events_of(self, answer: LlmResponse) -> Iterable[LlmStreamEvent]:
+    def _events_of(self, answer: LlmResponse, /) -> Iterable[LlmStreamEvent]:
         return events_of(answer)
 
     def _finish(self, response: LlmResponse) -> None:
