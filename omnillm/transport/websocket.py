@@ -127,6 +127,10 @@ class WebSocketConnection:
         data = bytes(frame.data)
         return data.decode("utf-8") if opcode == websocket.ABNF.OPCODE_TEXT else data
 
+    def wait_until(self, deadline: Deadline) -> None:
+        """Let whoever receives wait until then, instead of until what was said before."""
+        self._line.receive_by = deadline
+
     def close(self, code: int = NORMAL, reason: str = "") -> None:
         """Say good bye, wait a moment for the peer to say so too, and close; closing again does nothing.
 

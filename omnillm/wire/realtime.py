@@ -6,7 +6,7 @@ generateContent under other names, and are read as those are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,10 @@ from .gemini import _usage as gemini
 from .openai_responses import _usage as responses
 
 CHARS_PER_TOKEN = 4
+SHORTEST_AUDIO = 256  # characters of a piece: some milliseconds
 AUDIO_CHARS_PER_TOKEN = 1_700  # base64 of 16-bit PCM at 16 kHz, 25 tokens a second (Gemini, "Tokens"); OpenAI's are longer
+_TEXTS = frozenset({"text", "transcript", "instructions", "arguments", "output"})
+_AUDIO = frozenset({"audio", "data"})
 _RESPONSES = {"input_token_details": "input_tokens_details", "output_token_details": "output_tokens_details"}
 _GEMINI = {"responseTokenCount": "candidatesTokenCount", "responseTokensDetails": "candidatesTokensDetails"}
 
@@ -51,29 +54,28 @@ def gemini_report(message: Mapping[str, Any]) -> Report | None:
     return Report(usage, gemini.usage_details(usage, None), raw)
 
 
-def weight_of(message: Any) -> float:
-    """Estimate the tokens of what a message carries: its texts and its media, and not what is around them."""
-    if isinstance(message, str):
-        return len(message) / CHARS_PER_TOKEN
-    if isinstance(message, Mapping):
-        return sum(_weight(name, value) for name, value in message.items())
-    return sum(map(weight_of, message)) if isinstance(message, list) else 0.0
+def weight_of(message: Any) -> tuple[float, float]:
+    """Estimate the tokens of what a message carries, those of its texts and those of its audio, and not what is around them."""
+    text = audio = 0.0
+    for name, value in _leaves(message):
+        if name in _TEXTS or (name == "delta" and not _is_audio(value)):
+            text += len(value) / CHARS_PER_TOKEN
+        elif name in _AUDIO or name == "delta":
+            audio += len(value) / AUDIO_CHARS_PER_TOKEN
+    return text, audio
 
 
-_CARRIED: dict[str, Callable[[str], float]] = {
-    **dict.fromkeys(("text", "transcript", "instructions", "arguments", "output"), lambda text: len(text) / CHARS_PER_TOKEN),
-    **dict.fromkeys(("audio", "data"), lambda text: len(text) / AUDIO_CHARS_PER_TOKEN),
-}
-
-
-def _weight(name: str, value: Any) -> float:
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
-        # of a piece, "delta" is the piece: text, or audio in base64, which has no blanks and is long
-        weigh = _CARRIED.get(name) or (_delta if name == "delta" else None)
-        return 0.0 if weigh is None else weigh(value)
-    return weight_of(value) if isinstance(value, Mapping | list) else 0.0
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner, name)
 
 
-def _delta(piece: str) -> float:
-    is_audio = len(piece) > AUDIO_CHARS_PER_TOKEN and " " not in piece
-    return len(piece) / (AUDIO_CHARS_PER_TOKEN if is_audio else CHARS_PER_TOKEN)
+def _is_audio(piece: str) -> bool:
+    """Tell a piece of audio in base64, which is long and has no blanks, from one of a text."""
+    return len(piece) > SHORTEST_AUDIO and " " not in piece
