@@ -32,7 +32,7 @@ from .formats import url_of
 from .request import PrimitiveRequest
 from .response import PrimitiveResponse
 from .stream import PrimitiveCompleted, PrimitiveStreamEvent, PrimitiveUsageReported, PrimitiveWebSocketMessage
-from .tally import REPORTS, Tally
+from .tally import Tally
 
 if TYPE_CHECKING:
     from ..gateway.core import Core, Route
@@ -114,10 +114,10 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
         super().__init__(core, walk)
 
     def _take(self, attempt: Attempt) -> None:
-        self._tally = Tally(attempt)
-        first = cast(RealtimeCall, self._walk.call).native.json_body()
-        if first is not None:
-            self._tally.said(first)
+        native = cast(RealtimeCall, self._walk.call).native
+        self._tally = Tally(attempt, native.wire_format)
+        if native.json_body() is not None:
+            self._tally.said(native.json_body())
         super()._take(attempt)
 
     # --- speaking ---------------------------------------------------------------------------------------------------------------
@@ -167,13 +167,9 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
             return [self._closed_by_peer(connection)]
         text, data = (received, None) if isinstance(received, str) else (None, received)
         events: list[PrimitiveStreamEvent] = [PrimitiveWebSocketMessage(text, data)]
-        message = _read(received)
-        read = REPORTS.get(cast(RealtimeCall, self._walk.call).native.wire_format)
-        report = None if read is None or not isinstance(message, dict) else read(message)
-        if report is None:
-            self._tally.heard(message)
-        else:
-            events.append(PrimitiveUsageReported(self._tally.report(report)))
+        told = self._tally.read(_read(received))
+        if told is not None:
+            events.append(PrimitiveUsageReported(told))
         return events
 
     def _closed_by_peer(self, connection: WebSocketConnection) -> PrimitiveCompleted:
@@ -232,6 +228,8 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
         From another thread it ends the reader too, with ``ClosedError``. Closing again does nothing.
         """
         if not self._over and self._pid == os.getpid():
+            if self._turn:  # the thread that reads is told why it wakes
+                self._walk.call.leave()
             self._connection.close(code, reason)
         super().close()
 

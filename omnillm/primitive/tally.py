@@ -18,7 +18,7 @@ from ..policy.pricing import Cost
 from ..types.primitive import ProviderPrimitiveWireFormat as Native
 from ..types.request import LlmRequest
 from ..types.usage import TokenUsage, UsageDetails
-from ..wire.realtime import Report, gemini_report, openai_report, weight_of
+from ..wire.realtime import Report, gemini_answer, gemini_report, openai_answer, openai_report, weight_of
 from .budget import Measure, Meter, unbounded_cost
 from .request import PrimitiveRequest
 from .usage import PrimitiveUsageTelemetry
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from ..gateway.call import Call, Estimate
     from ..gateway.core import Core, Route
 
-REPORTS: dict[Native, Callable[[Mapping[str, Any]], Report | None]] = {
-    Native.OPENAI_REALTIME: openai_report,
-    Native.GEMINI_LIVE: gemini_report,
+Reads = tuple[Callable[[Mapping[str, Any]], Report | None], Callable[[Mapping[str, Any]], Any]]
+READS: dict[Native, Reads] = {  # the usage that a message reports, and what it has of an answer
+    Native.OPENAI_REALTIME: (openai_report, openai_answer),
+    Native.GEMINI_LIVE: (gemini_report, gemini_answer),
 }
 _SETTINGS = ("setup", "session")
 
@@ -78,10 +79,11 @@ def _settings(request: PrimitiveRequest) -> dict[str, Any]:
 class Tally:
     """Add up what a session uses."""
 
-    __slots__ = ("_attempt", "_context", "_heard", "_lock", "_said", "cost", "raw", "usage")
+    __slots__ = ("_attempt", "_context", "_heard", "_lock", "_reads", "_said", "cost", "raw", "usage")
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, wire_format: Native) -> None:
         self._attempt = attempt
+        self._reads = READS.get(wire_format)
         self._lock = threading.Lock()
         self._context = 0  # tokens of the conversation, as last reported
         self._said = [0.0, 0.0]  # since then: of texts and audio
@@ -90,13 +92,20 @@ class Tally:
         self.cost: Cost | None = None
         self.raw: list[Any] = []
 
+    def read(self, message: Any) -> PrimitiveUsageTelemetry | None:
+        """Take in what was received; gives the usage, where it reports one."""
+        if not isinstance(message, dict) or self._reads is None:
+            return None
+        report, answer = self._reads
+        found = report(message)
+        if found is not None:
+            return self._report(found)
+        self._note(self._heard, answer(message))
+        return None
+
     def said(self, message: Any) -> None:
         """Note what is sent."""
         self._note(self._said, message)
-
-    def heard(self, message: Any) -> None:
-        """Note what was received."""
-        self._note(self._heard, message)
 
     def _note(self, pending: list[float], message: Any) -> None:
         weights = weight_of(message)
@@ -105,7 +114,7 @@ class Tally:
                 pending[place] += weight
             self._observe()
 
-    def report(self, report: Report) -> PrimitiveUsageTelemetry:
+    def _report(self, report: Report) -> PrimitiveUsageTelemetry:
         """Add a report, and give it as it is told."""
         usage = report.usage
         if is_credible(usage):

@@ -54,6 +54,18 @@ def gemini_report(message: Mapping[str, Any]) -> Report | None:
     return Report(usage, gemini.usage_details(usage, None), raw)
 
 
+def openai_answer(message: Mapping[str, Any]) -> Any:
+    """Give what an event has of an answer: the pieces alone, for the whole repeats them."""
+    return message if str(message.get("type", "")).endswith(".delta") else None
+
+
+def gemini_answer(message: Mapping[str, Any]) -> Any:
+    """Give what a message has of an answer: what the model says, and the tools that it calls."""
+    content = message.get("serverContent")
+    turn = content.get("modelTurn") if isinstance(content, dict) else None
+    return [part for part in (turn, message.get("toolCall")) if part is not None]
+
+
 def weight_of(message: Any) -> tuple[float, float]:
     """Estimate the tokens of what a message carries, those of its texts and those of its audio, and not what is around them."""
     text = audio = 0.0
