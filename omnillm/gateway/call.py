@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ..people.structured import Target
     from ..policy.retry import CallTicket
     from ..transport.body import HttpResponse
+    from ..transport.websocket import WebSocketConnection
     from .attempt import Attempt
     from .core import Core, Route
 
@@ -135,6 +136,7 @@ class Call:
 
     max_bytes: ClassVar[int] = MAX_BODY  # of the answer
     may_downgrade: ClassVar[bool] = True
+    switches: ClassVar[bool] = False  # to a session over a WebSocket
 
     __slots__ = (
         "_asked",
@@ -268,6 +270,10 @@ class Call:
             return attempt.malformed(f"the upstream answered {http.status} with {page}", final=error.beyond)
         except ProtocolError as error:
             return attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}", final=error.beyond)
+
+    def connected(self, _attempt: Attempt, connection: WebSocketConnection) -> WebSocketConnection:
+        """Give the connection of a session that was opened, what is said first having been said."""
+        return connection
 
     def reader(self, attempt: Attempt) -> Any:
         """Give what reads the answer's bytes into the events of a stream."""
