@@ -6,11 +6,12 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .. import _json
 from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
+from .._late import importing
 from .._secret import Headers
 from ..errors import (
     AttemptRecord,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ..people.structured import Target
     from ..policy.retry import CallTicket
     from ..transport.body import HttpResponse
+    from ..transport.websocket import WebSocketConnection
     from .attempt import Attempt
     from .core import Core, Route
 
@@ -77,8 +79,7 @@ class Emitted:
         return HttpRequest(self.method, url, headers, self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """What an attempt reserves: tokens for the window, pico-dollars for the budgets, and the prompt's share of both.
 
     ``output_cap`` is the output cap that the provider is told, where it is told one; ``tier`` the tier of service, as asked.
@@ -135,6 +136,7 @@ class Call:
 
     max_bytes: ClassVar[int] = MAX_BODY  # of the answer
     may_downgrade: ClassVar[bool] = True
+    switches: ClassVar[bool] = False  # to a session over a WebSocket
 
     __slots__ = (
         "_asked",
@@ -269,9 +271,14 @@ class Call:
         except ProtocolError as error:
             return attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}", final=error.beyond)
 
+    def connected(self, _attempt: Attempt, connection: WebSocketConnection) -> WebSocketConnection:
+        """Give the connection of a session that was opened, what is said first having been said."""
+        return connection
+
     def reader(self, attempt: Attempt) -> Any:
         """Give what reads the answer's bytes into the events of a stream."""
-        from .reading import Reader
+        with importing:
+            from .reading import Reader
 
         return Reader(attempt)
 
@@ -419,6 +426,7 @@ def is_credible(usage: TokenUsage) -> bool:
 
 def _gathered(attempt: Attempt, body: bytes) -> LlmResponse | GatewayError:
     """Read a stream that came where none was asked for."""
-    from .reading import gather
+    with importing:
+        from .reading import gather
 
     return gather(attempt, body)

@@ -13,6 +13,7 @@ from .core import Core
 
 if TYPE_CHECKING:
     from ..primitive.job import PrimitiveAsyncJobRequest, PrimitiveAsyncJobResponse
+    from ..primitive.realtime import PrimitiveRealtimeSession
     from ..primitive.request import PrimitiveRequest
     from ..primitive.response import PrimitiveResponse
     from ..primitive.streaming import PrimitiveStream
@@ -67,6 +68,25 @@ class Primitives:
         options = _options(self._core, timeout, cancel, tenant, key_label)
         check_stream(checked(request))
         return primitive_stream(self._core, begin(self._core, request, **options))
+
+    def primitive_realtime(
+        self,
+        request: PrimitiveRequest,
+        *,
+        timeout: Seconds | None = None,
+        cancel: CancellationToken | None = None,
+        tenant: str | None = None,
+        key_label: str | None = None,
+    ) -> PrimitiveRealtimeSession:
+        """Open a session with a model, both ways at once; the request's body, where it has one, is the first message.
+
+        A session has a total ``timeout`` only where one is given for it. Needs the extra ``realtime``.
+        """
+        from ..primitive.call import checked
+        from ..primitive.realtime import primitive_realtime
+
+        options = _options(self._core, timeout, cancel, tenant, key_label)
+        return primitive_realtime(self._core, checked(request), **options)
 
     def primitive_async_job(
         self,

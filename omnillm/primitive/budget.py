@@ -24,7 +24,7 @@ from ..gateway.strict import check_payload, output_cap, unbounded
 from ..policy.budget import PICO
 from ..policy.pricing import Cost
 from ..types.enums import HttpMethod
-from ..types.primitive import PrimitiveBudgetClass, PrimitiveEndpointKind
+from ..types.primitive import PrimitiveBudgetClass, PrimitiveEndpointKind, PrimitiveStreamMode
 from ..types.primitive import ProviderPrimitiveWireFormat as Native
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
@@ -273,6 +273,10 @@ def meter_of(request: PrimitiveRequest) -> Meter:
         return Declared(request, plain)
     from .batches import batch_meter_of  # it is made of meters
 
+    if request.stream is PrimitiveStreamMode.WEB_SOCKET:
+        from .tally import SessionMeter
+
+        return SessionMeter(request)
     found = batch_meter_of(request, plain)
     if found is not None:
         return found

@@ -24,12 +24,13 @@ JSON = "application/json"
 class Format:
     """Describe a native format.
 
-    ``post`` is where a POST goes, where that is elsewhere. ``creates``: a POST makes something that is there twice where it is
-    sent twice. ``ends`` are the events of which a stream must have had one. ``supplied`` are fields that the house's own format
-    needs and this one has not.
+    ``post`` is where a POST goes, where that is elsewhere, and ``vertex_path`` where it is at Vertex AI. ``creates``: a POST
+    makes something that is there twice where it is sent twice. ``ends`` are the events of which a stream must have had one.
+    ``supplied`` are fields that the house's own format needs and this one has not.
     """
 
     path: str | None = None
+    vertex_path: str | None = None
     post: str | None = None
     stream_path: str | None = None
     measured_as: WireFormat | None = None
@@ -40,6 +41,8 @@ class Format:
 
 
 _GENERATE, _STREAM = "/models/{model}:generateContent", "/models/{model}:streamGenerateContent?alt=sse"
+_LIVE = "google.ai.generativelanguage.v1beta.GenerativeService"
+_VERTEX_LIVE = "google.cloud.aiplatform.v1beta1.LlmBidiService"
 _DRAWN = ("image_generation.completed", "image_edit.completed")
 
 FORMATS: dict[Native, Format] = {
@@ -69,7 +72,7 @@ FORMATS: dict[Native, Format] = {
     Native.OPENAI_UPLOADS: Format(path="/uploads", creates=True),
     Native.OPENAI_MODELS: Format(path="/models"),
     Native.OPENAI_BATCHES: Format(path="/batches", creates=True, accept=ANYTHING),
-    Native.OPENAI_REALTIME: Format(path="/realtime"),
+    Native.OPENAI_REALTIME: Format(path="/realtime?model={model}"),
     Native.ANTHROPIC_MESSAGES: Format(path="/messages", measured_as=WireFormat.ANTHROPIC_MESSAGES),
     Native.ANTHROPIC_COUNT_TOKENS: Format(path="/messages/count_tokens"),
     Native.ANTHROPIC_MESSAGE_BATCHES: Format(path="/messages/batches", creates=True, accept=ANYTHING),
@@ -86,6 +89,7 @@ FORMATS: dict[Native, Format] = {
     Native.GEMINI_MODELS: Format(path="/models"),
     Native.GEMINI_OPERATIONS: Format(path="/operations", creates=True),
     Native.GEMINI_BATCHES: Format(path="/batches", post="/models/{model}:batchGenerateContent", creates=True, accept=ANYTHING),
+    Native.GEMINI_LIVE: Format(path=f"/ws/{_LIVE}.BidiGenerateContent", vertex_path=f"/ws/{_VERTEX_LIVE}/BidiGenerateContent"),
     Native.VERTEX_OPERATIONS: Format(path="/operations", creates=True),
     Native.BEDROCK_CONVERSE: Format(
         path="/model/{model}/converse",
@@ -115,6 +119,8 @@ def _own_path(request: PrimitiveRequest, endpoint: PrimitiveProviderEndpoint) ->
     template = known.post if known.post is not None and request.method is HttpMethod.POST else known.path
     if request.stream is PrimitiveStreamMode.SSE and known.stream_path is not None:
         template = known.stream_path
+    if known.vertex_path is not None and endpoint.provider is PrimitiveProviderKind.VERTEX_AI:
+        template = known.vertex_path
     if template is None:
         raise ConfigurationError(f"path: {request.wire_format.value} has none of its own: with_path(…)", field="path")
     if "{model}" in template:
