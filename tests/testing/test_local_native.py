@@ -167,9 +167,7 @@ def test_native_calls_are_recorded_and_played(provider: LocalProvider, tmp_path:
         return [
             gateway.primitive_call(PrimitiveRequest.get("open_ai", "models", "open_ai_models")).json(),
             gateway.primitive_call(PrimitiveRequest.form("open_ai", "files", "open_ai_files", None, fields)).json(),
-            gateway.primitive_call(
-                PrimitiveRequest.get("open_ai", "files", "open_ai_files", path="/files/file-1/content")
-            ).content,
+            gateway.primitive_call(content).content,
             list(gateway.primitive_stream(stream)),
         ]
 
