@@ -9,7 +9,7 @@ import pytest
 from gateway_fixtures import Build
 from native_requests import CONTENTS, JSON, TURNS, native_endpoint, native_request
 
-from omnillm.errors import BudgetExceededError, UnknownPriceError
+from omnillm.errors import BudgetExceededError, ConnectionLostError, UnknownPriceError
 from omnillm.policy.limits import Budget
 from omnillm.policy.pricing import PriceTable
 from omnillm.primitive import (
@@ -22,7 +22,7 @@ from omnillm.primitive import (
 from omnillm.primitive import PrimitiveEndpointKind as Kind
 from omnillm.primitive import ProviderPrimitiveWireFormat as Native
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, fail
-from omnillm.testing.scripted import expect, respond
+from omnillm.testing.scripted import expect, reset, respond
 
 OPENAI, CLAUDE, GEMINI, CUSTOM, BEDROCK = (
     PrimitiveProviderKind.OPENAI,
@@ -267,3 +267,46 @@ def test_a_usage_that_nobody_can_have_had_is_not_believed(build: Build) -> None:
         gateway = build(server, primitive_endpoint=endpoint, pricing=KNOWN, budget_limit_usd=1e6)
         gateway.primitive_call(native_request(Native.OPENAI_RESPONSES, Kind.RESPONSES, OPENAI))
     assert 0 < gateway.budget_used_usd() < 1e3
+
+
+def test_what_goes_on_in_the_background_is_charged_its_cap(build: Build) -> None:
+    """A response that is not there yet has a price already: what it may write at most."""
+    told = {"id": "resp_1", "object": "response", "status": "queued", "output": [], "usage": None}
+    with ScriptedServer([expect(), respond(200, body=json.dumps(told).encode())]) as server:
+        endpoint = PrimitiveProviderEndpoint.openai(f"{server.base_url}/v1")
+        gateway = build(server, primitive_endpoint=endpoint, pricing=KNOWN, budget_limit_usd=1e6)
+        body = {**JSON[Native.OPENAI_RESPONSES], "background": True, "max_output_tokens": 500}
+        gateway.primitive_call(PrimitiveRequest.json("open_ai", "responses", "open_ai_responses", None, body))
+    assert 500 < gateway.budget_used_usd() < 520
+
+
+def test_half_a_usage_is_filled_up(build: Build) -> None:
+    """What a provider leaves out of its report is estimated, as by ``call``."""
+    told = {"id": "r", "output_text": "x" * 400, "usage": {"input_tokens": 7}}
+    with ScriptedServer([expect(), respond(200, body=json.dumps(told).encode())]) as server:
+        endpoint = PrimitiveProviderEndpoint.openai(f"{server.base_url}/v1")
+        gateway = build(server, primitive_endpoint=endpoint, pricing=KNOWN, budget_limit_usd=1e6)
+        response = gateway.primitive_call(native_request(Native.OPENAI_RESPONSES, Kind.RESPONSES, OPENAI))
+    assert response.usage.token_usage.estimated
+    assert gateway.budget_used_usd() == 7 + 20  # the cap, which is less than the text
+
+
+LOST = {
+    "declared": PrimitiveRequest.json("open_ai", "files", "open_ai_files", None, {}, cost_usd=2.5),
+    "a batch": PrimitiveRequest.json(
+        "anthropic", "batches", "anthropic_message_batches", None,
+        {"requests": [{"custom_id": "a", "params": {"model": "m", "max_tokens": 20, "messages": TURNS}}]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_what_may_have_been_made_is_paid_for(build: Build, name: str) -> None:
+    """A connection that is lost behind the request says nothing of what was done."""
+    request = LOST[name]
+    with ScriptedServer([expect(), reset()]) as server:
+        endpoint = PrimitiveProviderEndpoint(request.provider, f"{server.base_url}/v1")
+        gateway = build(server, primitive_endpoint=endpoint, pricing=KNOWN, budget_limit_usd=1e6)
+        with pytest.raises(ConnectionLostError):
+            gateway.primitive_call(request)
+        assert len(server.requests) == 1
+    assert gateway.budget_used_usd() == 2.5 if name == "declared" else gateway.budget_used_usd() > 20
