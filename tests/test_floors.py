@@ -223,3 +223,27 @@ def test_a_long_function_is_found() -> None:
     body = "        pass\n" * 39
     assert too_long(f"class A:\n    def f(self):\n{body}") == []
     assert too_long(f"class A:\n    def f(self):\n{body}        pass\n") == ["f: 41 lines"]
+
+
+PLAIN_LOCKS = {
+    "Lock",
+    "Semaphore",
+    "BoundedSemaphore",
+    "Barrier",
+    "Event",
+    "allocate_lock",
+    "Queue",
+    "LifoQueue",
+    "PriorityQueue",
+}
+
+
+def test_p20_every_lock_may_be_taken_again_by_its_thread() -> None:
+    """What a signal handler or a finaliser may meet is an ``RLock``, or no lock at all; the doubles may have what they like."""
+    plain = {}
+    for path in FILES:
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
+        if names & PLAIN_LOCKS and inside(path)[0] not in ("testing", "_pytest_plugin"):
+            plain[path.name] = names & PLAIN_LOCKS
+    assert plain == {}

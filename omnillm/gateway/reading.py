@@ -51,13 +51,19 @@ Phase = Literal["idle", "cut", "error", "no_terminal"]
 class Reader:
     """Turn chunks of bytes into events; a failure becomes the gateway's error, with what had arrived."""
 
-    __slots__ = ("_attempt", "_decoder", "_parser", "partial")
+    __slots__ = ("_attempt", "_decoder", "_parser")
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._decoder = _decoder(attempt.http)
         self._parser = StreamParser(attempt.route.endpoint.protocol.wire_protocol)
-        self.partial = self._parser.partial
+
+    def partial(self) -> LlmResponse | None:
+        """Give what has arrived so far, ``None`` where that is nothing, or no answer in its protocol."""
+        try:
+            return self._parser.partial()
+        except ProtocolError:
+            return None
 
     def feed(self, chunk: bytes) -> list[LlmStreamEvent]:
         """Give the events that the chunk completes; what breaks the protocol is a ``StreamFailed`` behind those before it."""

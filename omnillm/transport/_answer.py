@@ -108,7 +108,7 @@ class Answer(http.client.HTTPResponse):
         line = self.fp.readline(MAX_LINE + 1)
         if not line.endswith(b"\n") and len(line) <= MAX_LINE:
             raise StoppedError(self._exchange.lost())
-        match = _STATUS_LINE.fullmatch(line)
+        match = _STATUS_LINE.fullmatch(line) if len(line) <= MAX_LINE else None
         if match is None:
             raise StoppedError(self._exchange.malformed("the answer is not HTTP/1"))
         minor, status, reason = match.groups()

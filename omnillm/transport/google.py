@@ -4,7 +4,9 @@ Contract. ``GoogleTokens`` holds one token and shows it in each request. It is r
 while the others go on with the old one; once it is over they wait for the new one, each until its own deadline, its own
 cancellation or the end of the renewal. What is told of a refused token is that it is refused: the next request renews it.
 
-Rules. No lock: a renewal is an entry that ``setdefault`` makes, by process, so that none is left over in the child of a fork.
+Rules. No lock: a renewal is an entry that ``setdefault`` makes, by process, so that none is left over in the child of a fork. The
+entry is weak: an interrupt takes it along with the frame that made it. Who comes back into a renewal of its own thread, a signal
+handler for one, is refused: it would wait for itself.
 Time is counted from when a token came, on the monotonic clock. google-auth asks the network through ``_Asking`` alone.
 """
 
@@ -13,14 +15,16 @@ from __future__ import annotations
 import json
 import math
 import os
-import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from .._bell import Bell
 from .._late import importing
 from .._secret import Headers, Secret
 from ..errors import (
@@ -28,6 +32,7 @@ from ..errors import (
     DeadlineExceededError,
     GatewayError,
     ServerError,
+    StateUnavailableError,
     TransportError,
     UnauthorizedError,
 )
@@ -56,6 +61,16 @@ class _Token:
     over_at: float
 
 
+class _Turn:
+    """Be the renewal that a frame makes, and be gone with it."""
+
+    __slots__ = ("__weakref__", "bell", "thread")
+
+    def __init__(self) -> None:
+        self.bell = Bell()
+        self.thread = get_ident()
+
+
 class GoogleTokens:
     """Show the token of credentials in each request."""
 
@@ -68,7 +83,7 @@ class GoogleTokens:
         self._held: dict[str, Any] = {}  # the credentials, once they were looked for
         self._token: _Token | None = None
         self._shown: deque[Secret] = deque(maxlen=4)  # the tokens before it, too: they may be under way
-        self._turns: dict[int, threading.Event] = {}  # by process: whoever renewed in the parent does not in the child
+        self._turns: dict[int, weakref.ref[_Turn]] = {}  # by process: whoever renewed in the parent does not in the child
 
     def sign(self, request: HttpRequest, *, deadline: Deadline, cancel: CancellationToken | None) -> HttpRequest:
         """Give the request with the token; raises ``GatewayError`` with ``sent="no"`` where none can be had in time."""
@@ -97,25 +112,35 @@ class GoogleTokens:
             now = self._clock.monotonic()
             if held is not None and now < held.stale_at:
                 return held
-            mine = threading.Event()
-            turn = self._turns.setdefault(os.getpid(), mine)
-            if turn is mine:
+            mine = _Turn()
+            theirs = self._turns.setdefault(os.getpid(), weakref.ref(mine))
+            if theirs() is mine:
                 return self._renewed(held, mine, deadline, cancel)
             if held is not None and now < held.over_at:
                 return held
-            self._wait(turn, deadline, cancel)
+            self._wait(theirs, deadline, cancel)
 
-    def _wait(self, turn: threading.Event, deadline: Deadline, cancel: CancellationToken | None) -> None:
-        while not turn.is_set():
+    def _wait(self, theirs: weakref.ref[_Turn], deadline: Deadline, cancel: CancellationToken | None) -> None:
+        """Wait for the end of a renewal; it is not held meanwhile, for it may go by an interrupt."""
+        while True:
+            turn = theirs()
+            if turn is None:
+                if self._turns.get(os.getpid()) is theirs:
+                    self._turns.pop(os.getpid(), None)
+                return
+            bell, thread = turn.bell, turn.thread
+            del turn
+            if bell.is_set():
+                return
+            if thread == get_ident():
+                raise StateUnavailableError("the access token is being renewed by the very thread that asks for it")
             if cancel is not None:
                 cancel.raise_if_cancelled()
             if deadline.expired:
                 raise DeadlineExceededError("time ran out while the access token was renewed", phase="connect", sent="no")
-            self._clock.wait(turn, min(WAIT_SECONDS, deadline.remaining()))
+            self._clock.wait(bell, min(WAIT_SECONDS, deadline.remaining()))
 
-    def _renewed(
-        self, held: _Token | None, mine: threading.Event, deadline: Deadline, cancel: CancellationToken | None
-    ) -> _Token:
+    def _renewed(self, held: _Token | None, mine: _Turn, deadline: Deadline, cancel: CancellationToken | None) -> _Token:
         try:
             current = self._token
             if current is not None and current is not held:
@@ -129,7 +154,7 @@ class GoogleTokens:
             return self._token
         finally:
             self._turns.pop(os.getpid(), None)
-            mine.set()
+            mine.bell.set()
 
     def _renew(self, deadline: Deadline, cancel: CancellationToken | None) -> _Token:
         with importing:
