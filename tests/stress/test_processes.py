@@ -40,6 +40,7 @@ LOCKS = [
 def test_p21_safe_after_fork_while_locks_are_held() -> None:
     """A child that is forked while another thread holds every lock of ours calls, streams, submits and looks, and never waits."""
     run(f"""
+        from concurrent.futures import ThreadPoolExecutor
         provider = LocalProvider()
         gateway = build(provider)
         future = gateway.submit("warm up")
@@ -64,6 +65,7 @@ def test_p21_safe_after_fork_while_locks_are_held() -> None:
             gateway.close()
 
         in_child(child)
+        ThreadPoolExecutor(1).submit(in_child, child).result()  # forked by a thread, which is the child's only one
         go.set()
         holder.join()
         assert gateway.submit("parent").result(10).text == "echo: parent"
