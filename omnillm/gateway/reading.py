@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from .._late import importing
 from ..errors import (
     GatewayError,
     IncompleteStreamError,
@@ -54,7 +55,7 @@ class Reader:
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._decoder = _decoder(attempt.http)
+        self._decoder = stream_decoder(attempt.http)
         self._parser = StreamParser(attempt.route.endpoint.protocol.wire_protocol)
 
     def partial(self) -> LlmResponse | None:
@@ -111,13 +112,15 @@ class MessageDecoder:
     __slots__ = ("_reader",)
 
     def __init__(self) -> None:
-        from ..transport.aws import MessageReader
+        with importing:
+            from ..transport.aws import MessageReader
 
         self._reader = MessageReader()
 
     def feed(self, data: bytes, /) -> Iterator[SseFrame]:
         """Give the frames that these bytes complete."""
-        from ..wire.bedrock.messages import read_message
+        with importing:
+            from ..wire.bedrock.messages import read_message
 
         return (read_message(headers, payload) for headers, payload in self._reader.feed(data))
 
@@ -129,16 +132,21 @@ class MessageDecoder:
 _DECODERS: dict[str, Callable[[], Frames]] = {AMAZON_EVENT_STREAM: MessageDecoder}
 
 
-def _decoder(http: HttpResponse | None) -> Frames:
+def stream_decoder(http: HttpResponse | None, max_event_bytes: int = 1 << 20) -> Frames:
     """Give the decoder of what a stream came as."""
     kind = "" if http is None else media_type(http.headers.get("content-type", ""))
-    return _DECODERS.get(kind, SseDecoder)()
+    return _DECODERS[kind]() if kind in _DECODERS else SseDecoder(max_event_bytes)
 
 
 def check_stream_type(kind: str) -> None:
-    """Refuse a kind of stream that could not be read when it came; raises ``ConfigurationError`` that says what to install."""
+    """Refuse a kind of stream that could not be read when it came; raises ``ConfigurationError`` that says what to install.
+
+    What reads it is imported here, and not in the midst of a call.
+    """
     if kind in _DECODERS:
-        from ..transport.aws import require
+        with importing:
+            from ..transport.aws import require
+            from ..wire.bedrock import messages  # noqa: F401
 
         require()
 

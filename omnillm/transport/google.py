@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .._bell import Bell
+from .._late import importing
 from .._secret import Headers, Secret
 from ..errors import (
     ConfigurationError,
@@ -156,7 +157,8 @@ class GoogleTokens:
             mine.bell.set()
 
     def _renew(self, deadline: Deadline, cancel: CancellationToken | None) -> _Token:
-        from google.auth.exceptions import GoogleAuthError
+        with importing:
+            from google.auth.exceptions import GoogleAuthError
 
         asking = _Asking(self._transport, self._clock, deadline, cancel)
         failure: GatewayError
@@ -184,7 +186,8 @@ class GoogleTokens:
         return self._held["them"]
 
     def _token_of(self, credentials: Any) -> _Token:
-        from google.auth import _helpers
+        with importing:
+            from google.auth import _helpers
 
         if not credentials.token:
             raise UnauthorizedError("Google gave no access token", sent="no")
@@ -202,8 +205,13 @@ def found(file: str | os.PathLike[str] | None, credentials: Any, scopes: Sequenc
     Raises ``ConfigurationError`` that says what to install.
     """
     try:
-        import google.auth
-        from google.auth.credentials import with_scopes_if_required
+        with importing:  # all that the kinds of credentials need, too: not in the midst of a call
+            import google.auth
+            import google.auth.compute_engine
+            import google.auth.identity_pool
+            import google.oauth2.credentials
+            import google.oauth2.service_account
+            from google.auth.credentials import with_scopes_if_required
     except ImportError:
         raise ConfigurationError("auth: Google's tokens need google-auth: pip install omnillm[vertex]", field="auth") from None
 
@@ -228,8 +236,9 @@ class _Answer:
 
 def _of_file(file: str, scopes: list[str]) -> Any:
     """Read a file by the type that it says; google-auth's own reader of any type is deprecated."""
-    from google.auth import identity_pool
-    from google.oauth2 import credentials, service_account
+    with importing:
+        from google.auth import identity_pool
+        from google.oauth2 import credentials, service_account
 
     readers: dict[str, Callable[..., Any]] = {
         "service_account": service_account.Credentials.from_service_account_info,
@@ -276,7 +285,8 @@ class _Asking:
         return answer
 
     def _of_the_machine(self, request: HttpRequest, deadline: Deadline) -> _Answer:
-        from google.auth import exceptions
+        with importing:
+            from google.auth import exceptions
 
         transport = HttpTransport(allow_http=True, clock=self._clock)
         try:

@@ -108,8 +108,13 @@ def test_a_whole_url_is_followed_to_its_neighbours(build: Build, provider: Local
 # --- what is not there --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", [o.ProviderProtocol.CLAUDE_MESSAGES, o.ProviderProtocol.BEDROCK_CONVERSE])
-@each
+LACKING = [
+    *((name, o.ProviderProtocol.CLAUDE_MESSAGES) for name in EVERY),
+    *((name, o.ProviderProtocol.BEDROCK_CONVERSE) for name in ("transcribe", "speak")),
+]
+
+
+@pytest.mark.parametrize(("name", "protocol"), LACKING)
 def test_a_protocol_without_the_endpoint_refuses_before_anything_is_sent(
     build: Build, provider: LocalProvider, name: str, protocol: o.ProviderProtocol
 ) -> None:
