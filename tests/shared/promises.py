@@ -191,6 +191,7 @@ PROMISES = (
         "Leaving a stream closes its connection, frees its key and pays for what came.",
         "gateway/test_leaving_streams.py::test_p17_leaving_gives_everything_back",
         "transport/test_http_faults.py::test_leaving_a_body_closes_its_connection",
+        "gateway/test_leaving_streams.py::test_p17_who_keeps_a_stream_that_was_left_keeps_no_connection",
     ),
     _promise(
         18,
