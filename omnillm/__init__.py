@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ._cancel import CancellationToken
+from ._late import importing
 from ._secret import Secret
 from .errors import (
     AdmissionError,
@@ -238,7 +239,8 @@ def __getattr__(name: str) -> Any:
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(module, __name__), name)
+    with importing:
+        value = getattr(importlib.import_module(module, __name__), name)
     globals()[name] = value
     return value
 

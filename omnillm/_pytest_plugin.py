@@ -93,10 +93,8 @@ class Replays:
     def _path(self, name: str | None) -> Path:
         where = Path(self._node.path)
         given = self._options.get("path")
-        if given is not None:
-            path = where.parent / str(given)
-        else:
-            path = where.parent / FOLDER / where.stem / f"{_fit(self._node.nodeid.partition('::')[2])}.json"
+        usual = Path(FOLDER, where.stem, f"{_fit(self._node.nodeid.partition('::')[2])}.json")
+        path = where.parent / (usual if given is None else Path(given))
         return path if name is None else path.with_name(f"{path.stem}-{_fit(name)}{path.suffix}")
 
 

@@ -6,11 +6,12 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .. import _json
 from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
+from .._late import importing
 from .._secret import Headers
 from ..errors import (
     AttemptRecord,
@@ -78,8 +79,7 @@ class Emitted:
         return HttpRequest(self.method, url, headers, self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """What an attempt reserves: tokens for the window, pico-dollars for the budgets, and the prompt's share of both.
 
     ``output_cap`` is the output cap that the provider is told, where it is told one; ``tier`` the tier of service, as asked.
@@ -277,7 +277,8 @@ class Call:
 
     def reader(self, attempt: Attempt) -> Any:
         """Give what reads the answer's bytes into the events of a stream."""
-        from .reading import Reader
+        with importing:
+            from .reading import Reader
 
         return Reader(attempt)
 
@@ -425,6 +426,7 @@ def is_credible(usage: TokenUsage) -> bool:
 
 def _gathered(attempt: Attempt, body: bytes) -> LlmResponse | GatewayError:
     """Read a stream that came where none was asked for."""
-    from .reading import gather
+    with importing:
+        from .reading import gather
 
     return gather(attempt, body)

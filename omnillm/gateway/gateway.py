@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack, overload
 
 from .._cancel import CancellationToken
 from .._clock import SYSTEM_CLOCK, Clock, seconds_of
+from .._late import importing
 from .._secret import sealed
 from ..config import GatewayConfig
 from ..errors import ConfigurationError
@@ -149,7 +150,8 @@ class Gateway(Endpoints, Primitives):
         if overlay:
             request = laid_over(request_of(request, core.config.default_model), overlay)
         if into is not None:
-            from ..people.structured import target_of
+            with importing:
+                from ..people.structured import target_of
 
             target = target_of(into)
             request = target.asked_of(request_of(request, core.config.default_model))
@@ -178,7 +180,8 @@ class Gateway(Endpoints, Primitives):
         by itself. A ``tool_choice`` that demands a tool holds for the first turn. ``meta`` adds all turns up; ``usage`` is of
         the last one.
         """
-        from ..people.loop import run
+        with importing:
+            from ..people.loop import run
 
         request = self._laid_over(request, overlay)
         options = {"timeout": timeout, "cancel": cancel, "tenant": tenant, "into": into}
@@ -210,7 +213,8 @@ class Gateway(Endpoints, Primitives):
         return self._submitted(request, *tokens, timeout=timeout, tenant=tenant, into=into, **overlay)
 
     def _submitted(self, request: LlmRequest | str, *tokens: CancellationToken, **options: Any) -> WorkerFuture[LlmResponse]:
-        from .workers import WorkerFuture
+        with importing:
+            from .workers import WorkerFuture
 
         self._core.check()
         future: WorkerFuture[LlmResponse] = WorkerFuture()
@@ -268,7 +272,8 @@ class Gateway(Endpoints, Primitives):
         ``return_exceptions``. Leaving the iterator, by ``close()`` or for good, cancels what runs. ``progress`` shows tqdm's bar.
         The rest is as for ``call``, of each.
         """
-        from .batch import mapped
+        with importing:
+            from .batch import mapped
 
         self._core.check()
         tokens = () if cancel is None else (checked_token(cancel),)

@@ -55,9 +55,9 @@ class Slot:
         self.settled = False
 
 
-# Where the log begins and ends; the requests and tokens that count in all; the requests and tokens among them that are past their
-# minute and not settled; those let in since the provider's last word on requests, and on tokens. A plain tuple: a window makes two
-# for each call, and a named one takes five times as long.
+# Where the log begins and ends; the requests and tokens that count in all; those among them that are past their minute and not
+# settled; those let in since the provider's last word on requests, and on tokens. Plain: a window makes two for each call, and a
+# named tuple takes five times as long.
 _Sums = tuple[int, int, int, int, int, int, int, int]
 
 
@@ -232,7 +232,9 @@ class Window:
         changes: list[Change] = []
         if observed.remaining_requests is not None:
             new_requests = 0
-            changes.append((setattr, (self, "_request_word", self._word(observed.remaining_requests, observed.reset_requests, now))))
+            changes.append(
+                (setattr, (self, "_request_word", self._word(observed.remaining_requests, observed.reset_requests, now)))
+            )
         if observed.remaining_tokens is not None:
             new_tokens = 0
             changes.append((setattr, (self, "_token_word", self._word(observed.remaining_tokens, observed.reset_tokens, now))))

@@ -28,7 +28,7 @@ from ..types.primitive import PrimitiveBudgetClass, PrimitiveEndpointKind, Primi
 from ..types.primitive import ProviderPrimitiveWireFormat as Native
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
-from ..types.transport import BinaryBody, JsonBody, MultipartBody, MultipartField, MultipartText, ResponseBody, TextBody
+from ..types.transport import BinaryBody, JsonBody, MultipartBody, MultipartField, MultipartText, ResponseBody
 from ..types.usage import NO_DETAILS, TokenUsage, UsageDetails
 from ..wire import Codec, EndpointCodec, row_of, usage_details
 from .formats import format_of
@@ -328,8 +328,8 @@ def _json_of(request: PrimitiveRequest) -> Any:
     body = request.body
     if isinstance(body, JsonBody):
         return body.value
-    data = body.text if isinstance(body, TextBody) else body.data if isinstance(body, BinaryBody) else None
-    if not isinstance(data, str | bytes) or (isinstance(body, BinaryBody) and body.media_type != "application/json"):
+    data = body.data if isinstance(body, BinaryBody) and body.media_type == "application/json" else None
+    if not isinstance(data, bytes):
         return None
     try:
         return _json.loads(data)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from io import BufferedReader
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from urllib.parse import parse_qs
@@ -27,17 +25,19 @@ from ._clouds import TOKEN_PATH, Signatures, Tokens, service_account
 from ._endpoint_routes import EndpointRoute, find_endpoint
 from ._http import Ending, HttpReply, HttpRequest, HttpServer, Switch
 from ._limits import RequestLimits
+from ._native import MissingError, NativeRoute
+from ._native_routes import find_native
+from ._native_store import NativeStore
 from ._routes import BY_PROTOCOL, Route, find_route
 from ._sessions import Session, find_session
 from ._steps import Answer, BreakStream, Delay, Fail, Hang, Malformed, Step
-from ._websocket import Peer
 
 if TYPE_CHECKING:
     from ..providers.endpoint import ProviderEndpoint
 
 _SIGNED = re.compile(r"\s*Credential=([^/,\s]+)/")  # AWS signs instead of showing its key, and names it
-AnyRoute = Route | EndpointRoute | Session
-R = TypeVar("R", Route, EndpointRoute, Session)
+Served = Route | EndpointRoute | NativeRoute | Session
+R = TypeVar("R", Route, EndpointRoute, NativeRoute, Session)
 _ENDINGS: dict[str, Ending] = {"cut": "cut", "reset": "reset", "hang": "hang"}
 
 
@@ -108,6 +108,8 @@ class LocalProvider:
         self._requests: list[ReceivedRequest] = []
         self._script: list[_Scripted] = []
         self._numbers = itertools.count(1)
+        self._store = NativeStore()
+        self._turn = threading.Lock()
         self._server = HttpServer(self._exchange)
         self._signatures = Signatures(given or (), self.base_url, clock)
         self._tokens = Tokens(self.base_url + TOKEN_PATH, clock)
@@ -210,7 +212,7 @@ class LocalProvider:
         path, _, query = http.target.partition("?")
         if path == TOKEN_PATH:
             return self._tokens.answer(http)
-        route = _route_of(path, http.body) or find_session(path)
+        route = _route_of(path, http.body) or find_session(path) or find_native(http.method, path, http.headers)
         received = self._record(http, route, query)
         if route is None:
             return _json_reply(404, {"error": {"message": f"no such path: {path}", "type": "not_found_error"}})
@@ -221,16 +223,20 @@ class LocalProvider:
             said = f"the local provider failed: {type(error).__name__}: {error}"
             return _json_reply(500, {"error": {"message": said, "type": "local_provider_error"}})
 
-    def _routed(self, route: AnyRoute, received: ReceivedRequest) -> HttpReply | Switch | None:
+    def _routed(self, route: Served, received: ReceivedRequest) -> HttpReply | Switch | None:
         number = next(self._numbers)
         headers = {route.id_header: f"req_{number}"}
-        allowed = "GET" if isinstance(route, Session) else "POST"
+        allowed = route.method if isinstance(route, NativeRoute | Session) else "POST"
         if received.method != allowed:
             return _refusal(route, 405, f"{received.method} is not allowed here", headers | {"allow": allowed})
-        refused = self._refused_key(route, received, headers)
+        resumed = isinstance(route, NativeRoute) and "upload_id=" in received.path  # the URL of an upload is its own key
+        refused = None if resumed else self._refused_key(route, received, headers)
         if refused is not None:
             return refused
         path, _, query = received.path.partition("?")
+        if isinstance(route, NativeRoute):
+            asked = route.asked(received, parse_qs(query), self.base_url)
+            return self._answer(_Call(route, asked, received, headers, number))
         lacking = route.lacks(path, parse_qs(query), received.json)
         if lacking is not None:
             return _refusal(route, 400, lacking, headers)
@@ -246,7 +252,7 @@ class LocalProvider:
         call: _Call[Any] = _Call(route, request, received, headers, number)
         return self._answer(call)
 
-    def _record(self, http: HttpRequest, route: AnyRoute | None, query: str) -> ReceivedRequest:
+    def _record(self, http: HttpRequest, route: Served | None, query: str) -> ReceivedRequest:
         try:
             value = _json.loads(http.body) if http.body else None
         except ProtocolError:
@@ -267,7 +273,7 @@ class LocalProvider:
             self._arrived.notify_all()
         return received
 
-    def _refused_key(self, route: AnyRoute, received: ReceivedRequest, headers: dict[str, str]) -> HttpReply | None:
+    def _refused_key(self, route: Served, received: ReceivedRequest, headers: dict[str, str]) -> HttpReply | None:
         key = received.key
         if key is None:
             return _refusal(route, 401, "no API key was given", headers)
@@ -299,11 +305,28 @@ class LocalProvider:
             return HttpReply(200, {"content-type": step.content_type, **call.headers}, step.body)
         broken = step if isinstance(step, BreakStream) else None
         if isinstance(call.route, Session):
-            return _switched(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
+            said = step.answer if isinstance(step, Answer) and isinstance(step.answer, str) else None
+            return call.route.switch(call.request, call.number, call.headers, scripted=said, broken=broken)
+        if isinstance(call.route, NativeRoute):
+            return self._native(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
         if isinstance(call.route, EndpointRoute):
             return _endpoint_reply(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
         response = _response(call, step)
         return self._streamed(call, response, broken) if call.streams else _whole(call, response, broken)
+
+    def _native(self, call: _Call[Any], route: NativeRoute, scripted: Any, broken: BreakStream | None) -> HttpReply:
+        """Answer a native request, in turn: what is kept changes by one at a time."""
+        if isinstance(scripted, dict | list):
+            return _json_reply(200, scripted, call.headers)
+        try:
+            with self._turn:
+                reply = route.answer(self._store, call.request)
+        except ProtocolError as error:
+            return _refusal(route, 400, f"{error.message} at {error.pointer or '/'}", call.headers)
+        except MissingError as error:
+            return _refusal(route, 404, str(error), call.headers)
+        headers = {"content-type": reply.media_type, **call.headers, **reply.headers}
+        return _broken_off(call, HttpReply(reply.status, headers, reply.body()), broken)
 
     def _next_step(self, call: _Call[Any]) -> Step | None:
         # Critical section: find a step and count it as taken, so that no two requests take the same one.
@@ -395,12 +418,12 @@ def _json_reply(status: int, value: Any, headers: Mapping[str, str] = MappingPro
     return HttpReply(status, {"content-type": "application/json", **headers}, _json.dump_bytes(value), ending)
 
 
-def _error(route: AnyRoute, status: int, message: str, code: str | None = None) -> ProviderError:
+def _error(route: Served, status: int, message: str, code: str | None = None) -> ProviderError:
     codes = frozenset({code} if code else ())
     return error_class(status, codes)(message, protocol=route.protocol, status=status, code=code)
 
 
-def _refusal(route: AnyRoute, status: int, message: str, headers: Mapping[str, str], code: str | None = None) -> HttpReply:
+def _refusal(route: Served, status: int, message: str, headers: Mapping[str, str], code: str | None = None) -> HttpReply:
     return _json_reply(status, emit_error(route.protocol, _error(route, status, message, code)), headers)
 
 
@@ -423,37 +446,26 @@ def _error_frame(route: Route) -> bytes:
     return b"" if frame is None else route.encode(frame)
 
 
-def _switched(call: _Call[Any], session: Session, scripted: Any, broken: BreakStream | None) -> Switch:
-    opening, text = call.request, scripted if isinstance(scripted, str) else None
-
-    def talk(sock: socket.socket, reader: BufferedReader) -> None:
-        session.talk(Peer(sock, reader), opening.model, call.number, scripted=text, broken=broken)
-
-    return Switch({**opening.accepted, **call.headers}, talk)
-
-
 def _endpoint_reply(call: _Call[Any], route: EndpointRoute, scripted: Any, broken: BreakStream | None) -> HttpReply:
     own, body = route.answer(call.request, scripted)
-    headers = {**own, **call.headers}
+    return _broken_off(call, HttpReply(200, {**own, **call.headers}, body), broken)
+
+
+def _broken_off(call: _Call[Any], reply: HttpReply, broken: BreakStream | None) -> HttpReply:
+    """Give a whole answer as far as it is to come."""
     if broken is None:
-        return HttpReply(200, headers, body)
+        return reply
     if broken.how == "error_event":
-        return _json_reply(200, emit_error(route.protocol, _error(route, 500, "scripted failure")), call.headers)
-    if broken.how == "no_terminal":
-        return HttpReply(200, headers, body[: len(body) // 2])
-    return HttpReply(200, headers, body, _ENDINGS.get(broken.how, "end"))
+        error = _error(call.route, 500, "scripted failure")
+        return _json_reply(200, emit_error(call.route.protocol, error), call.headers)
+    if broken.how == "no_terminal" and isinstance(reply.body, bytes):
+        return replace(reply, body=reply.body[: len(reply.body) // 2])
+    return replace(reply, ending=_ENDINGS.get(broken.how, "end"))
 
 
 def _whole(call: _Call[Route], response: LlmResponse, broken: BreakStream | None) -> HttpReply:
-    payload = emit_response(call.route.protocol, response)
-    if broken is None:
-        return _json_reply(200, payload, call.headers)
-    if broken.how == "error_event":
-        return _json_reply(200, emit_error(call.route.protocol, _error(call.route, 500, "scripted failure")), call.headers)
-    reply = _json_reply(200, payload, call.headers, _ENDINGS.get(broken.how, "end"))
-    if broken.how == "no_terminal" and isinstance(reply.body, bytes):
-        return replace(reply, body=reply.body[: len(reply.body) // 2])
-    return reply
+    reply = _json_reply(200, emit_response(call.route.protocol, response), call.headers)
+    return _broken_off(call, reply, broken)
 
 
 # --- what the caller gave -----------------------------------------------------------------------------------------------------

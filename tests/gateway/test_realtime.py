@@ -154,6 +154,31 @@ def test_the_handshake_of_each_host(
     assert header in sent.headers
 
 
+CLAIMED = [
+    (provider.kind, row, wire)
+    for provider in o.embedded_primitive_provider_registry().providers
+    for row in provider.endpoints
+    for wire in row.wire_formats
+    if row.is_enabled and o.PrimitiveStreamMode.WEB_SOCKET in row.stream_modes
+]
+
+
+@pytest.mark.parametrize(("kind", "row", "wire"), CLAIMED)
+def test_each_claim_of_the_registry_is_a_session_that_works(
+    build: Build, provider: LocalProvider, kind: o.PrimitiveProviderKind, row: Any, wire: o.ProviderPrimitiveWireFormat
+) -> None:
+    """At the provider's endpoint, in that format, budgeted as it says."""
+    from native_requests import native_endpoint
+
+    gateway = build(provider, primitive_endpoint=native_endpoint(provider, kind), budget_limit_usd=1e6)
+    first = {"setup": {"model": "models/m"}} if row.endpoint is o.PrimitiveEndpointKind.LIVE else {"type": "session.update"}
+    request = o.PrimitiveRequest.json(kind, row.endpoint, wire, "m", first)
+    assert request.budget_class is row.budget_class is o.PrimitiveBudgetClass.TOKEN_METERED
+    with gateway.primitive_realtime(request) as session:
+        assert next(session).type == "web_socket_message"
+    assert (session.response.status, session.response.key_label, len(provider.requests)) == (101, "k1", 1)
+
+
 def test_one_thread_listens_while_others_speak(build: Build, provider: LocalProvider) -> None:
     """Every turn is answered, and all of them are paid for."""
     gateway = at(build, provider.base_url, budget_limit_usd=100_000)
