@@ -207,8 +207,8 @@ _NAMES = {
         PrimitiveAsyncJobOperation PrimitiveAsyncJobRequest PrimitiveAsyncJobResponse PrimitiveAsyncJobStatus
         PrimitiveBillableUnit PrimitiveBinaryChunk PrimitiveBudgetClass PrimitiveCompleted PrimitiveEndpointKind
         PrimitiveEndpointSupport PrimitiveProviderDescriptor PrimitiveProviderEndpoint PrimitiveProviderKind
-        PrimitiveProviderRegistry PrimitiveRequest PrimitiveResponse PrimitiveSseFrame PrimitiveStreamEvent
-        PrimitiveStreamMode PrimitiveUsageReported PrimitiveUsageTelemetry PrimitiveWebSocketMessage
+        PrimitiveProviderRegistry PrimitiveRealtimeSession PrimitiveRequest PrimitiveResponse PrimitiveSseFrame
+        PrimitiveStreamEvent PrimitiveStreamMode PrimitiveUsageReported PrimitiveUsageTelemetry PrimitiveWebSocketMessage
         ProviderPrimitiveWireFormat embedded_primitive_provider_registry
     """,
     ".providers.auth": "AuthScheme",
@@ -371,6 +371,7 @@ __all__ = [
     "PrimitiveProviderEndpoint",
     "PrimitiveProviderKind",
     "PrimitiveProviderRegistry",
+    "PrimitiveRealtimeSession",
     "PrimitiveRequest",
     "PrimitiveResponse",
     "PrimitiveSseFrame",

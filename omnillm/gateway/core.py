@@ -15,7 +15,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._clock import SYSTEM_CLOCK, Clock
 from .._late import importing
@@ -53,8 +53,7 @@ LEAST_OUTPUT_CAP = 1024  # hardly a model that answers has a smaller one
 PRICE_SECONDS = 1800  # prices change at a date or an hour of the day, whole or half
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What is left of a stream that nobody left: enough to close and to report it, and not its lease, which must go with it."""
 
     http: HttpResponse

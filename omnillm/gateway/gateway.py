@@ -26,6 +26,7 @@ from .attempt import Attempt
 from .call import Call
 from .core import Core
 from .overlay import Overlay, Settings, laid_over
+from .primitives import Primitives
 from .request import checked_request, request_of
 from .route import Walk
 from .shorthands import Endpoints
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 Seconds = float | timedelta
 
 
-class Gateway(Endpoints):
+class Gateway(Endpoints, Primitives):
     """Call language models from any thread: keys, limits, breaker, budget, retries and fallback are taken care of.
 
     Made by ``GatewayBuilder`` or of a ``GatewayConfig``. ``close()`` it, or use it in ``with``, when it is no longer needed.

@@ -55,7 +55,7 @@ class Reader:
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._decoder = _decoder(attempt.http)
+        self._decoder = stream_decoder(attempt.http)
         self._parser = StreamParser(attempt.route.endpoint.protocol.wire_protocol)
 
     def partial(self) -> LlmResponse | None:
@@ -132,10 +132,10 @@ class MessageDecoder:
 _DECODERS: dict[str, Callable[[], Frames]] = {AMAZON_EVENT_STREAM: MessageDecoder}
 
 
-def _decoder(http: HttpResponse | None) -> Frames:
+def stream_decoder(http: HttpResponse | None, max_event_bytes: int = 1 << 20) -> Frames:
     """Give the decoder of what a stream came as."""
     kind = "" if http is None else media_type(http.headers.get("content-type", ""))
-    return _DECODERS.get(kind, SseDecoder)()
+    return _DECODERS[kind]() if kind in _DECODERS else SseDecoder(max_event_bytes)
 
 
 def check_stream_type(kind: str) -> None:

@@ -37,7 +37,7 @@ _WHOLE = {
     ":generateContent": "gemini_generate_content_compat",
 }
 _HOST_FORMATS = frozenset(HostFormat)
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
+_FORBIDDEN = re.compile(r"[^!-\[\]-~]")  # all but visible ASCII without the backslash
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 

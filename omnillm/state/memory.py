@@ -76,7 +76,7 @@ class _Held:
 
     __slots__ = ("accounts", "generation", "key", "lane", "pool", "ref", "reservation", "slot")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # as a reservation: by position
         self, pool: _Pool, seat: Seat, reservation: Reservation, slot: Slot, accounts: Sequence[Account], ref: LeaseRef
     ) -> None:
         self.pool = pool
@@ -341,7 +341,6 @@ class MemoryState:
         lane, ledger, tokens, charge = seat.lane, self._ledger, ask.tokens, ask.charge
         breaker, id = lane.breaker, ledger.new_id()
         trial = breaker.open_until is not None
-        # in their order: a call by name takes twice as long, and this one is made for each attempt
         reservation = Reservation(id, pool.name, seat.key.label, ask.model, ask.tenant, tokens, charge, now, trial)
         lease = KeyLease(reservation)
         slot, changes = lane.window.admitting(tokens, now)
@@ -349,15 +348,15 @@ class MemoryState:
         if trial:
             changes.append((setattr, (lane, "breaker", breaker.trying(id))))
         for account in accounts:
-            changes.append(account.reserving(charge))  # noqa: PERF401  # a list made in between costs more than the loop
+            changes.append(account.reserving(charge))  # a list made in between costs more than the loop
         changes.append((ledger.held.__setitem__, (id, held)))
         self._journal.commit(changes)
         return lease
 
     def _settled(self, held: _Held, settlement: Settlement, outcome: Outcome, now: float, wall: float) -> None:
         reservation, lane = held.reservation, held.lane
-        charge = settlement.charge if settlement.charge > 0 else 0
-        tokens = settlement.tokens if settlement.tokens > 0 else 0
+        charge = max(0, settlement.charge)
+        tokens = max(0, settlement.tokens)
         requests = 0 if settlement.refund_request else 1
         changes = lane.window.settling(held.slot, requests=requests, tokens=tokens, now=now)
         for account in self._book.keep(held.accounts, wall):

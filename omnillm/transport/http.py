@@ -130,21 +130,22 @@ class HttpTransport:
         stream: bool = False,
         watch: Watch | None = None,
         begun: Callable[[], object] = bool,
+        upgrade: Mapping[str, str] | None = None,
     ) -> HttpResponse:
         """Send a request and read the head of the answer; close what comes back, or read it to its end.
 
         ``connect`` and ``first_byte`` are seconds, within the deadline; ``watch`` is told where the first byte is late,
-        ``begun`` before a byte of the request goes out.
+        ``begun`` before a byte of the request goes out. With the headers of an ``upgrade`` the answer may be 101.
         Raises ``ConnectError``, ``TlsError``, ``ConnectionLostError``, ``MalformedResponseError``, ``DeadlineExceededError``,
         ``CallCancelledError``, ``ClosedError``.
         """
         self._check(cancel)
         route = self._route(request.url)
-        prepared = _Prepared(request, route, stream=stream)
+        prepared = _Prepared(request, route, stream=stream, upgrade=upgrade)
         exchange = Exchange(
             route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, watch=watch, begun=begun
         )
-        exchange.is_here = route.is_here
+        exchange.is_here, exchange.switches = route.is_here, upgrade is not None
         self._running[id(exchange)] = exchange
         if self._closed:  # meanwhile: ``abort`` may have looked before this one was there
             raise ClosedError("the transport is closed")
@@ -250,7 +251,7 @@ class _Headers(CaseInsensitiveDict[str]):
 class _Prepared(requests.PreparedRequest):
     """A prepared request made at once: the parts are ready, ``prepare`` would take them apart and check them again."""
 
-    def __init__(self, request: HttpRequest, route: _Route, *, stream: bool) -> None:
+    def __init__(self, request: HttpRequest, route: _Route, *, stream: bool, upgrade: Mapping[str, str] | None) -> None:
         super().__init__()
         self.method = request.method
         self.url = route.url
@@ -266,6 +267,8 @@ class _Prepared(requests.PreparedRequest):
             headers.setdefault("Accept-Encoding", "gzip, deflate")
         if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
             headers["Content-Length"] = str(len(request.body or b""))
+        if upgrade is not None:
+            headers.update(upgrade)
         self.headers = headers
 
 
