@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._late import importing
 from ..gateway.call import cost_of, is_credible, unpriced
 from ..gateway.strict import output_cap, unbounded
 from ..policy.pricing import Cost
@@ -49,7 +50,8 @@ class SessionMeter(Meter):
 
     def estimate(self, call: Call, core: Core, route: Route) -> Estimate:
         """Give what an attempt reserves."""
-        from ..gateway.call import Estimate
+        with importing:
+            from ..gateway.call import Estimate
 
         model = route.model(call.request.model)
         price = core.price(model, route.provider, region=route.region) if model else None
@@ -84,7 +86,7 @@ class Tally:
     def __init__(self, attempt: Attempt, wire_format: Native) -> None:
         self._attempt = attempt
         self._reads = READS.get(wire_format)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._context = 0  # tokens of the conversation, as last reported
         self._said = [0.0, 0.0]  # since then: of texts and audio
         self._heard = [0.0, 0.0]

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib3.util.wait import wait_for_read, wait_for_write
 
 from .._clock import Deadline
+from .._late import importing
 from ..errors import ClosedError, ConfigurationError, ConnectError, ConnectionLostError, GatewayError
 from ._exchange import GLANCE, Exchange, StoppedError
 
@@ -45,7 +46,8 @@ NORMAL, TOO_BIG, ABNORMAL, NO_STATUS = 1000, 1009, 1006, 1005  # RFC 6455 sectio
 def require() -> None:
     """Refuse to go on without websocket-client; raises ``ConfigurationError`` that says what to install."""
     try:
-        import websocket
+        with importing:
+            import websocket
     except ImportError:
         websocket = None
     if getattr(websocket, "frame_buffer", None) is None:  # another package has the same name
@@ -103,7 +105,8 @@ class WebSocketConnection:
 
         Where the peer is gone, what it had said before is looked through for why: then ``close_code`` is there.
         """
-        import websocket
+        with importing:
+            import websocket
 
         if self._closing or self.close_code is not None or self._exchange.is_foreign():
             raise self._closed()
@@ -112,7 +115,8 @@ class WebSocketConnection:
 
     def receive(self, deadline: Deadline) -> str | bytes | None:
         """Give the next message, ``None`` where the peer closed; raises ``DeadlineExceededError`` where none came in time."""
-        import websocket
+        with importing:
+            import websocket
 
         if self.close_code is not None:
             return None
@@ -164,7 +168,8 @@ class WebSocketConnection:
     # --- within -----------------------------------------------------------------------------------------------------------------
 
     def _await_goodbye(self) -> None:
-        import websocket
+        with importing:
+            import websocket
 
         while (frame := self._socket.recv_frame()).opcode != websocket.ABNF.OPCODE_CLOSE:
             pass
@@ -184,7 +189,8 @@ class WebSocketConnection:
 
     def _run(self, step: Callable[[], Any], *, lost: Callable[[], object] = bool) -> Any:
         """Take a step of the library's, and turn what it raises; whatever ends it ends the connection."""
-        import websocket
+        with importing:
+            import websocket
 
         failure: GatewayError
         try:
@@ -231,7 +237,7 @@ class _Line:
         self._received = received
         self._exchange = exchange
         self._stall = stall
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
         self.receive_by = exchange.total
         self.send_by: Deadline | None = None
 
@@ -294,7 +300,8 @@ class _Line:
 
 def _library_socket(line: _Line, most: int) -> Any:
     """Give websocket-client's half of a connection, which bounds what it gathers."""
-    import websocket
+    with importing:
+        import websocket
 
     class Frames(websocket.frame_buffer):  # type: ignore[misc]  # of a library that mypy does not follow
         def recv_length(self) -> None:
