@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib3.util.wait import wait_for_read, wait_for_write
 
 from .._clock import Deadline
-from ..errors import ClosedError, ConfigurationError, ConnectError, GatewayError
+from ..errors import ClosedError, ConfigurationError, ConnectError, ConnectionLostError, GatewayError
 from ._exchange import GLANCE, Exchange, StoppedError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 16 << 20
 MAX_REASON = 123  # bytes of a close frame's reason: RFC 6455 section 5.5
 GOODBYE_SECONDS = 1.0
+LAST_LOOK_SECONDS = 0.2
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _WANTS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 NORMAL, TOO_BIG, ABNORMAL, NO_STATUS = 1000, 1009, 1006, 1005  # RFC 6455 section 7.4.1
@@ -98,13 +99,16 @@ class WebSocketConnection:
         return f"<WebSocketConnection of {self._exchange.where}>"
 
     def send(self, message: str | bytes) -> None:
-        """Send a message; raises ``ClosedError`` where the connection is closed."""
+        """Send a message; raises ``ClosedError`` where the connection is closed.
+
+        Where the peer is gone, what it had said before is looked through for why: then ``close_code`` is there.
+        """
         import websocket
 
         if self._closing or self.close_code is not None or self._exchange.is_foreign():
             raise self._closed()
         opcode = websocket.ABNF.OPCODE_TEXT if isinstance(message, str) else websocket.ABNF.OPCODE_BINARY
-        self._run(lambda: self._socket.send(message, opcode))
+        self._run(lambda: self._socket.send(message, opcode), lost=self._look_for_goodbye)
 
     def receive(self, deadline: Deadline) -> str | bytes | None:
         """Give the next message, ``None`` where the peer closed; raises ``DeadlineExceededError`` where none came in time."""
@@ -166,12 +170,19 @@ class WebSocketConnection:
             pass
         self._note(frame.data)
 
+    def _look_for_goodbye(self) -> None:
+        """Look at what the peer had said before it left, unless another thread does."""
+        if not self._receiving:
+            self._line.receive_by = Deadline.after(LAST_LOOK_SECONDS, self._exchange.total.clock)
+            with suppress(Exception):  # whatever it is, nothing was said
+                self._await_goodbye()
+
     def _note(self, data: bytes) -> None:
         """Remember the code and the reason of a close frame."""
         self.close_reason = data[2:].decode("utf-8", "replace")
         self.close_code = struct.unpack("!H", data[:2])[0] if len(data) >= 2 else NO_STATUS
 
-    def _run(self, step: Callable[[], Any]) -> Any:
+    def _run(self, step: Callable[[], Any], *, lost: Callable[[], object] = bool) -> Any:
         """Take a step of the library's, and turn what it raises; whatever ends it ends the connection."""
         import websocket
 
@@ -191,6 +202,8 @@ class WebSocketConnection:
         except BaseException:
             self._http.close()
             raise
+        if isinstance(failure, ConnectionLostError):
+            lost()
         self._http.close()
         try:
             raise failure

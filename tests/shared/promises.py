@@ -26,6 +26,7 @@ PROMISES = (
         "holds is back to 0.",
         "stress/test_interrupts.py::test_p01_quota_is_always_returned",
         "stress/test_call_interrupts.py::test_p01_quota_is_always_returned",
+        "stress/test_call_interrupts.py::test_p01_quota_is_always_returned_from_every_place",
         "stress/test_processes.py::test_p01_quota_is_always_returned_after_ctrl_c",
         "stress/test_hedge_interrupts.py::test_interrupted_hedges_leave_nothing",
         "stress/test_soak.py::test_nothing_piles_up",
@@ -221,7 +222,8 @@ PROMISES = (
     _promise(
         21,
         "Safe after fork: the child has sockets, locks, chance and a ledger of its own; the parent's calls stay the parent's.",
-        "stress/test_processes.py::test_p21_safe_after_fork_while_a_lock_is_held",
+        "stress/test_processes.py::test_p21_safe_after_fork_while_locks_are_held",
+        "stress/test_late_imports.py::test_p21_safe_after_fork_in_the_midst_of_an_import",
         "stress/test_processes.py::test_p21_safe_after_fork_of_a_server",
         "gateway/test_fork.py::test_a_child_has_its_own",
         "faults/test_process.py::test_row_73_a_fork_among_busy_threads",
