@@ -366,6 +366,7 @@ PROMISES = (
         40,
         "The caller's mistakes, cancellations and Ctrl-C never open a breaker; 401 and 403 are matters of the key.",
         "policy/test_retry_classify.py::test_the_table",
+        "policy/test_breaker_table.py::test_each_outcome_leads_where_the_table_says",
         "gateway/test_retry.py::test_p40_the_callers_mistakes_are_raised_at_once",
         "gateway/test_quota_and_money.py::test_p40_what_says_nothing_about_a_key_never_opens_its_breaker",
         "gateway/test_quota_and_money.py::test_p40_401_and_403_are_matters_of_the_key_not_of_its_endpoint",
