@@ -13,7 +13,7 @@ from omnillm.config import KeyConfig
 from omnillm.errors import NoAvailableKeyError, RateLimitedError
 from omnillm.gateway.gateway import Gateway
 from omnillm.policy.retry import RetryPolicy
-from omnillm.testing import FakeClock, ScriptedServer
+from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, fail
 from omnillm.testing.scripted import expect, repeat, respond, wait
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.request import GenerationConfig, LlmRequest
@@ -160,3 +160,14 @@ def test_p11_a_shorter_wait_shortens_no_longer_one(build: Any, clock: FakeClock,
         with pytest.raises(NoAvailableKeyError) as refused:
             gateway.call("hi")
         assert (refused.value.retry_after, len(server.requests)) == (pytest.approx(1), 2)
+
+
+def test_p11_the_caller_is_told_of_the_key_that_is_back_first(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """Of a key that was not asked, for it cools since another call, too."""
+    gateway = build(provider, 2, clock=clock, retry=RetryPolicy(max_attempts=1))
+    provider.script(fail(429, retry_after=20))
+    assert gateway.call("hi").text == "echo: hi"  # by the other key
+    provider.script(fail(429, retry_after=50))
+    with pytest.raises(RateLimitedError) as caught:
+        gateway.call("hi")
+    assert (caught.value.retry_after, len(caught.value.attempts)) == (pytest.approx(20), 1)

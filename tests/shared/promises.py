@@ -132,6 +132,7 @@ PROMISES = (
         "policy/test_retry_hints.py::test_bodies",
         "gateway/test_retry.py::test_p11_a_longer_wait_is_the_callers",
         "gateway/test_retry.py::test_p11_429_cools_the_key",
+        "gateway/test_limit_headers.py::test_p11_the_caller_is_told_of_the_key_that_is_back_first",
         "gateway/test_limit_headers.py::test_p11_a_shorter_wait_shortens_no_longer_one",
         "faults/test_status.py::test_row_51_429_with_a_hint",
         "faults/test_status.py::test_row_54_429_beyond_the_deadline",
