@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, Unpack, overload
 
 from .._cancel import CancellationToken
 from .._clock import seconds_of
+from .._late import importing
 from ..errors import ConfigurationError
 from ..types.request import LlmRequest
 from .core import Core
@@ -91,8 +92,9 @@ class Endpoints:
         tenant: str | None = None,
         batch_size: int | None = None,
     ) -> Any:
-        from .endpoints import KINDS, request_endpoint
-        from .gateway import checked_token
+        with importing:
+            from .endpoints import KINDS, request_endpoint
+            from .gateway import checked_token
 
         core = self._core
         core.check()
@@ -122,7 +124,8 @@ class Endpoints:
         More of them than the provider takes in one request, or than ``batch_size``, go out in several: the answer is one, its
         usage their sum, and one that fails is the whole's failure.
         """
-        from ..types.media import EmbeddingRequest
+        with importing:
+            from ..types.media import EmbeddingRequest
 
         if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
             raise ConfigurationError("batch_size: expected an integer from 1", field="batch_size")
@@ -147,7 +150,8 @@ class Endpoints:
         **options: Unpack[RequestOptions],
     ) -> ImageGenerationResponse:
         """Generate images of a prompt, or edit the ``images``: files by path, bytes or open."""
-        from ..types.media import ImageGenerationRequest
+        with importing:
+            from ..types.media import ImageGenerationRequest
 
         given = images if isinstance(images, list | tuple) or images is None else (images,)
         settings = {
@@ -174,11 +178,16 @@ class Endpoints:
         language: str | None = None,
         temperature: float | None = None,
         timestamp_granularities: Iterable[str] | None = None,
+        translate: bool | None = None,
         vendor_extensions: dict[str, Any] | None = None,
         **options: Unpack[RequestOptions],
     ) -> AudioTranscriptionResponse:
-        """Write down a recording, a file by its path, bytes or open; one on disk is read while it is sent."""
-        from ..types.media import AudioTranscriptionRequest
+        """Write down a recording, a file by its path, bytes or open; one on disk is read while it is sent.
+
+        With ``translate`` it is written down in English, whatever it is in.
+        """
+        with importing:
+            from ..types.media import AudioTranscriptionRequest
 
         settings = {
             "model": model,
@@ -187,6 +196,7 @@ class Endpoints:
             "language": language,
             "temperature": temperature,
             "timestamp_granularities": timestamp_granularities,
+            "translate": translate,
         }
         request = _made(AudioTranscriptionRequest, "audio", _file(audio), settings, vendor_extensions)
         return self._requested(request, **options)  # type: ignore[no-any-return]  # the answer of its kind
@@ -204,7 +214,8 @@ class Endpoints:
         **options: Unpack[RequestOptions],
     ) -> AudioSpeechResponse:
         """Say a text; ``voice`` is ``alloy`` where none is given."""
-        from ..types.media import AudioSpeechRequest
+        with importing:
+            from ..types.media import AudioSpeechRequest
 
         if voice is None and not isinstance(input, AudioSpeechRequest):
             voice = DEFAULT_VOICE
@@ -230,7 +241,8 @@ class Endpoints:
         **options: Unpack[RequestOptions],
     ) -> RerankResponse:
         """Order documents by how well they answer the query."""
-        from ..types.media import RerankRequest
+        with importing:
+            from ..types.media import RerankRequest
 
         if documents is None and not isinstance(query, RerankRequest):
             raise ConfigurationError("documents: expected texts or RerankDocuments", field="documents")

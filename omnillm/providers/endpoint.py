@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from .._late import importing
 from .._loopback import is_loopback_host
 from .._secret import Headers, sealed
 from ..errors import ConfigurationError, UnsupportedFeatureError
-from ..types.enums import EndpointKind, EndpointProtocol, ProviderProtocol, WireFormat
+from ..types.enums import EndpointKind, EndpointProtocol, HostFormat, ProviderProtocol, WireFormat
 from .auth import AuthScheme, header_name
 from .envelope import AMAZON_EVENT_STREAM, PLAIN, Envelope
 
@@ -35,6 +36,7 @@ _WHOLE = {
     "/messages": "claude_messages_compat",
     ":generateContent": "gemini_generate_content_compat",
 }
+_HOST_FORMATS = frozenset(HostFormat)
 _FORBIDDEN = re.compile(r"[^!-\[\]-~]")  # all but visible ASCII without the backslash
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
@@ -60,7 +62,7 @@ class ProviderEndpoint:
     text_content: Literal["string", "array"] = field(default="string", kw_only=True)
     output_cap: Literal["max_completion_tokens", "max_tokens"] = field(default="max_completion_tokens", kw_only=True)
     asks_for_usage: bool = field(default=True, kw_only=True)
-    formats: Mapping[EndpointKind, WireFormat] = field(default_factory=dict, kw_only=True)
+    formats: Mapping[EndpointKind, WireFormat | HostFormat] = field(default_factory=dict, kw_only=True)
     provider: str | None = field(default=None, kw_only=True)
     envelope: Envelope = field(default=PLAIN, kw_only=True)
 
@@ -155,7 +157,8 @@ class ProviderEndpoint:
         deployment, which is the model of each request where none is given here. The key goes into the header ``api-key``; for an
         Entra token there is ``with_auth(AuthScheme.bearer())``. ``protocol`` may be ``responses``.
         """
-        from .hosts import azure_openai
+        with importing:
+            from .hosts import azure_openai
 
         return azure_openai(resource, deployment, api_version, protocol)
 
@@ -172,7 +175,8 @@ class ProviderEndpoint:
 
         A key is ``GoogleCredentials``, or the text of an access token. ``base_url`` is a private endpoint, up to ``/v1``.
         """
-        from .hosts import vertex_ai
+        with importing:
+            from .hosts import vertex_ai
 
         return vertex_ai(project, location, publisher, base_url)
 
@@ -185,7 +189,8 @@ class ProviderEndpoint:
         A key is ``"ACCESS:SECRET"`` or ``"ACCESS:SECRET:TOKEN"`` or ``AwsCredentials``, which sign, or the text of a Bedrock
         API key. A model is a model id, an inference profile's id or an ARN. ``base_url`` is a private endpoint.
         """
-        from .hosts import bedrock
+        with importing:
+            from .hosts import bedrock
 
         return bedrock(region, api, base_url)
 
@@ -274,13 +279,14 @@ def _choice(value: object, field: str, choices: tuple[str, str]) -> None:
         raise ConfigurationError(f"{field}: expected {choices[0]!r} or {choices[1]!r}", field=field)
 
 
-def _formats(given: object) -> dict[EndpointKind, WireFormat]:
+def _formats(given: object) -> dict[EndpointKind, WireFormat | HostFormat]:
     if not isinstance(given, Mapping):
         raise ConfigurationError(f"formats: expected a mapping, got {type(given).__name__}", field="formats")
-    checked: dict[EndpointKind, WireFormat] = {}
+    checked: dict[EndpointKind, WireFormat | HostFormat] = {}
     for name, spoken in given.items():
         try:
-            kind, wire = EndpointKind(name), WireFormat(spoken)
+            kind = EndpointKind(name)
+            wire = HostFormat(spoken) if spoken in _HOST_FORMATS else WireFormat(spoken)
         except ValueError:
             raise ConfigurationError("formats: expected EndpointKinds with their WireFormats", field="formats") from None
         if wire.is_generation or wire.endpoint_kind is not kind:

@@ -104,12 +104,17 @@ def _in_place_of(core: Core, transport: _Recorder | _Player) -> Iterator[None]:
 @contextmanager
 def _unsigned(core: Core) -> Iterator[None]:
     """Let no key sign: that may ask for credentials or tokens, which are not there, or over the network."""
-    real = core.routes
-    core.routes = tuple(replace(route, signers={}) for route in real)
+    real, natives = core.routes, core.native
+    core.routes, core._natives = (tuple(replace(route, signers={}) for route in routes) for routes in (real, natives))
     try:
         yield
     finally:
-        core.routes = real
+        core.routes, core._natives = real, natives
+
+
+def _refuse_session(options: Mapping[str, Any]) -> None:
+    if options.get("upgrade") is not None:
+        raise ConfigurationError("a session is neither recorded nor played: LocalProvider serves them", field="request")
 
 
 # --- recording ----------------------------------------------------------------------------------------------------------------
@@ -126,7 +131,8 @@ class _Exchange:
         wire_format, request = as_sent(self.request, core)
         kept = {name.lower(): value for name, value in self.headers.items() if name.lower() not in _FRAMING}
         content_type = kept.get("content-type")
-        return ReplayFixture(wire_format, request, TransportResponse(self.status, kept, content_type, as_body(bytes(self.body))))
+        body = as_body(bytes(self.body), content_type or "")
+        return ReplayFixture(wire_format, request, TransportResponse(self.status, kept, content_type, body))
 
 
 class _Recorder:
@@ -138,6 +144,7 @@ class _Recorder:
         self.exchanges: list[_Exchange] = []
 
     def send(self, request: HttpRequest, **options: Any) -> HttpResponse:
+        _refuse_session(options)
         response = self._real.send(request, **options)
         exchange = _Exchange(request, response.status, dict(response.headers.items()))
         with self._lock:
@@ -194,7 +201,8 @@ class _Player:
         self._parts = parts
         self._lock = threading.Lock()
 
-    def send(self, request: HttpRequest, *, cancel: CancellationToken | None = None, **_: Any) -> HttpResponse:
+    def send(self, request: HttpRequest, *, cancel: CancellationToken | None = None, **options: Any) -> HttpResponse:
+        _refuse_session(options)
         if cancel is not None:
             cancel.raise_if_cancelled()
         asked = sanitize_transport_request(as_sent(request, self._core)[1], secrets=self._secrets)
@@ -237,7 +245,7 @@ class _Played:
         self.status = response.status
         self.headers = CaseInsensitiveDict(response.headers)
         self.deadline: Any = None
-        self._body = bytes_of(response.body)
+        self._body = bytes_of(response.body, response.content_type or "")
 
     def read(self, *_limit: int) -> bytes:
         body, self._body = self._body, b""

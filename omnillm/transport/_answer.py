@@ -90,7 +90,7 @@ class Answer(http.client.HTTPResponse):
         for _ in range(MAX_INTERIM + 1):
             minor = self._read_status_line()
             head, count = self._read_head()
-            if self.status >= 200:
+            if self.status >= 200 or (self.status == 101 and self._exchange.switches):
                 break
             if self.status == 101:
                 raise StoppedError(self._exchange.malformed("it switched protocols unasked", final=True))
@@ -109,7 +109,7 @@ class Answer(http.client.HTTPResponse):
         line = self.fp.readline(MAX_LINE + 1)
         if not line.endswith(b"\n") and len(line) <= MAX_LINE:
             raise StoppedError(self._exchange.lost())
-        match = _STATUS_LINE.fullmatch(line)
+        match = _STATUS_LINE.fullmatch(line) if len(line) <= MAX_LINE else None
         if match is None:
             raise StoppedError(self._exchange.malformed("the answer is not HTTP/1"))
         minor, status, reason = match.groups()
@@ -164,7 +164,9 @@ class Answer(http.client.HTTPResponse):
         lengths = (
             {length.strip() for length in fields.get("content-length", "").split(",")} if "content-length" in fields else None
         )
-        if self._method == "HEAD" or self.status in (204, 304):
+        if self.status == 101:
+            self.will_close = True  # what follows is no body, and nobody's to read but who asked for it
+        elif self._method == "HEAD" or self.status in (204, 304):
             self.length = 0
         elif coding is not None:
             if coding.lower() != "chunked":
@@ -202,6 +204,11 @@ class Answer(http.client.HTTPResponse):
         fp.read(taken)
         self.chunk_left = None
         return b"".join(found)
+
+    def beyond(self) -> bytes:
+        """Give what was received behind the head already, where no body follows it."""
+        fp = self.fp
+        return b"" if fp is None else fp.read(self._inflow.count - fp.tell())
 
     def _read_next_chunk_size(self) -> int:
         assert self.fp is not None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from ...types.enums import EndpointKind, HostFormat
 from ...types.request import LlmRequest
 from .._codec import Codec, Payload
 from .._formats import for_anthropic
 from ._own import WIRE
 from ._stream_encoder import ConverseStreamEncoder
 from ._stream_single import emit_event, parse_event
-from ._usage import usage_details
+from ._usage import read_usage, usage_details
 from .error import embedded_error, emit_error, parse_error
 from .request import emit_request, parse_request
 from .response import emit_response, parse_response
@@ -49,6 +50,12 @@ CODEC = Codec(
     prepare_body=_without_model,
     path=_path,
     headers={},
+    endpoints={
+        EndpointKind.EMBEDDINGS: HostFormat.BEDROCK_EMBEDDINGS,
+        EndpointKind.IMAGE_GENERATIONS: HostFormat.BEDROCK_IMAGES,
+        EndpointKind.RERANK: HostFormat.BEDROCK_RERANK,
+    },
     usage_details=usage_details,
+    read_usage=read_usage,
     fit_format=for_anthropic,
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ...types.enums import EndpointKind, WireFormat
+from ...types.enums import EndpointKind, HostFormat, WireFormat
 from .._codec import Codec, Payload
 from .._formats import for_gemini
 from ._encoder import ChunkEncoder, emit_event
 from ._own import WIRE
-from ._usage import usage_details
+from ._usage import read_usage, usage_details
 from .error import embedded_error, emit_error, parse_error
 from .request import emit_request, parse_request, path, prepare_body
 from .response import emit_response, parse_response
@@ -36,7 +36,12 @@ CODEC = Codec(
     prepare_body=prepare_body,
     path=path,
     headers={},
-    endpoints={EndpointKind.EMBEDDINGS: WireFormat.GEMINI_EMBED_CONTENT},
+    endpoints={
+        EndpointKind.EMBEDDINGS: WireFormat.GEMINI_EMBED_CONTENT,
+        EndpointKind.IMAGE_GENERATIONS: HostFormat.GOOGLE_IMAGES,
+    },
     usage_details=usage_details,
+    usage_field="usageMetadata",
+    read_usage=read_usage,
     fit_format=for_gemini,
 )
