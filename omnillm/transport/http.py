@@ -145,8 +145,7 @@ class HttpTransport:
         exchange = Exchange(
             route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, watch=watch, begun=begun
         )
-        exchange.is_here = route.is_here
-        exchange.switches = upgrade is not None
+        exchange.is_here, exchange.switches = route.is_here, upgrade is not None
         self._running[id(exchange)] = exchange
         if self._closed:  # meanwhile: ``abort`` may have looked before this one was there
             raise ClosedError("the transport is closed")
