@@ -303,13 +303,13 @@ class _Line:
 def _library_socket(library: Any, line: _Line, most: int) -> Any:
     """Give websocket-client's half of a connection, which bounds what it gathers."""
 
-    class Frames(library.frame_buffer):
+    class Frames(library.frame_buffer):  # type: ignore[misc]  # of a library that may not be there
         def recv_length(self) -> None:
             super().recv_length()
             if self.length > most:
                 too_long(self.length)
 
-    class Parts(library.continuous_frame):
+    class Parts(library.continuous_frame):  # type: ignore[misc]  # as above
         def add(self, frame: Any) -> None:
             if self.cont_data and len(self.cont_data[1]) + len(frame.data) > most:
                 too_long(len(self.cont_data[1]) + len(frame.data))
