@@ -42,6 +42,14 @@ SAID = {
         "claude-sonnet-4-5@20250929:rawPredict",
         "2 tokens for 3",
     ],
+    "primitive.py": [
+        "batch: succeeded",
+        "answer: echo: two",
+        "by the usage of the batch",
+        "counted: {'input_tokens': ",
+        "frames: response.created … response.completed",
+        "listed: True False",
+    ],
     "multi_endpoint_demo.py": [
         "open_ai_embeddings: POST /embeddings",
         "loses ['/encoding_format', '/user']",
