@@ -61,7 +61,10 @@ class KeySpec:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask for a key: ``tokens`` is prompt and output as estimated, ``charge`` what they may cost (pico-dollars)."""
+    """Ask for a key: ``tokens`` is prompt and output as estimated, ``charge`` what they may cost (pico-dollars).
+
+    ``prompt_tokens`` and ``prompt_charge`` are what is counted where the process is never heard of again.
+    """
 
     pool: str
     model: str
@@ -69,6 +72,8 @@ class Ask:
     charge: int
     tenant: str | None = None
     exclude: frozenset[str] = frozenset()
+    prompt_tokens: int = 0
+    prompt_charge: int = 0
 
     def __post_init__(self) -> None:
         check_count(self.tokens, "tokens", least=0)

@@ -1,0 +1,30 @@
+-- Tell how much of the tightest account is left (a fraction); of the keys' accounts that of the living key with the most left.
+-- Answers: '= FRACTION', '@ NOW' (another calendar).
+
+local prefix, pool, labels = KEYS[1], ARGV[2], ARGV[5]
+local now = server_time(struct.unpack('<d', ARGV[1]))
+local books, asides = prefix .. 'books', prefix .. 'aside:' .. pool
+local shared = accounts_of(ARGV[3], '', now)
+if not shared or not accounts_of(ARGV[4], '', now) then
+  return string.format('@ %.6f', now)
+end
+
+local function least(accounts)
+  local left_ = 1
+  for _, a in ipairs(read_accounts(books, accounts, now)) do
+    local free = (a.lh - a.sh - a.rh) + (a.ll - a.sl - a.rl) / DOLLAR
+    left_ = math.min(left_, free > 0 and free / (a.lh + a.ll / DOLLAR) or 0)
+  end
+  return left_
+end
+
+local tightest, best = least(shared), nil
+if ARGV[4] ~= '' then
+  for label in string.gmatch(labels, '[^%z]+') do
+    local raw = redis.call('HGET', asides, label)
+    if not raw or struct.unpack('<d', raw) < math.huge then
+      best = math.max(best or 0, least(accounts_of(ARGV[4], pool .. '\31' .. label, now)))
+    end
+  end
+end
+return string.format('= %.17g', math.min(tightest, best or 1))

@@ -1,0 +1,41 @@
+"""The scripts that the server runs: package data, one file for each operation, and what they share in front of it."""
+
+from __future__ import annotations
+
+import hashlib
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+
+_SHARED = {
+    "admit": ("money", "lane", "held"),
+    "settle": ("money", "lane", "held"),
+    "renew": ("money", "lane", "held"),
+    "snapshot": ("money", "lane", "held"),
+    "revive": ("lane",),
+    "left": ("money", "lane"),
+    "books": ("money", "lane"),
+    "register": (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Hold a script's source, and the digest by which the server knows it."""
+
+    name: str
+    source: str
+    sha: str
+
+
+@cache
+def script(name: str) -> Script:
+    """Put the script of an operation together."""
+    source = "\n".join(_part(part) for part in (*_SHARED[name], name))
+    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def _part(name: str) -> str:
+    data = pkgutil.get_data(__package__, f"lua/{name}.lua")
+    assert data is not None  # it is shipped with the package
+    return data.decode()
