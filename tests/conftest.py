@@ -86,6 +86,15 @@ def no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_server_left() -> Iterator[None]:
+    """Stop the servers of the shared state that tests have started."""
+    yield
+    stores = sys.modules.get("stores")
+    if stores is not None:
+        stores.stop_all()
+
+
 @pytest.fixture(autouse=True)
 def no_thread_left() -> Iterator[None]:
     """Fail a test that leaves a thread behind which would hold up interpreter exit."""

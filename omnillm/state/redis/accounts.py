@@ -18,11 +18,6 @@ NOBODY = "-"
 _SUBJECT = "="
 
 
-def split(pico: int) -> tuple[int, int]:
-    """Give an amount as the scripts count it."""
-    return divmod(pico, PICO)
-
-
 def joined(dollars: str | bytes, pico: str | bytes) -> int:
     """Read an amount as the scripts write it."""
     return int(dollars) * PICO + int(pico)
@@ -53,7 +48,7 @@ class _Named:
         if not self.valid[0] <= now < self.valid[1]:
             begins, ends = period_begin(self.budget.window, self._zone, now), period_end(self.budget.window, self._zone, now)
             after = ends if math.isinf(ends) else period_end(self.budget.window, self._zone, ends)
-            self.numbers = struct.pack("<ddddd", *split(self.budget.limit_pico), begins, ends, after)
+            self.numbers = struct.pack("<ddddd", *divmod(self.budget.limit_pico, PICO), begins, ends, after)
             self.valid = begins, ends
         field = (self.name + subject).encode()
         return self.numbers + len(field).to_bytes(2, "little") + field

@@ -22,7 +22,7 @@ from .seats import Pool
 GRACE_S = 5.0  # who is telling an ending has so long before another one does
 AGAIN_S = 1.0
 DELAYED_S = 60.0
-MOST_ACKS = 64
+FEW_ACKS, MOST_ACKS = 16, 64
 
 REFUND = Settlement(0, 0, Verdict.neutral(), refund_request=True)
 
@@ -111,10 +111,10 @@ class Endings:
                 ending.due = now + GRACE_S
                 yield reservation_id, ending
 
-    def acks(self, now: float) -> str:
+    def acks(self, now: float) -> bytes:
         """Take the names of settled reservations that the server may forget."""
-        if not self._acks and not self._delayed:
-            return ""
+        if len(self._acks) < FEW_ACKS and not self._delayed:
+            return b""
         names = []
         try:
             while len(names) < MOST_ACKS and self._acks:
@@ -123,11 +123,11 @@ class Endings:
                 names.append(self._delayed.popleft()[1])
         except IndexError:
             pass  # another thread was faster
-        return " ".join(names)
+        return " ".join(names).encode()
 
     def knows(self, name: str, owner: str) -> bool:
-        """Tell whether that reservation is held here, or its end is on its way."""
-        reservation_id = f"{owner}:{name}"
+        """Tell whether that reservation is held here, or its end is on its way; ``owner`` is how the ids of this process begin."""
+        reservation_id = owner + name
         return (
             reservation_id in self.ledger.held
             or reservation_id in self.waiting

@@ -7,14 +7,15 @@ import pkgutil
 from dataclasses import dataclass
 from functools import cache
 
+_STATE = ("lane", "money", "held")
 _SHARED = {
-    "admit": ("money", "lane", "held"),
-    "settle": ("money", "lane", "held"),
-    "renew": ("money", "lane", "held"),
-    "snapshot": ("money", "lane", "held"),
+    "admit": (*_STATE, "reap", "openings"),
+    "settle": _STATE,
+    "renew": (*_STATE, "reap"),
+    "snapshot": (*_STATE, "reap"),
     "revive": ("lane",),
-    "left": ("money", "lane"),
-    "books": ("money", "lane"),
+    "left": ("lane", "money"),
+    "books": ("lane", "money"),
     "register": (),
 }
 

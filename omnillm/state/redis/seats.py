@@ -53,6 +53,7 @@ class Pool:
 
     def __init__(self, prefix: str, name: str, specs: Iterable[KeySpec], config: PoolConfig) -> None:
         self.name = name
+        self.key = name.encode()
         self.config = config
         self.specs: dict[str, KeySpec] = {}
         for spec in specs:

@@ -24,22 +24,23 @@ from ...errors import ConfigurationError, NoKeyReason, StateUnavailableError
 from ...policy.budget import BudgetRefusal
 from ...policy.hints import ObservedLimits
 from ...policy.ledger import KeyLease, Reservation
-from ...policy.limits import Budget, PoolConfig, check_choice
+from ...policy.limits import PICO, Budget, PoolConfig, check_choice
 from ...policy.roster import EXPLORE_EVERY
 from ...policy.window import WINDOW_S
 from .. import Ask, KeySpec, Refusal, Settlement, Snapshot
-from .accounts import Accounts, joined, split
+from .accounts import Accounts, joined
 from .endings import AGAIN_S, GRACE_S, REFUND, Ending, Endings
 from .link import Link
 from .pulse import Pulse
 from .seats import Pool
 from .share import Share
-from .telling import Teller, log
+from .telling import Teller, log, text_of
 
 StateError = Literal["closed", "local_share"]
 
 LEASE_S, TIMEOUT_S = 30.0, 0.25
 POLLS_PER_SECOND = 20
+SEEDS = 2**31
 _NO_REPORTS: tuple[int | float, ...] = (-1, -1, -1, -1)
 _SELECTIONS = {"random": 0, "least_loaded": 1, "latency": 2}
 _ADMIT, _SETTLE, _REPORT = struct.Struct("<15d"), struct.Struct("<13d"), struct.Struct("<4dH")
@@ -79,7 +80,7 @@ class RedisState:
         self._window = window
         self._budgets: tuple[Budget, ...] | None = None
         self._accounts = Accounts(())
-        self._epoch = ""
+        self._epoch = b""
         self._pools: dict[str, Pool] = {}
         self._reports: dict[str, tuple[float, ...]] = {}
         self._share = Share(on_state_error == "local_share", clock)
@@ -88,12 +89,13 @@ class RedisState:
 
     def _begin_anew(self) -> None:
         """Be a process that holds nothing."""
-        self._owner = secrets.token_hex(8)
+        self._owner = secrets.token_hex(8).encode()
+        self._id = self._owner.decode() + ":"
         self._endings = Endings()
         self._beaten_at = -math.inf
         self._next_poll = 0.0
         self._ahead = 0.0  # of the server's clock, as far as it had to be told
-        self._cursor = "0"
+        self._cursor = b"0"
         self._strangers: set[str] = set()
         self._pulse = Pulse(self, self._lease / 3)
 
@@ -147,7 +149,7 @@ class RedisState:
         """Give what ``admit`` would refuse now, and take nothing."""
         pool = self._pool(ask.pool)
         self._begin(pool)
-        answer, _ = self._ask(pool, ask, "", dry=True)
+        answer, _ = self._ask(pool, ask, b"", dry=True)
         return None if answer[0] == "+" else self._refused(pool, ask, answer)
 
     def budget_left(self, ask: Ask) -> float:
@@ -160,9 +162,9 @@ class RedisState:
             return 1.0
         self._begin(pool)
 
-        def args(now: float) -> Sequence[bytes | str]:
+        def args(now: float) -> Sequence[bytes]:
             shared = self._accounts.shared(tenant=ask.tenant, model=ask.model, now=now)
-            return struct.pack("<d", self._given), pool.name, shared, self._accounts.of_any_key(now), "\0".join(pool.specs)
+            return struct.pack("<d", self._given), pool.key, shared, self._accounts.of_any_key(now), "\0".join(pool.specs).encode()
 
         return float(self._dated("left", args)[0][1])
 
@@ -213,7 +215,7 @@ class RedisState:
         self._share.revive(label)
         for pool in found:
             blob, count = pool.of_label(label)
-            self._run("revive", struct.pack("<dd", self._given, count), pool.name, label, blob)
+            self._link.run("revive", self._prefix, struct.pack("<dd", self._given, count), pool.key, label.encode(), blob)
 
     def snapshot(self) -> Snapshot:
         """Tell how everything stands, in all processes."""
@@ -239,16 +241,16 @@ class RedisState:
         head = struct.pack("<ddd", self._given, self._window, self._lease)
         acks = self._endings.acks(self._beaten_at)
         answer, _ = self._link.run("renew", self._prefix, head, self._owner, acks, self._cursor, self._take_reports())
-        living, cursor, *names = [_text(part) for part in answer]
-        self._share.processes, self._cursor = max(1, int(living)), cursor
-        unknown = {name for name in names if not self._endings.knows(name, self._owner)}
+        living, cursor, *names = [text_of(part) for part in answer]
+        self._share.processes, self._cursor = max(1, int(living)), cursor.encode()
+        unknown = {name for name in names if not self._endings.knows(name, self._id)}
         for name in unknown & self._strangers:  # twice in a row: it is nobody's
-            self._run("settle", *self._disowned(name))
+            self._link.run("settle", self._prefix, *self._disowned(name))
         self._strangers = unknown
 
     def reopen(self) -> None:
         """Take the books as they are now, or open new ones: after the server lost them, which stops all calls that cost money."""
-        self._epoch = ""
+        self._epoch = b""
         for pool in self._pools.values():
             pool.registered = False
 
@@ -282,9 +284,6 @@ class RedisState:
     def _needs_money(self, ask: Ask) -> bool:
         return bool(self._accounts) and ask.charge > 0
 
-    def _run(self, name: str, *args: bytes | str) -> Any:
-        return self._link.run(name, self._prefix, *args)[0]
-
     def _begin(self, pool: Pool) -> None:
         """Begin an operation: tell the ends that nobody told, and enter what the server does not know."""
         if self._endings.ledger.lost:
@@ -295,18 +294,20 @@ class RedisState:
             self._register(pool)
 
     def _register(self, pool: Pool) -> None:
-        epoch = (self._epoch or secrets.token_hex(8)) if self._accounts else ""
-        known, opened = (_text(part) for part in self._run("register", pool.name, pool.to_json(), epoch))
-        if known and known != pool.to_json():
+        epoch = (self._epoch or secrets.token_hex(8).encode()) if self._accounts else b""
+        ours = pool.to_json()
+        answer, _ = self._link.run("register", self._prefix, pool.key, ours.encode(), epoch)
+        known, opened = (text_of(part) for part in answer)
+        if known and known != ours:
             log.warning("pool %s: another process has other limits or rules; each goes by its own", pool.name)
-        self._epoch = self._epoch or opened
+        self._epoch = self._epoch or opened.encode()
         pool.registered = True
 
-    def _dated(self, name: str, args: Callable[[float], Sequence[bytes | str]]) -> tuple[list[str], bool]:
+    def _dated(self, name: str, args: Callable[[float], Sequence[bytes]]) -> tuple[list[str], bool]:
         """Run a script that needs the calendar, again where the server's clock is in another day or month than ours."""
         for _ in range(3):
             reply, again = self._link.run(name, self._prefix, *args(self._now()))
-            answer = _text(reply).split()
+            answer = text_of(reply).split()
             if answer[0] != "@":
                 return answer, again
             self._ahead = float(answer[1]) - self._clock.wall()
@@ -314,8 +315,6 @@ class RedisState:
 
     def _take_reports(self) -> bytes:
         """Take what the providers said and the server has not heard yet."""
-        if not self._reports:
-            return b""
         taken, self._reports = self._reports, {}
         names = [(lane.encode(), numbers) for lane, numbers in list(taken.items())]
         return b"".join([_REPORT.pack(*numbers, len(lane)) + lane for lane, numbers in names])
@@ -331,11 +330,12 @@ class RedisState:
 
     def _admitted(self, pool: Pool, ask: Ask) -> KeyLease | Refusal:
         self._begin(pool)
-        lease = KeyLease(self._reservation(ask))
+        number = self._endings.ledger.new_id()
+        lease = KeyLease(self._reservation(ask, self._id + number))
         reservation = lease.reservation
         held = self._endings.hold(pool, lease)  # before it is asked for: who is interrupted has it given back
         try:
-            answer, _ = self._ask(pool, ask, reservation.id.rpartition(":")[2], dry=False)
+            answer, _ = self._ask(pool, ask, number.encode(), dry=False)
         except BaseException:
             self._endings.end(reservation.id, REFUND, "lost", self._clock.monotonic())
             raise
@@ -349,9 +349,9 @@ class RedisState:
         assert held.ref is not None
         return lease
 
-    def _reservation(self, ask: Ask) -> Reservation:
+    def _reservation(self, ask: Ask, reservation_id: str) -> Reservation:
         return Reservation(
-            f"{self._owner}:{self._endings.ledger.new_id()}",
+            reservation_id,
             pool=ask.pool,
             label="",
             model=ask.model,
@@ -362,26 +362,27 @@ class RedisState:
             trial=False,
         )
 
-    def _ask(self, pool: Pool, ask: Ask, name: str, *, dry: bool) -> tuple[list[str], bool]:
+    def _ask(self, pool: Pool, ask: Ask, name: bytes, *, dry: bool) -> tuple[list[str], bool]:
         """Ask the server for a key; ``dry`` takes nothing."""
-        seats, config = pool.seats(ask.model), pool.config
+        seats, config, accounts = pool.seats(ask.model), pool.config, self._accounts
         selection = _SELECTIONS[config.selection]
         if selection == 2:
             pool.choices += 1
             selection = 0 if pool.choices % EXPLORE_EVERY == 0 else 2
         now = self._clock.monotonic()
-        numbers = (
-            (self._given, self._window, ask.tokens, *split(ask.charge), ask.prompt_tokens, *split(ask.prompt_charge)),
-            (self._rng.getrandbits(31), selection, dry, False if dry else self._beats(now), self._lease, len(seats.labels)),
+        money = (*divmod(ask.charge, PICO), ask.prompt_tokens, *divmod(ask.prompt_charge, PICO))
+        how = (int(self._rng.random() * SEEDS), selection, dry, False if dry else self._beats(now), self._lease)
+        head = _ADMIT.pack(
+            self._given, self._window, ask.tokens, *money, *how, len(seats.labels), config.circuit_breaker_cooldown
         )
-        head = _ADMIT.pack(*numbers[0], *numbers[1], config.circuit_breaker_cooldown)
-        exclude = "\0" + "\0".join(ask.exclude) + "\0" if ask.exclude else ""
-        acks, reports = "" if dry else self._endings.acks(now), self._take_reports()
+        exclude = b"\0%b\0" % "\0".join(ask.exclude).encode() if ask.exclude else b""
+        acks = b"" if dry else self._endings.acks(now)
+        reports = self._take_reports() if self._reports else b""
+        parts = (head, seats.blob, pool.key, name, self._owner, ask.model.encode(), exclude, self._epoch, acks, reports)
 
-        def args(now: float) -> Sequence[bytes | str]:
-            shared = self._accounts.shared(tenant=ask.tenant, model=ask.model, now=now)
-            parts = (head, seats.blob, name, pool.name, self._owner, ask.model, exclude, self._epoch, acks, reports)
-            return *parts, shared, self._accounts.of_any_key(now)
+        def args(now: float) -> Sequence[bytes]:
+            shared = accounts.shared(tenant=ask.tenant, model=ask.model, now=now)
+            return *parts, shared, accounts.of_any_key(now)
 
         return self._dated("admit", args)
 
@@ -439,39 +440,28 @@ class RedisState:
         if verdict.kind == "set_aside" and verdict.per_model:
             pool.denied.add(reservation.model)
         now = self._clock.monotonic()
+        charge = divmod(max(0, settlement.charge), PICO)
+        requests = 0 if settlement.refund_request else 1
+        took = -1 if verdict.latency is None else verdict.latency
+        how = (requests, verdict.seconds, verdict.per_model, took)
+        rules = (config.circuit_breaker_threshold, config.circuit_breaker_cooldown)
         head = _SETTLE.pack(
-            self._given,
-            self._window,
-            max(0, settlement.tokens),
-            *split(max(0, settlement.charge)),
-            0 if settlement.refund_request else 1,
-            verdict.seconds,
-            verdict.per_model,
-            -1 if verdict.latency is None else verdict.latency,
-            config.circuit_breaker_threshold,
-            config.circuit_breaker_cooldown,
-            self._beats(now),
-            self._lease,
+            self._given, self._window, max(0, settlement.tokens), *charge, *how, *rules, self._beats(now), self._lease
         )
         owner, _, name = reservation_id.partition(":")
-        acks, reports = self._endings.acks(now), self._take_reports()
+        whose = (name.encode(), owner.encode(), pool.key, reservation.label.encode(), reservation.model.encode())
+        acks = self._endings.acks(now)
+        reports = self._take_reports() if self._reports else b""
 
-        def args(now: float) -> Sequence[bytes | str]:
+        def args(now: float) -> Sequence[bytes]:
             accounts = self._accounts.shared(tenant=reservation.tenant, model=reservation.model, now=now)
             accounts += self._accounts.of_key(pool.name, reservation.label, now)
-            whose = (name, owner, pool.name, reservation.label, reservation.model)
-            return head, *whose, ending.kind, acks, accounts, self._epoch, reports
+            return head, *whose, ending.kind.encode(), acks, accounts, self._epoch, reports
 
         _, again = self._dated("settle", args)
         self._endings.told(reservation_id, again=again, now=now)
 
-    def _disowned(self, name: str) -> Sequence[bytes | str]:
+    def _disowned(self, name: str) -> Sequence[bytes]:
         """Give what settles a reservation of this process that it does not know of: an interrupt came, and then the reply."""
         head = _SETTLE.pack(self._given, self._window, 0, 0, 0, 0, 0, 0, -1, 1, 1, 0, self._lease)
-        return head, name, self._owner, "", "", "", "neutral", name, b"", self._epoch, b""
-
-
-def _text(part: bytes | str) -> str:
-    return part.decode() if isinstance(part, bytes) else part
-
-
+        return head, name.encode(), self._owner, b"", b"", b"", b"neutral", name.encode(), b"", self._epoch, b""

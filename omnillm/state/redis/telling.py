@@ -35,15 +35,15 @@ class Teller:
         for pool in pools:
             blob, count = pool.every_lane
             head = struct.pack("<ddd", given, window, count)
-            answer, _ = self._link.run("snapshot", self._prefix, head, pool.name, blob, reports)
-            now, *rows = [_text(part) for part in answer]
+            answer, _ = self._link.run("snapshot", self._prefix, head, pool.key, blob, reports)
+            now, *rows = [text_of(part) for part in answer]
             lanes = [_Lane(row, float(now)) for row in rows]
             held_requests += sum(lane.in_flight_requests for lane in lanes)
             held_tokens += sum(lane.in_flight_tokens for lane in lanes)
             keys += _statuses(pool, lanes)
             reports = b""
         told, _ = self._link.run("books", self._prefix, struct.pack("<d", given))
-        now, _, spent, *rest = [_text(part) for part in told]
+        now, _, spent, *rest = [text_of(part) for part in told]
         rows_of_books = zip(rest[::2], rest[1::2], strict=True)
         budgets = accounts.statuses(rows_of_books, float(now))
         return Snapshot(tuple(keys), tuple(budgets), held_tokens, held_requests, joined(*spent.split()))
@@ -108,5 +108,6 @@ class _Lane:
         return until if self._now < until < math.inf else None
 
 
-def _text(part: bytes | str) -> str:
+def text_of(part: bytes | str) -> str:
+    """Read what the server answered, whether or not the client decodes."""
     return part.decode() if isinstance(part, bytes) else part

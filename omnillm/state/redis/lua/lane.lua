@@ -1,67 +1,68 @@
 -- A lane: what one key may take, of one model or of all: the window, the breaker, the cool-down, the usual latency. One hash: its
 -- figures in the field 's', and a field for each slot of the window's log, named by its place. The rules are those of
--- policy/window.py, policy/lane.py and policy/breaker.py.
+-- policy/window.py, policy/lane.py and policy/breaker.py; but slots past their minute are left behind only where that makes room,
+-- or when many have come together.
 
-local LANE = '<' .. string.rep('d', 25) .. 's'
+local call, pack, unpack_, max, min, huge = redis.call, struct.pack, struct.unpack, math.max, math.min, math.huge
+local LANE = '<ddddddddddddddddddddddddds'
 local SLOT = '<dddd' -- let in at, requests, tokens, settled
-local OVERDUE = 1
-local MERGED, GRAIN = 256, 0.25
-local MOST_CORRECTION = 86400
-local TTL, TOUCH = 86400, 3600
+local OVERDUE, MERGED, TTL, TOUCH = 1, 256, 86400, 3600
 local LEAST = 0.000001 -- the clock's resolution
+local LANES = {}
 
 local function server_time(given)
   if given >= 0 then
     return given
   end
-  local time = redis.call('TIME')
+  local time = call('TIME')
   return time[1] + time[2] / 1000000
 end
-
-local LANES = {}
 
 local function read_lane(key)
   local lane = LANES[key]
   if lane then
     return lane
   end
-  lane = {key = key, gone = {}, slots = {}}
-  local raw = redis.call('HGET', key, 's')
-  lane.is_new = not raw
+  local raw = call('HGET', key, 's')
   if raw then
-    lane.head, lane.tail, lane.head_at, lane.merged, lane.req, lane.tok, lane.oreq, lane.otok, lane.nreq, lane.ntok,
-      lane.rleft, lane.rplace, lane.runtil, lane.tleft, lane.tplace, lane.tuntil, lane.cool, lane.failures, lane.open,
-      lane.gen, lane.latency, lane.measured, lane.freq, lane.ftok, lane.touched, lane.trial = struct.unpack(LANE, raw)
+    local head, tail, head_at, merged, req, tok, oreq, otok, nreq, ntok, rleft, rplace, runtil, tleft, tplace, tuntil, cool,
+      failures, open, gen, latency, measured, freq, ftok, touched, trial = unpack_(LANE, raw)
+    lane = {key = key, is_new = false, slots = nil, gone = nil, head = head, tail = tail, head_at = head_at, merged = merged,
+      req = req, tok = tok, oreq = oreq, otok = otok, nreq = nreq, ntok = ntok, rleft = rleft, rplace = rplace, runtil = runtil,
+      tleft = tleft, tplace = tplace, tuntil = tuntil, cool = cool, failures = failures, open = open, gen = gen,
+      latency = latency, measured = measured, freq = freq, ftok = ftok, touched = touched, trial = trial, aside = 0, pair = 0}
   else
-    lane.head, lane.tail, lane.head_at, lane.merged, lane.req, lane.tok, lane.oreq, lane.otok = 0, 0, 0, 0, 0, 0, 0, 0
-    lane.nreq, lane.ntok, lane.rleft, lane.rplace, lane.runtil, lane.tleft, lane.tplace, lane.tuntil = 0, 0, 0, 0, 0, 0, 0, 0
-    lane.cool, lane.failures, lane.open, lane.gen, lane.latency, lane.measured = 0, 0, -1, 0, -1, 0
-    lane.freq, lane.ftok, lane.touched, lane.trial = 0, 0, -TTL, ''
+    lane = {key = key, is_new = true, head = 0, tail = 0, head_at = 0, merged = 0, req = 0, tok = 0, oreq = 0, otok = 0,
+      nreq = 0, ntok = 0, rleft = 0, rplace = 0, runtil = 0, tleft = 0, tplace = 0, tuntil = 0, cool = 0, failures = 0,
+      open = -1, gen = 0, latency = -1, measured = 0, freq = 0, ftok = 0, touched = -TTL, trial = '', aside = 0, pair = 0}
   end
   LANES[key] = lane
   return lane
 end
 
-local function write_lane(lane, now)
+-- Write a lane's figures, and one slot of its log, besides those that wait to be written.
+local function write_lane(lane, now, name, slot)
   local stale = now - lane.touched > TOUCH or now < lane.touched
   if stale then
     lane.touched = now
   end
-  local fields = lane.slots
-  fields[#fields + 1] = 's'
-  fields[#fields + 1] = struct.pack(LANE, lane.head, lane.tail, lane.head_at, lane.merged, lane.req, lane.tok, lane.oreq,
-    lane.otok, lane.nreq, lane.ntok, lane.rleft, lane.rplace, lane.runtil, lane.tleft, lane.tplace, lane.tuntil, lane.cool,
-    lane.failures, lane.open, lane.gen, lane.latency, lane.measured, lane.freq, lane.ftok, lane.touched, lane.trial)
-  for first = 1, #fields, 512 do
-    redis.call('HSET', lane.key, unpack(fields, first, math.min(first + 511, #fields)))
+  local raw = pack(LANE, lane.head, lane.tail, lane.head_at, lane.merged, lane.req, lane.tok, lane.oreq, lane.otok, lane.nreq,
+    lane.ntok, lane.rleft, lane.rplace, lane.runtil, lane.tleft, lane.tplace, lane.tuntil, lane.cool, lane.failures, lane.open,
+    lane.gen, lane.latency, lane.measured, lane.freq, lane.ftok, lane.touched, lane.trial)
+  if name then
+    call('HSET', lane.key, 's', raw, name, slot)
+  else
+    call('HSET', lane.key, 's', raw)
   end
-  for first = 1, #lane.gone, 512 do
-    redis.call('HDEL', lane.key, unpack(lane.gone, first, math.min(first + 511, #lane.gone)))
+  for command, fields in pairs({HSET = lane.slots, HDEL = lane.gone}) do
+    for first = 1, #fields, 512 do
+      call(command, lane.key, unpack(fields, first, min(first + 511, #fields)))
+    end
   end
+  lane.slots, lane.gone = nil, nil
   if stale then
-    redis.call('EXPIRE', lane.key, TTL)
+    call('EXPIRE', lane.key, TTL)
   end
-  lane.slots, lane.gone = {}, {}
 end
 
 local function place(number)
@@ -71,20 +72,21 @@ end
 -- Read up to so many slots from a place on: their names, and what is there.
 local function slots_from(lane, first, most)
   local names = {}
-  for position = first, math.min(first + most - 1, lane.tail - 1) do
+  for position = first, min(first + most - 1, lane.tail - 1) do
     names[#names + 1] = place(position)
   end
-  return names, redis.call('HMGET', lane.key, unpack(names))
+  return names, call('HMGET', lane.key, unpack(names))
 end
 
 -- Leave behind what is past its minute: no longer counted if settled, counted as overdue if not.
 local function expire(lane, now, window)
-  local most = 4
+  lane.gone = lane.gone or {}
+  local most = 16
   while lane.head < lane.tail and now > lane.head_at + window do
     local names, slots = slots_from(lane, lane.head, most)
     for i, name in ipairs(names) do
       if slots[i] then
-        local at, requests, tokens, settled = struct.unpack(SLOT, slots[i])
+        local at, requests, tokens, settled = unpack_(SLOT, slots[i])
         if now <= at + window then
           lane.head_at = at
           return
@@ -97,7 +99,7 @@ local function expire(lane, now, window)
       end
       lane.head = lane.head + 1
     end
-    lane.head_at, most = -math.huge, 128
+    lane.head_at, most = -huge, 256
   end
   if lane.head == lane.tail and lane.freq == 0 then -- nothing is left: whatever was evicted is made good
     lane.req, lane.tok, lane.oreq, lane.otok = 0, 0, 0, 0
@@ -108,151 +110,19 @@ end
 local function used(lane, now)
   local requests, tokens = lane.req, lane.tok
   if now < lane.runtil then
-    requests = math.max(requests, lane.rpm - lane.rleft + lane.nreq)
+    requests = max(requests, lane.rpm - lane.rleft + lane.nreq)
   end
   if now < lane.tuntil then
-    tokens = math.max(tokens, lane.tpm - lane.tleft + lane.ntok)
+    tokens = max(tokens, lane.tpm - lane.tleft + lane.ntok)
   end
   return requests, tokens
 end
 
--- Give the tokens that a request may take now; below zero where no request may.
-local function left(lane, now)
-  if now < lane.aside or now < lane.pair or now < lane.cool then
-    return -1
-  end
-  if lane.open >= 0 and (now < lane.open or lane.trial ~= '') then
-    return -1
-  end
-  local requests, tokens = used(lane, now)
-  return requests < lane.rpm and lane.tpm - tokens or -1
-end
-
--- Give the earliest time at which a request fits the window, if calls in flight leave with their minute.
-local function window_opening(lane, tokens, now, window)
-  if tokens > lane.tpm then
-    return math.huge
-  end
-  local at, requests, taken = now, lane.req, lane.tok
-  local overdue = (lane.oreq > 0 or lane.otok > 0) and now + OVERDUE or math.huge
-  local position, names, slots, i, most = lane.head, {}, {}, 0, 8
-  while requests >= lane.rpm or taken + tokens > lane.tpm do
-    local leaves, fewer_requests, fewer_tokens = math.huge, 0, 0
-    while leaves == math.huge do
-      if i == #names then
-        if position >= lane.tail then
-          break
-        end
-        names, slots = slots_from(lane, position, most)
-        i, most = 0, 128
-      end
-      i, position = i + 1, position + 1
-      if slots[i] then
-        local let_in
-        let_in, fewer_requests, fewer_tokens = struct.unpack(SLOT, slots[i])
-        leaves = let_in + window + LEAST
-      end
-    end
-    if overdue < leaves then
-      at, requests, taken, overdue = overdue, requests - lane.oreq, taken - lane.otok, math.huge
-      i, position = i - (leaves < math.huge and 1 or 0), position - (leaves < math.huge and 1 or 0)
-    elseif leaves == math.huge then
-      break
-    else
-      at, requests, taken = leaves, requests - fewer_requests, taken - fewer_tokens
-    end
-  end
-  if now < lane.runtil and lane.rleft <= lane.nreq then
-    at = math.max(at, lane.runtil)
-  end
-  if now < lane.tuntil and lane.tleft - lane.ntok < tokens then
-    at = math.max(at, lane.tuntil)
-  end
-  return at
-end
-
--- Give until when the key takes nothing at all, windows apart, and why.
-local function blocked(lane, now)
-  local aside = math.max(lane.aside, lane.pair)
-  local cooling = math.max(aside, lane.cool)
-  local resting = 0
-  if lane.open >= 0 then
-    resting = (now >= lane.open and lane.trial ~= '') and now + OVERDUE or lane.open
-  end
-  if resting > cooling then
-    return resting, 'breaker'
-  end
-  return cooling, aside == math.huge and 'dead' or 'cooling'
-end
-
--- Give the earliest time at which the request may take the key, and what holds it until then; no search where that is too late.
-local function opening(lane, tokens, now, window, best)
-  local until_, reason = blocked(lane, now)
-  if until_ >= best then
-    return until_, reason
-  end
-  local at = window_opening(lane, tokens, now, window)
-  if until_ > now and until_ >= at then
-    return until_, reason
-  end
-  return at, at == math.huge and 'too_large' or 'window'
-end
-
--- Merge the slots of one lot that settled, each into the first of its quarter of a second: they leave with the last of them.
-local function merge(lane)
-  local start = math.max(lane.merged, lane.head)
-  local names, slots = slots_from(lane, start, MERGED)
-  lane.merged = start + MERGED
-  local kept, grain, at, requests, tokens, changed
-  local function keep()
-    if changed then
-      lane.slots[#lane.slots + 1] = kept
-      lane.slots[#lane.slots + 1] = struct.pack(SLOT, at, requests, tokens, 1)
-      if kept == place(lane.head) then
-        lane.head_at = at
-      end
-    end
-    kept, changed = nil, false
-  end
-  for i, name in ipairs(names) do
-    if slots[i] then
-      local let_in, asked, took, settled = struct.unpack(SLOT, slots[i])
-      if kept and settled == 1 and math.floor(let_in / GRAIN) == grain then
-        at, requests, tokens, changed = let_in, requests + asked, tokens + took, true
-        lane.gone[#lane.gone + 1] = name
-      else
-        keep()
-        if settled == 1 then
-          kept, grain, at, requests, tokens = name, math.floor(let_in / GRAIN), let_in, asked, took
-        end
-      end
-    end
-  end
-  keep()
-end
-
--- Let a request in; give its place in the log.
-local function let_in(lane, tokens, now)
-  local position = lane.tail
-  if lane.head == position then
-    lane.head_at = now
-  end
-  lane.slots[#lane.slots + 1] = place(position)
-  lane.slots[#lane.slots + 1] = struct.pack(SLOT, now, 1, tokens, 0)
-  lane.tail = position + 1
-  lane.req, lane.tok, lane.nreq, lane.ntok = lane.req + 1, lane.tok + tokens, lane.nreq + 1, lane.ntok + tokens
-  lane.freq, lane.ftok = lane.freq + 1, lane.ftok + tokens
-  if position - math.max(lane.merged, lane.head) >= 2 * MERGED then
-    merge(lane)
-  end
-  return position
-end
-
--- Correct what a slot counts for, once it is known.
+-- Correct what a slot counts for, once it is known; give its name and what it is from now on, where it is still in the log.
 local function settle_slot(lane, held, requests, tokens)
-  lane.freq, lane.ftok = math.max(0, lane.freq - 1), math.max(0, lane.ftok - held.tokens)
+  lane.freq, lane.ftok = max(0, lane.freq - 1), max(0, lane.ftok - held.tokens)
   if held.position >= lane.tail then
-    return -- the lane began anew
+    return nil -- the lane began anew
   end
   if held.position >= lane.rplace then
     lane.nreq = lane.nreq + requests - 1
@@ -260,14 +130,15 @@ local function settle_slot(lane, held, requests, tokens)
   if held.position >= lane.tplace then
     lane.ntok = lane.ntok + tokens - held.tokens
   end
+  local name, slot
   if held.position < lane.head then
     requests, tokens = 0, 0
-    lane.oreq, lane.otok = math.max(0, lane.oreq - 1), math.max(0, lane.otok - held.tokens)
+    lane.oreq, lane.otok = max(0, lane.oreq - 1), max(0, lane.otok - held.tokens)
   else
-    lane.slots[#lane.slots + 1] = place(held.position)
-    lane.slots[#lane.slots + 1] = struct.pack(SLOT, held.at, requests, tokens, 1)
+    name, slot = place(held.position), pack(SLOT, held.at, requests, tokens, 1)
   end
-  lane.req, lane.tok = math.max(0, lane.req + requests - 1), math.max(0, lane.tok + tokens - held.tokens)
+  lane.req, lane.tok = max(0, lane.req + requests - 1), max(0, lane.tok + tokens - held.tokens)
+  return name, slot
 end
 
 -- Take the outcome of a call of that generation: the transitions of policy/breaker.py.
@@ -293,32 +164,21 @@ local function settle_breaker(lane, outcome, id, generation, now, threshold, coo
   end
 end
 
--- Take the newest latency into the moving average; the older that is, the more the newest counts.
-local function measure(lane, took, succeeded, now)
-  if took < 0 or not (succeeded or (lane.latency >= 0 and took > lane.latency)) then
-    return
-  end
-  if lane.latency >= 0 then
-    took = lane.latency + math.max(0.2, 1 - math.exp((lane.measured - now) / 30)) * (took - lane.latency)
-  end
-  lane.latency, lane.measured = took, now
-end
-
 -- Believe the provider where it says that less is left than is counted: a blob of lanes, what is left and for how long.
 local function believe(reports, now, window)
   local at, touched = 1, {}
   while at <= #reports do
     local requests, request_reset, tokens, token_reset, length
-    requests, request_reset, tokens, token_reset, length, at = struct.unpack('<ddddI2', reports, at)
+    requests, request_reset, tokens, token_reset, length, at = unpack_('<ddddI2', reports, at)
     local lane = read_lane(string.sub(reports, at, at + length - 1))
     at = at + length
     if requests >= 0 then
       lane.rleft, lane.rplace, lane.nreq = requests, lane.tail, 0
-      lane.runtil = now + math.min(request_reset < 0 and window or request_reset, MOST_CORRECTION)
+      lane.runtil = now + min(request_reset < 0 and window or request_reset, 86400)
     end
     if tokens >= 0 then
       lane.tleft, lane.tplace, lane.ntok = tokens, lane.tail, 0
-      lane.tuntil = now + math.min(token_reset < 0 and window or token_reset, MOST_CORRECTION)
+      lane.tuntil = now + min(token_reset < 0 and window or token_reset, 86400)
     end
     touched[#touched + 1] = lane
   end

@@ -2,7 +2,7 @@
 -- Answers: '= FRACTION', '@ NOW' (another calendar).
 
 local prefix, pool, labels = KEYS[1], ARGV[2], ARGV[5]
-local now = server_time(struct.unpack('<d', ARGV[1]))
+local now = server_time(unpack_('<d', ARGV[1]))
 local books, asides = prefix .. 'books', prefix .. 'aside:' .. pool
 local shared = accounts_of(ARGV[3], '', now)
 if not shared or not accounts_of(ARGV[4], '', now) then
@@ -13,7 +13,7 @@ local function least(accounts)
   local left_ = 1
   for _, a in ipairs(read_accounts(books, accounts, now)) do
     local free = (a.lh - a.sh - a.rh) + (a.ll - a.sl - a.rl) / DOLLAR
-    left_ = math.min(left_, free > 0 and free / (a.lh + a.ll / DOLLAR) or 0)
+    left_ = min(left_, free > 0 and free / (a.lh + a.ll / DOLLAR) or 0)
   end
   return left_
 end
@@ -21,10 +21,10 @@ end
 local tightest, best = least(shared), nil
 if ARGV[4] ~= '' then
   for label in string.gmatch(labels, '[^%z]+') do
-    local raw = redis.call('HGET', asides, label)
-    if not raw or struct.unpack('<d', raw) < math.huge then
-      best = math.max(best or 0, least(accounts_of(ARGV[4], pool .. '\31' .. label, now)))
+    local raw = call('HGET', asides, label)
+    if not raw or unpack_('<d', raw) < huge then
+      best = max(best or 0, least(accounts_of(ARGV[4], pool .. '\31' .. label, now)))
     end
   end
 end
-return string.format('= %.17g', math.min(tightest, best or 1))
+return string.format('= %.17g', min(tightest, best or 1))

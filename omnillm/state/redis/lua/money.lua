@@ -29,8 +29,8 @@ local function accounts_of(blob, suffix, now)
   local found, at = {}, 1
   while at <= #blob do
     local lh, ll, begins, ends, next_ends, length
-    lh, ll, begins, ends, next_ends, length, at = struct.unpack('<dddddI2', blob, at)
-    if now < begins or now >= next_ends and ends < math.huge then
+    lh, ll, begins, ends, next_ends, length, at = unpack_('<dddddI2', blob, at)
+    if now < begins or now >= next_ends and ends < huge then
       return nil
     end
     local field = string.sub(blob, at, at + length - 1) .. suffix
@@ -49,11 +49,11 @@ local function read_accounts(books, accounts, now)
   for i, account in ipairs(accounts) do
     fields[i] = account.field
   end
-  local raws = redis.call('HMGET', books, unpack(fields))
+  local raws = call('HMGET', books, unpack(fields))
   for i, account in ipairs(accounts) do
     local sh, sl, rh, rl, resets = 0, 0, 0, 0, account.until_
     if raws[i] then
-      sh, sl, rh, rl, resets = struct.unpack(ACCOUNT, raws[i])
+      sh, sl, rh, rl, resets = unpack_(ACCOUNT, raws[i])
       if now >= resets then
         sh, sl, resets = 0, 0, account.until_
       end
@@ -67,14 +67,14 @@ local function write_accounts(books, accounts, spent)
   local fields = {}
   for _, a in ipairs(accounts) do
     fields[#fields + 1] = a.field
-    fields[#fields + 1] = struct.pack(ACCOUNT, a.sh, a.sl, a.rh, a.rl, a.resets)
+    fields[#fields + 1] = pack(ACCOUNT, a.sh, a.sl, a.rh, a.rl, a.resets)
   end
   if spent then
     fields[#fields + 1] = 'spent'
     fields[#fields + 1] = spent
   end
   if #fields > 0 then
-    redis.call('HSET', books, unpack(fields))
+    call('HSET', books, unpack(fields))
   end
 end
 
@@ -89,11 +89,11 @@ end
 
 -- Add to all that was ever spent, and give it as it is kept.
 local function spending(books, ch, cl)
-  local raw = redis.call('HGET', books, 'spent')
+  local raw = call('HGET', books, 'spent')
   local h, l = 0, 0
   if raw then
-    h, l = struct.unpack('<dd', raw)
+    h, l = unpack_('<dd', raw)
   end
   h, l = plus(h, l, ch, cl)
-  return struct.pack('<dd', h, l)
+  return pack('<dd', h, l)
 end

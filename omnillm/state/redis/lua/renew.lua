@@ -2,28 +2,27 @@
 -- Answers: how many owners live, where the next look at the accounts begins, and what the owner holds here.
 
 local prefix, owner = KEYS[1], ARGV[2]
-local given, window, lease = struct.unpack('<ddd', ARGV[1])
+local given, window, lease = unpack_('<ddd', ARGV[1])
 local now, books = server_time(given), prefix .. 'books'
 beat(prefix, owner, now, lease)
 forget(prefix, owner, ARGV[3])
-believe(ARGV[5], now, window)
-for _, lane in pairs(LANES) do
+for _, lane in ipairs(believe(ARGV[5], now, window)) do
   write_lane(lane, now)
 end
 LANES = {}
-reap(prefix, now, window)
+reap(prefix, owner, now, window)
 local cursor = '0'
-if redis.call('HLEN', books) > 1024 then
-  local some = redis.call('HSCAN', books, ARGV[4], 'COUNT', 256)
+if call('HLEN', books) > 1024 then
+  local some = call('HSCAN', books, ARGV[4], 'COUNT', 256)
   cursor = some[1]
   for i = 1, #some[2], 2 do
     local field, raw = some[2][i], some[2][i + 1]
     if #raw == 40 and field ~= 'epoch' and field ~= 'spent' then
-      local sh, sl, rh, rl, resets = struct.unpack(ACCOUNT, raw)
+      local sh, sl, rh, rl, resets = unpack_(ACCOUNT, raw)
       if rh == 0 and rl == 0 and (now >= resets or (sh == 0 and sl == 0)) then
-        redis.call('HDEL', books, field)
+        call('HDEL', books, field)
       end
     end
   end
 end
-return {tostring(redis.call('ZCARD', prefix .. 'owners')), cursor, unpack(redis.call('HKEYS', held_key(prefix, owner)))}
+return {tostring(call('ZCARD', prefix .. 'owners')), cursor, unpack(call('HKEYS', held_key(prefix, owner)))}

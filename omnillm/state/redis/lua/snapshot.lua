@@ -2,28 +2,26 @@
 -- The first answer is the time.
 
 local prefix, pool, seats = KEYS[1], ARGV[2], ARGV[3]
-local given, window, count = struct.unpack('<ddd', ARGV[1])
+local given, window, count = unpack_('<ddd', ARGV[1])
 local now, asides = server_time(given), prefix .. 'aside:' .. pool
-believe(ARGV[4], now, window)
-for _, lane in pairs(LANES) do
+for _, lane in ipairs(believe(ARGV[4], now, window)) do
   write_lane(lane, now)
 end
-LANES = {}
-while reap(prefix, now, window) do
-  LANES = {}
+while reap(prefix, '', now, window) do
 end
+LANES = {}
 local answers = {string.format('%.6f', now)}
 for i = 0, count - 1 do
-  local tpm, rpm, at, length, digest = struct.unpack('<ddI4I2c12', seats, 1 + i * 34)
+  local tpm, rpm, at, length, digest = unpack_('<ddI4I2c12', seats, 1 + i * 34)
   local name = string.sub(seats, at, at + length - 1)
   local label = string.match(name, '^[^%z]*')
   local lane = read_lane(prefix .. 'key:' .. digest .. ':' .. label)
   lane.tpm, lane.rpm = tpm, rpm
   expire(lane, now, window)
   local requests, tokens = used(lane, now)
-  local found = redis.call('HMGET', asides, label, name)
-  local aside = found[1] and struct.unpack('<d', found[1]) or 0
-  local pair = name ~= label and found[2] and struct.unpack('<d', found[2]) or 0
+  local found = call('HMGET', asides, label, name)
+  local aside = found[1] and unpack_('<d', found[1]) or 0
+  local pair = name ~= label and found[2] and unpack_('<d', found[2]) or 0
   answers[#answers + 1] = string.format('%.0f %.0f %.0f %.0f %.6f %.6f %.6f %.0f %.6f %d', requests, tokens, lane.freq,
     lane.ftok, lane.cool, aside, pair, lane.failures, lane.open, lane.trial ~= '' and 1 or 0)
 end
