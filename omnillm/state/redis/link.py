@@ -70,7 +70,9 @@ class Link:
         if self._url is not None:
             self._client()  # a wrong URL is told now; nothing is connected
         elif not callable(getattr(target, "execute_command", None)):
-            raise ConfigurationError(f"target: expected a URL or a client of redis-py, got {type(target).__name__}", field="target")
+            raise ConfigurationError(
+                f"target: expected a URL or a client of redis-py, got {type(target).__name__}", field="target"
+            )
 
     def run(self, name: str, prefix: str, *args: bytes) -> tuple[Any, bool]:
         """Run a script; give what it answers, and whether it was sent more than once."""
@@ -164,7 +166,9 @@ class Link:
             # the second protocol: with the third, redis-py does not look for stray replies on a connection it takes up
             return redis.Redis.from_url(self._url or "", retry=Retry(NoBackoff(), 0), protocol=2, **seconds)
         except (ValueError, TypeError):
-            raise ConfigurationError("target: expected a URL as redis://host:6379/0, rediss:// or unix://", field="target") from None
+            raise ConfigurationError(
+                "target: expected a URL as redis://host:6379/0, rediss:// or unix://", field="target"
+            ) from None
 
 
 def _is_spoilt(connection: Any) -> bool:

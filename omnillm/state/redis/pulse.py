@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from typing import TYPE_CHECKING
@@ -27,7 +28,9 @@ class Pulse:
         """Start beating, unless it does already."""
         if self._running:
             return
-        thread = threading.Thread(target=_beat, args=(self._state, self._every, self._stopped, self._running), name="omnillm-pulse")
+        thread = threading.Thread(
+            target=_beat, args=(self._state, self._every, self._stopped, self._running), name="omnillm-pulse"
+        )
         thread.daemon = True
         if not self._stopped.is_set() and self._running.setdefault("it", thread) is thread:
             try:
@@ -44,9 +47,7 @@ class Pulse:
         self._stopped = threading.Event()
 
 
-def _beat(
-    state: weakref.ref[RedisState], every: float, stopped: threading.Event, running: dict[str, threading.Thread]
-) -> None:
+def _beat(state: weakref.ref[RedisState], every: float, stopped: threading.Event, running: dict[str, threading.Thread]) -> None:
     idle = 0
     while not stopped.wait(every):
         found = state()
@@ -55,9 +56,7 @@ def _beat(
         idle = idle + 1 if found.is_idle else 0
         if idle >= IDLE_BEATS:
             break
-        try:
+        with contextlib.suppress(StateUnavailableError):  # whoever calls hears of it
             found.beat()
-        except StateUnavailableError:
-            pass  # whoever calls hears of it
         del found
     running.clear()

@@ -23,9 +23,7 @@ class Seats:
 
     __slots__ = ("blob", "labels", "lanes", "places")
 
-    def __init__(
-        self, prefix: str, pool: str, seats: Iterable[tuple[KeySpec, str | None]], *, with_models: bool = False
-    ) -> None:
+    def __init__(self, prefix: str, pool: str, seats: Iterable[tuple[KeySpec, str | None]], *, with_models: bool = False) -> None:
         given = list(seats)
         self.labels = [spec.label for spec, _ in given]
         self.places = {label: place for place, label in enumerate(self.labels)}
@@ -104,7 +102,12 @@ class Pool:
     def to_json(self) -> str:
         """Write down what the pool is, for those who look at the state from outside."""
         keys = [
-            {"label": spec.label, "tpm": spec.tpm_limit, "rpm": spec.rpm_limit, "models": {m: asdict(l) for m, l in spec.models.items()}}
+            {
+                "label": spec.label,
+                "tpm": spec.tpm_limit,
+                "rpm": spec.rpm_limit,
+                "models": {model: asdict(limits) for model, limits in spec.models.items()},
+            }
             for spec in sorted(self.specs.values(), key=lambda spec: spec.label)
         ]
         config = self.config

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..._clock import Clock
+from ...policy.ledger import KeyLease
 from ...policy.limits import ModelLimits
 from .. import Ask, KeySpec, Refusal, Settlement
-from ...policy.ledger import KeyLease
 from ..memory import MemoryState
 from .seats import Pool
 

@@ -6,7 +6,7 @@ Contract: an admission is one round trip, and a settlement is one more; reports 
 Rules:
 - Every operation is idempotent by reservation id, which is known before anything is sent.
 - No lock here: signal handlers and finalisers may come in between any two bytecodes.
-- Money fails closed. Windows do what ``on_state_error`` says; a call lives in one of the two worlds, from admission to settlement.
+- Money fails closed. Windows do what ``on_state_error`` says; a call stays in one of the two worlds until it is settled.
 - The state knows labels and names of pools, never a key.
 """
 
@@ -17,7 +17,7 @@ import random
 import secrets
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ..._clock import SYSTEM_CLOCK, Clock, seconds_of
 from ...errors import ConfigurationError, NoKeyReason, StateUnavailableError
@@ -41,6 +41,7 @@ StateError = Literal["closed", "local_share"]
 LEASE_S, TIMEOUT_S = 30.0, 0.25
 POLLS_PER_SECOND = 20
 SEEDS = 2**31
+_NO_BOOKS = "the state store has lost its books, and what was spent is not known: RedisState.reopen() opens new ones"
 _NO_REPORTS: tuple[int | float, ...] = (-1, -1, -1, -1)
 _SELECTIONS = {"random": 0, "least_loaded": 1, "latency": 2}
 _ADMIT, _SETTLE, _REPORT = struct.Struct("<15d"), struct.Struct("<13d"), struct.Struct("<4dH")
@@ -104,8 +105,8 @@ class RedisState:
     def add_pool(self, name: str, specs: Iterable[KeySpec], *, config: PoolConfig | None = None) -> None:
         """Add a pool of keys, or share the one that is there; the server hears of it with the first call.
 
-        Raises ``ConfigurationError`` for a pool of that name that is configured otherwise here, and for a label given twice. Where
-        another process has other limits, each goes by its own, and the log says so.
+        Raises ``ConfigurationError`` for a pool of that name that is configured otherwise here, and for a label given twice.
+        Where another process has other limits, each goes by its own, and the log says so.
         """
         pool = Pool(self._prefix, name, specs, config or PoolConfig())
         if not self._pools.setdefault(name, pool).same_as(pool):
@@ -164,7 +165,13 @@ class RedisState:
 
         def args(now: float) -> Sequence[bytes]:
             shared = self._accounts.shared(tenant=ask.tenant, model=ask.model, now=now)
-            return struct.pack("<d", self._given), pool.key, shared, self._accounts.of_any_key(now), "\0".join(pool.specs).encode()
+            return (
+                struct.pack("<d", self._given),
+                pool.key,
+                shared,
+                self._accounts.of_any_key(now),
+                "\0".join(pool.specs).encode(),
+            )
 
         return float(self._dated("left", args)[0][1])
 
@@ -185,7 +192,7 @@ class RedisState:
         """Give back everything, as if the call had never been; true the first time only."""
         return self.settle(reservation_id, REFUND)
 
-    def renew(self, reservation_id: str) -> None:
+    def renew(self, reservation_id: str) -> None:  # noqa: ARG002  # one lease for all that a process holds
         """Say that the call's owner is alive; the pulse does where the process has nothing else to say."""
         if self._clock.monotonic() - self._beaten_at > self._lease / 3:
             self.beat()
@@ -222,7 +229,9 @@ class RedisState:
         for pool in self._pools.values():
             self._begin(pool)
         reports = self._take_reports()
-        return self._teller.snapshot(self._pools.values(), self._accounts, given=self._given, window=self._window, reports=reports)
+        return self._teller.snapshot(
+            self._pools.values(), self._accounts, given=self._given, window=self._window, reports=reports
+        )
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, in which nothing is in flight: what the parent holds is the parent's."""
@@ -390,16 +399,13 @@ class RedisState:
         if answer[0] == "$":
             return self._no_money(ask, answer[1:])
         if answer[0] == "!":
-            raise StateUnavailableError("the state store has lost its books: what was spent is not known; RedisState.reopen() opens new ones")
+            raise StateUnavailableError(_NO_BOOKS)
         if answer[0] != "-":
             raise StateUnavailableError("the state store says that the call is over")
         if answer[3] == "1":
             pool.denied.add(ask.model)
-        reasons: dict[str, NoKeyReason] = {
-            "no_key": "no_key", "too_large": "too_large", "dead": "dead", "window": "window", "cooling": "cooling", "breaker": "breaker",
-        }  # fmt: skip
         wait = float(answer[2])
-        return Refusal(reasons[answer[1]], None if wait < 0 else wait)
+        return Refusal(cast(NoKeyReason, answer[1]), None if wait < 0 else wait)
 
     def _no_money(self, ask: Ask, answer: Sequence[str]) -> Refusal:
         budget = self._accounts.budget(int(answer[0]))

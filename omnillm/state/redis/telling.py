@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from ...policy.lane import KeyReason
-from ...policy.limits import Budget
-from .. import BudgetStatus, KeySpec, KeyStatus, Snapshot
+from .. import KeyStatus, Snapshot
 from .accounts import Accounts, joined
 from .link import Link
 from .seats import Pool
