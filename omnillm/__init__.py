@@ -135,6 +135,8 @@ from .wire import (
 )
 
 if TYPE_CHECKING:
+    # wrapped by hand, as a line for each name would be pages of them
+    # isort: off
     from .config import GatewayConfig, KeyConfig, RouteConfig, TransportConfig
     from .gateway.builder import GatewayBuilder
     from .gateway.connect import connect
@@ -150,6 +152,14 @@ if TYPE_CHECKING:
     from .policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
     from .policy.pricing import Cost, ModelPrice, PriceTable, cost
     from .policy.retry import RetryPolicy
+    from .primitive import (
+        PrimitiveAsyncJobOperation, PrimitiveAsyncJobRequest, PrimitiveAsyncJobResponse, PrimitiveAsyncJobStatus,
+        PrimitiveBillableUnit, PrimitiveBinaryChunk, PrimitiveBudgetClass, PrimitiveCompleted, PrimitiveEndpointKind,
+        PrimitiveEndpointSupport, PrimitiveProviderDescriptor, PrimitiveProviderEndpoint, PrimitiveProviderKind,
+        PrimitiveProviderRegistry, PrimitiveRequest, PrimitiveResponse, PrimitiveSseFrame, PrimitiveStreamEvent,
+        PrimitiveStreamMode, PrimitiveUsageReported, PrimitiveUsageTelemetry, PrimitiveWebSocketMessage,
+        ProviderPrimitiveWireFormat, embedded_primitive_provider_registry,
+    )  # fmt: skip
     from .providers.auth import AuthScheme
     from .providers.credentials import AwsCredentials, GoogleCredentials
     from .providers.endpoint import ProviderEndpoint
@@ -160,54 +170,19 @@ if TYPE_CHECKING:
     from .state.redis import RedisState
     from .transport.http import Timeouts
     from .types.hooks import (
-        AttemptEnded,
-        AttemptStarted,
-        CallEnded,
-        FallbackTaken,
-        HedgeStarted,
-        HookEvent,
-        ModelDowngraded,
-        RetryScheduled,
-    )
+        AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HedgeStarted, HookEvent, ModelDowngraded, RetryScheduled,
+    )  # fmt: skip
     from .types.media import (
-        ApiRequest,
-        ApiResponse,
-        AudioInput,
-        AudioSegment,
-        AudioSpeechRequest,
-        AudioSpeechResponse,
-        AudioTranscriptionRequest,
-        AudioTranscriptionResponse,
-        EmbeddingInput,
-        EmbeddingRequest,
-        EmbeddingResponse,
-        EmbeddingUsage,
-        EmbeddingVector,
-        GeneratedImage,
-        ImageGenerationRequest,
-        ImageGenerationResponse,
-        ImageInput,
-        RerankDocument,
-        RerankRequest,
-        RerankResponse,
-        RerankResult,
-        RerankUsage,
-        TranscribedWord,
-    )
+        ApiRequest, ApiResponse, AudioInput, AudioSegment, AudioSpeechRequest, AudioSpeechResponse, AudioTranscriptionRequest,
+        AudioTranscriptionResponse, EmbeddingInput, EmbeddingRequest, EmbeddingResponse, EmbeddingUsage, EmbeddingVector,
+        GeneratedImage, ImageGenerationRequest, ImageGenerationResponse, ImageInput, RerankDocument, RerankRequest,
+        RerankResponse, RerankResult, RerankUsage, TranscribedWord,
+    )  # fmt: skip
     from .types.prompt_layout import PromptLayoutBuilder
     from .types.transport import (
-        BinaryBody,
-        JsonBody,
-        MultipartBody,
-        MultipartField,
-        MultipartFile,
-        MultipartText,
-        RequestBody,
-        ResponseBody,
-        TextBody,
-        TransportRequest,
-        TransportResponse,
-    )
+        BinaryBody, JsonBody, MultipartBody, MultipartField, MultipartFile, MultipartText, RequestBody, ResponseBody,
+        TextBody, TransportRequest, TransportResponse,
+    )  # fmt: skip
 
 __version__ = "0.1.0"
 
@@ -228,6 +203,14 @@ _NAMES = {
     ".policy.limits": "Budget LossPolicy ModelLimits PoolConfig",
     ".policy.pricing": "Cost ModelPrice PriceTable cost",
     ".policy.retry": "RetryPolicy",
+    ".primitive": """
+        PrimitiveAsyncJobOperation PrimitiveAsyncJobRequest PrimitiveAsyncJobResponse PrimitiveAsyncJobStatus
+        PrimitiveBillableUnit PrimitiveBinaryChunk PrimitiveBudgetClass PrimitiveCompleted PrimitiveEndpointKind
+        PrimitiveEndpointSupport PrimitiveProviderDescriptor PrimitiveProviderEndpoint PrimitiveProviderKind
+        PrimitiveProviderRegistry PrimitiveRequest PrimitiveResponse PrimitiveSseFrame PrimitiveStreamEvent
+        PrimitiveStreamMode PrimitiveUsageReported PrimitiveUsageTelemetry PrimitiveWebSocketMessage
+        ProviderPrimitiveWireFormat embedded_primitive_provider_registry
+    """,
     ".providers.auth": "AuthScheme",
     ".providers.credentials": "AwsCredentials GoogleCredentials",
     ".providers.endpoint": "ProviderEndpoint",
@@ -374,6 +357,28 @@ __all__ = [
     "PermissionDeniedError",
     "PoolConfig",
     "PriceTable",
+    "PrimitiveAsyncJobOperation",
+    "PrimitiveAsyncJobRequest",
+    "PrimitiveAsyncJobResponse",
+    "PrimitiveAsyncJobStatus",
+    "PrimitiveBillableUnit",
+    "PrimitiveBinaryChunk",
+    "PrimitiveBudgetClass",
+    "PrimitiveCompleted",
+    "PrimitiveEndpointKind",
+    "PrimitiveEndpointSupport",
+    "PrimitiveProviderDescriptor",
+    "PrimitiveProviderEndpoint",
+    "PrimitiveProviderKind",
+    "PrimitiveProviderRegistry",
+    "PrimitiveRequest",
+    "PrimitiveResponse",
+    "PrimitiveSseFrame",
+    "PrimitiveStreamEvent",
+    "PrimitiveStreamMode",
+    "PrimitiveUsageReported",
+    "PrimitiveUsageTelemetry",
+    "PrimitiveWebSocketMessage",
     "PromptCacheKey",
     "PromptCachePolicy",
     "PromptCacheRetention",
@@ -384,6 +389,7 @@ __all__ = [
     "ProviderEndpoint",
     "ProviderError",
     "ProviderKind",
+    "ProviderPrimitiveWireFormat",
     "ProviderProtocol",
     "ProviderRegistry",
     "QuotaExhaustedError",
@@ -452,6 +458,7 @@ __all__ = [
     "WireFormat",
     "connect",
     "cost",
+    "embedded_primitive_provider_registry",
     "embedded_provider_registry",
     "emit_api_request",
     "emit_api_response",

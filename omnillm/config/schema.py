@@ -249,6 +249,13 @@ TABLES: dict[str, Table] = {
             Field("acquire_timeout", "seconds", "`0`", "How long a call waits for a key; 0 fails at once."),
             Field("default_output_tokens", "integer", "`1024`", "What is reserved for the output of a request without a cap."),
             Field("selection", "`random`, `least_loaded` or `latency`", "`random`", "Which of the keys with room is taken."),
+            Field(
+                "prompt_estimates",
+                "`fixed`, `learned` or `tokenizer`",
+                "`fixed`",
+                "What a prompt is taken for until its usage is known: a quarter of its bytes, what was learned of the model's "
+                "tokens to a character, or what tiktoken counts (extra `tokens`).",
+            ),
         ),
     ),
     "timeouts": Table(

@@ -17,6 +17,7 @@ from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
 from ..providers.credentials import CredentialReference
 from ..providers.endpoint import ProviderEndpoint
+from ..providers.primitive_endpoint import PrimitiveProviderEndpoint
 from ..state import StateStore
 from ..transport.http import Timeouts
 
@@ -169,6 +170,20 @@ class RouteConfig:
         object.__setattr__(self, "model_map", dict(self.model_map))
 
 
+@dataclass(frozen=True, slots=True)
+class PrimitiveConfig:
+    """Bring where native calls of a provider go; without keys of their own, with those of the first route."""
+
+    endpoint: PrimitiveProviderEndpoint
+    keys: tuple[KeyConfig, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.endpoint, PrimitiveProviderEndpoint):
+            what = f"expected a PrimitiveProviderEndpoint, got {type(self.endpoint).__name__}"
+            raise ConfigurationError(f"primitive_endpoint: {what}", field="primitive_endpoint")
+        object.__setattr__(self, "keys", each(self.keys, KeyConfig, "keys"))
+
+
 def each(values: object, kind: type, field: str) -> tuple[Any, ...]:
     """Give the values, or the one, as a tuple; raises ``ConfigurationError`` where one is of another kind."""
     given = tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
@@ -229,11 +244,13 @@ class GatewayConfig:
     transport: TransportConfig = field(default_factory=TransportConfig)
     hooks: tuple[Hook, ...] = ()
     max_workers: int = MAX_WORKERS
+    primitives: tuple[PrimitiveConfig, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "routes", each(self.routes, RouteConfig, "routes"))
         object.__setattr__(self, "budgets", each(self.budgets, Budget, "budgets"))
         object.__setattr__(self, "downgrades", each(self.downgrades, Downgrade, "downgrades"))
+        object.__setattr__(self, "primitives", each(self.primitives, PrimitiveConfig, "primitives"))
         object.__setattr__(self, "hooks", each(self.hooks, Callable, "hooks"))  # type: ignore[arg-type]  # an abstract class
         if not self.routes:
             raise ConfigurationError("routes: expected at least one endpoint with keys", field="routes")
@@ -242,7 +259,9 @@ class GatewayConfig:
         for name in ("default_model", "state"):
             if getattr(self, name) is not None:
                 checked_option(name, getattr(self, name))
-        object.__setattr__(self, "routes", _labelled(self.routes))
+        routes, primitives = _labelled(self.routes, self.primitives)
+        object.__setattr__(self, "routes", routes)
+        object.__setattr__(self, "primitives", primitives)
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any], *, name: str | None = None) -> GatewayConfig:
@@ -270,19 +289,26 @@ class GatewayConfig:
         return sources.from_environment()
 
 
-def _labelled(routes: tuple[RouteConfig, ...]) -> tuple[RouteConfig, ...]:
+def _labelled(
+    routes: tuple[RouteConfig, ...], primitives: tuple[PrimitiveConfig, ...]
+) -> tuple[tuple[RouteConfig, ...], tuple[PrimitiveConfig, ...]]:
     """Give every key its label, ``key-N`` by its place among all keys; two of one name are refused."""
     seen: set[str] = set()
-    out: list[RouteConfig] = []
     place = 0
-    for route in routes:
-        keys: list[KeyConfig] = []
-        for key in route.keys:
+
+    def labelled(keys: tuple[KeyConfig, ...]) -> tuple[KeyConfig, ...]:
+        nonlocal place
+        out: list[KeyConfig] = []
+        for key in keys:
             place += 1
             label = key.label if key.label is not None else f"key-{place}"
             if label in seen:
                 raise ConfigurationError(f"label: two keys are called {label!r}", field="label")
             seen.add(label)
-            keys.append(replace(key, label=label))
-        out.append(RouteConfig(route.endpoint, tuple(keys), route.model_map))
-    return tuple(out)
+            out.append(replace(key, label=label))
+        return tuple(out)
+
+    return (
+        tuple(RouteConfig(route.endpoint, labelled(route.keys), route.model_map) for route in routes),
+        tuple(PrimitiveConfig(given.endpoint, labelled(given.keys)) for given in primitives),
+    )

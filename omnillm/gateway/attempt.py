@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .. import _json
-from .._secret import Headers, Secret, scrub
+from .._secret import Secret, scrub
 from ..errors import (
     AttemptRecord,
     GatewayError,
@@ -95,6 +95,8 @@ class Attempt:
         ``timeout`` is how long to wait for a key (seconds), the pool's own where unset.
         """
         estimate = call.estimate(core, route)
+        if call.only_key is not None:
+            exclude |= route.headers.keys() - {call.only_key}
         ask = Ask(
             pool=route.pool.name,
             model=route.model(call.request.model),
@@ -137,9 +139,7 @@ class Attempt:
             # a lease of its own, which the ledger does not watch: a hook may keep it, and reserves nothing
             core.emit(AttemptStarted(route.name, self.model, KeyLease(lease.reservation)))
         headers = (route.stream_headers if call.streaming else route.headers)[lease.label]
-        if emitted.headers is not None:
-            headers = Headers({**headers, **emitted.headers})
-        request = HttpRequest("POST", route.url(emitted.path, lease.label, emitted.beside), headers, emitted.body)
+        request = emitted.request(route.url(emitted.path, lease.label, emitted.beside), headers)
         signer = route.signers.get(lease.label) if route.signers else None
         http = self._exchange(request) if signer is None else self._signed(request, signer)
         limits = observed_limits(http.headers, now_wall=core.clock.wall())
@@ -328,6 +328,9 @@ class Attempt:
         sent = None if isinstance(error, GatewayError) else reservation.sent
         disposition = self.disposition = classify(error, should_retry=said, sent=sent)
         self.elsewhere = said is False and self.core.config.retry.permits(classify(error, sent=sent))
+        if not unsent and not self.call.may_repeat and disposition.retry != "another_key":
+            disposition = self.disposition = replace(disposition, retry="never")
+            self.elsewhere = False
         # what was noted as sent and received so far: the prompt estimate, and a stream's output, whatever ended it
         received = reservation.observed_tokens > self.estimate.prompt_tokens
         charged = (disposition.charge != "none" or received) and not unsent

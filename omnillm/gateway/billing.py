@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..policy.pricing import Cost, ModelPrice
-from ..transport import Upload
 from ..types.media import (
     AUDIO_BYTES_PER_SECOND,
     AUDIO_TOKENS_PER_SECOND,
@@ -43,9 +42,9 @@ def charge(price: ModelPrice, bill: Bill) -> Cost:
     return price.cost(bill.usage, bill.details)
 
 
-def expected(request: Any, body: bytes | Upload) -> Bill:
-    """Give what a request will be billed for, at the most that is likely."""
-    return _EXPECTED[type(request)](request, body)
+def expected(request: Any, size: int) -> Bill:
+    """Give what a request, which is sent as that many bytes, will be billed for, at the most that is likely."""
+    return _EXPECTED[type(request)](request, size)
 
 
 def reported(request: Any, response: Any, estimate: Bill) -> Bill:
@@ -57,32 +56,32 @@ def _estimated(prompt: int, output: int = 0) -> TokenUsage:
     return TokenUsage(prompt, output, estimated=True)
 
 
-def _expect_embeddings(request: EmbeddingRequest, _body: bytes | Upload) -> Bill:
+def _expect_embeddings(request: EmbeddingRequest, _size: int) -> Bill:
     return Bill(_estimated(request.estimated_prompt_tokens()), NO_DETAILS)
 
 
-def _expect_images(request: ImageGenerationRequest, _body: bytes | Upload) -> Bill:
+def _expect_images(request: ImageGenerationRequest, _size: int) -> Bill:
     usage = _estimated(request.estimated_prompt_tokens(), request.estimated_output_tokens())
     return Bill(usage, UsageDetails(images=1 if request.n is None else max(request.n, 1)))
 
 
-def _expect_transcript(request: AudioTranscriptionRequest, body: bytes | Upload) -> Bill:
-    seconds = len(body) / AUDIO_BYTES_PER_SECOND
+def _expect_transcript(request: AudioTranscriptionRequest, size: int) -> Bill:
+    seconds = size / AUDIO_BYTES_PER_SECOND
     tokens = round(seconds * AUDIO_TOKENS_PER_SECOND) + 1
     return Bill(_estimated(tokens + len(request.prompt or "") // 4, tokens), UsageDetails(audio_seconds=seconds))
 
 
-def _expect_speech(request: AudioSpeechRequest, _body: bytes | Upload) -> Bill:
+def _expect_speech(request: AudioSpeechRequest, _size: int) -> Bill:
     usage = _estimated(request.estimated_prompt_tokens(), request.estimated_output_tokens())
     return Bill(usage, UsageDetails(characters=len(request.input)))
 
 
-def _expect_ranking(request: RerankRequest, _body: bytes | Upload) -> Bill:
+def _expect_ranking(request: RerankRequest, _size: int) -> Bill:
     searches = -(-len(request.documents) // DOCUMENTS_PER_SEARCH) or 1
     return Bill(_estimated(request.estimated_prompt_tokens()), UsageDetails(searches=searches))
 
 
-_EXPECTED: dict[type, Callable[[Any, bytes | Upload], Bill]] = {
+_EXPECTED: dict[type, Callable[[Any, int], Bill]] = {
     EmbeddingRequest: _expect_embeddings,
     ImageGenerationRequest: _expect_images,
     AudioTranscriptionRequest: _expect_transcript,

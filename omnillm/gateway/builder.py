@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 from .._clock import seconds_of
-from ..config import MAX_WORKERS, GatewayConfig, KeyConfig, RouteConfig, TransportConfig, checked_option, each
+from ..config import MAX_WORKERS, GatewayConfig, KeyConfig, PrimitiveConfig, RouteConfig, TransportConfig, checked_option, each
 from ..errors import ConfigurationError, NoAvailableKeyError
 from ..hooks import Hook
 from ..policy.downgrade import Downgrade
@@ -15,6 +15,7 @@ from ..policy.limits import Budget, LossPolicy, PoolConfig, pico_usd
 from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
 from ..providers.endpoint import ProviderEndpoint
+from ..providers.primitive_endpoint import PrimitiveProviderEndpoint
 from ..state import StateStore
 from ..transport.http import Timeouts
 from .gateway import Gateway
@@ -31,6 +32,7 @@ class GatewayBuilder:
         self._endpoint = endpoint
         self._keys: list[KeyConfig] = []
         self._fallbacks: list[RouteConfig] = []
+        self._primitives: list[PrimitiveConfig] = []
         self._budgets: list[Budget] = []
         self._downgrades: list[Downgrade] = []
         self._hooks: list[Hook] = []
@@ -96,6 +98,14 @@ class GatewayBuilder:
         self._fallbacks.append(RouteConfig(endpoint, keys, model_map or {}))  # type: ignore[arg-type]  # made a tuple there
         return self
 
+    def primitive_endpoint(self, endpoint: PrimitiveProviderEndpoint, keys: Iterable[KeyConfig] | KeyConfig = ()) -> Self:
+        """Set where native calls of the endpoint's provider go; without keys of its own, with those of the gateway.
+
+        A provider that none is set for is called where the gateway's endpoints are.
+        """
+        self._primitives.append(PrimitiveConfig(endpoint, keys))  # type: ignore[arg-type]  # made a tuple there
+        return self
+
     def add_downgrade(self, below: float, model_map: Mapping[str, str]) -> Self:
         """Give models cheaper stand-ins while less than ``below`` (a fraction) of the tightest budget's limit is left.
 
@@ -145,6 +155,7 @@ class GatewayBuilder:
             budgets=tuple(self._budgets),
             downgrades=tuple(self._downgrades),
             hooks=tuple(self._hooks),
+            primitives=tuple(self._primitives),
             timeouts=Timeouts(**self._timeouts),
             **self._options,
         )

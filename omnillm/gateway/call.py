@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .. import _json
 from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
+from .._secret import Headers
 from ..errors import (
     AttemptRecord,
     DeadlineExceededError,
@@ -27,6 +28,7 @@ from ..policy.limits import LossPolicy
 from ..policy.pricing import Cost, ModelPrice
 from ..providers.envelope import STREAM_TYPES
 from ..transport import MAX_BODY, Upload
+from ..transport.http import HttpRequest
 from ..types.hooks import CallEnded
 from ..types.message import Message
 from ..types.parts import AudioPart
@@ -54,11 +56,25 @@ _SENT: tuple[Sent, ...] = ("no", "maybe", "yes")
 class Emitted:
     """A request as one endpoint is sent it."""
 
-    body: bytes | Upload
-    path: str
-    losses: tuple[Loss, ...]
+    body: bytes | Upload | None
+    path: str  # below the base, or a whole URL
+    losses: tuple[Loss, ...] = ()
     headers: Mapping[str, str] | None = None  # beside those of every request of the route
     beside: str | None = None  # the path that an endpoint given as a whole URL ends in, where this one is another
+    method: str = "POST"
+
+    @property
+    def size(self) -> int:
+        """Give the length of the body in bytes."""
+        return 0 if self.body is None else len(self.body)
+
+    def request(self, url: str, headers: Mapping[str, str]) -> HttpRequest:
+        """Give the request that goes to the URL."""
+        if self.headers is not None:
+            headers = Headers({**headers, **self.headers})
+        if self.body is None:
+            headers = Headers({name: value for name, value in headers.items() if name != "Content-Type"})
+        return HttpRequest(self.method, url, headers, self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +134,26 @@ class Call:
     """Hold what the attempts of one call share, and say what they send, how the answer is read, and what it costs."""
 
     max_bytes: ClassVar[int] = MAX_BODY  # of the answer
+    may_downgrade: ClassVar[bool] = True
 
     __slots__ = (
+        "_asked",
         "_emitted",
         "_estimates",
+        "_handle",
         "cancel",
         "deadline",
         "downgraded_from",
         "left",
         "limit",
+        "may_repeat",
+        "only_key",
         "over",
         "prompt_tokens",
         "records",
         "request",
         "routes",
+        "shape",
         "started",
         "streaming",
         "target",
@@ -151,13 +173,17 @@ class Call:
         target: Target | None = None,
     ) -> None:
         total = timeout if timeout is not None else (math.inf if streaming else core.config.timeouts.total)
-        model = request.model if core.router is None else core.affordable(core.router, request.model, tenant)
+        router = core.router if self.may_downgrade else None
+        model = request.model if router is None else core.affordable(router, request.model, tenant)
         self.downgraded_from = None if model == request.model else request.model
         self.request = request if model == request.model else dataclasses.replace(request, model=model)
         self.streaming = streaming
-        self.cancel = cancel
+        self.cancel = self._asked = cancel
+        self._handle: int | None = None  # with the caller's token, where ``cancel`` is the call's own
         self.tenant = tenant
         self.target = target  # what the answer is read into
+        self.may_repeat = True  # where it may have been received
+        self.only_key: str | None = None  # the label of the one that may be used
         self.left = False  # its stream was closed
         self.over = False
         self.routes = core.routes
@@ -165,7 +191,12 @@ class Call:
         self.deadline = Deadline(self.started + total, core.clock)
         self.limit = f"the {'request_timeout' if timeout is None else 'timeout'} of {spoken(total)} is over"
         self.records: list[AttemptRecord] = []
-        self.prompt_tokens = self.request.estimated_prompt_tokens()
+        self.shape = None if core.estimates is None else core.estimates.shape(self.request)
+        self.prompt_tokens = (
+            self.request.estimated_prompt_tokens()
+            if core.estimates is None or self.shape is None
+            else core.estimates.prompt_tokens(model, self.shape)
+        )
         self.ticket: CallTicket = core.allowance.enter()
         self._emitted: dict[str, Emitted] = {}
         self._estimates: dict[str, Estimate] = {}
@@ -187,7 +218,7 @@ class Call:
             raise unpriced(model)
         prompt = self.prompt_tokens
         if core.strict:
-            prompt = strict_prompt_tokens(self.request, len(self.emitted(core, route).body))
+            prompt = strict_prompt_tokens(self.request, self.emitted(core, route).size)
         cap = self.request.generation.max_output_tokens
         output = core.default_output_tokens(model, route) if cap is None else cap
         prompt_charge = charge = 0
@@ -238,11 +269,20 @@ class Call:
         except ProtocolError as error:
             return attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}", final=error.beyond)
 
+    def reader(self, attempt: Attempt) -> Any:
+        """Give what reads the answer's bytes into the events of a stream."""
+        from .reading import Reader
+
+        return Reader(attempt)
+
     def believed(self, attempt: Attempt, response: Any) -> TokenUsage:
         """Give the usage, estimating what was not reported or cannot be: the prompt as admitted, the output by its length."""
         usage: TokenUsage = response.usage
         if not is_credible(usage):
             usage = TokenUsage(estimated=True)
+        estimates = attempt.core.estimates
+        if estimates is not None and self.shape is not None and not usage.estimated and attempt.model == self.request.model:
+            estimates.learn(attempt.model, self.shape, usage.prompt_tokens)
         if not usage.estimated or (usage.prompt_tokens and usage.completion_tokens):
             if usage is not response.usage:
                 object.__setattr__(response, "usage", usage)
@@ -272,7 +312,23 @@ class Call:
     @property
     def is_cancelled(self) -> bool:
         """Tell whether the caller's own token ended the call."""
-        return self.cancel is not None and self.cancel.cancelled
+        return self._asked is not None and self._asked.cancelled
+
+    def leave(self) -> None:
+        """Say that its stream was closed: what opens it again, in another thread, ends at once."""
+        self.left = True
+        if self.cancel is not None and self.cancel is not self._asked:
+            self.cancel.cancel()
+
+    def obey(self) -> None:
+        """Obey ``leave`` beside the caller's token from here on, wherever an attempt may wait."""
+        if self.cancel is self._asked:
+            own = CancellationToken()
+            if self._asked is not None:
+                self._handle = self._asked.subscribe(own.cancel)
+            self.cancel = own
+        if self.left:  # perhaps while there was no token yet
+            self.leave()
 
     def account(self, error: GatewayError) -> None:
         """Write into the error that ends the call what was tried, whether any of it was sent, and which time was over."""
@@ -286,6 +342,8 @@ class Call:
         if self.over:
             return
         self.over = True
+        if self._asked is not None and self._handle is not None:
+            self._asked.unsubscribe(self._handle)
         core.allowance.leave(self.ticket)
         if core.config.hooks:
             usage, cost_usd = (None, None) if response is None else (response.usage, response.cost_usd)

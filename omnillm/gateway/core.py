@@ -13,8 +13,8 @@ import random
 import threading
 import weakref
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._clock import SYSTEM_CLOCK, Clock
@@ -28,6 +28,7 @@ from ..policy.pricing import ModelPrice
 from ..policy.retry import RetryAllowance
 from ..providers.auth import AuthScheme, Signer, authorize, signer_of
 from ..providers.endpoint import ProviderEndpoint, is_loopback
+from ..providers.primitive_endpoint import PrimitiveProviderEndpoint
 from ..providers.served_by import served_by
 from ..state import Ask, KeySpec, StateStore
 from ..state.memory import MemoryState
@@ -40,6 +41,8 @@ from ..wire._codec import Codec
 from .reading import check_stream_type
 
 if TYPE_CHECKING:
+    from ..policy.estimates import PromptEstimates
+    from ..policy.limits import PromptEstimate
     from ..transport.body import HttpResponse
     from .call import Call
     from .workers import Workers
@@ -79,6 +82,7 @@ class Route:
     signers: Mapping[str, Signer]
     provider: str | None = None  # whose prices hold here, and where
     region: str | None = None
+    primitive: PrimitiveProviderEndpoint | None = None  # of a route for native calls
 
     def model(self, asked: str) -> str:
         """Name the model here for the model asked for."""
@@ -87,7 +91,10 @@ class Route:
     def url(self, path: str, label: str, beside: str | None = None) -> str:
         """Give the URL of a request with that key; ``beside`` is the path of generation, where it is another one's."""
         auth = self.endpoint.auth
-        url = self.endpoint.url(path) if beside is None else self.endpoint.url_beside(path, beside)
+        if self.primitive is not None:
+            url = path
+        else:
+            url = self.endpoint.url(path) if beside is None else self.endpoint.url_beside(path, beside)
         return authorize(auth, self.secrets[label], url, {})[0] if auth is not None and auth.kind == "query" else url
 
 
@@ -107,21 +114,17 @@ class Core:
         self.rng = rng or random.Random()
         self.store: StateStore = config.state or MemoryState(clock=clock, rng=random.Random(self.rng.random()))
         self.store.add_budgets(config.budgets)
-        options = config.transport
-        self.transport = transport or HttpTransport(
-            allow_http=options.allow_http,
-            ca_bundle=options.ca_bundle,
-            trust_proxy_env=options.trust_proxy_env,
-            proxies=options.proxies,
-            pool_size=config.max_workers,
-            clock=clock,
-        )
+        self.transport = transport or _transport(config, clock)
         self.allowance = RetryAllowance()
         self.routes = tuple(self._route(route) for route in config.routes)
-        self._secrets = tuple(secret for route in self.routes for secret in route.secrets.values())
-        self._signers = tuple(signer for route in self.routes for signer in route.signers.values())
+        self._natives = tuple(self._native()) if config.primitives else None
+        routes = (*self.routes, *(self._natives or ()))
+        self._secrets = tuple(secret for route in routes for secret in route.secrets.values())
+        self._signers = tuple(signer for route in routes for signer in route.signers.values())
         self.router = ModelRouter(config.downgrades) if config.downgrades and config.budgets else None
+        self.estimates = _estimates(config.pool.prompt_estimates)
         self.strict = any(budget.estimate == "strict" for budget in config.budgets)
+        self.charged_jobs: dict[str, object] = {}  # jobs whose end was paid for, by whoever saw it first
         self._prices: dict[tuple[str, str | None, str | None, str | None], ModelPrice | None] = {}
         self._prices_until = 0.0  # on the wall clock
         self.closed = False
@@ -133,7 +136,7 @@ class Core:
         self._workers: dict[str, Workers] = {}  # none, or one, made on first use: setdefault is atomic
         _CORES.add(self)
 
-    def _route(self, config: RouteConfig) -> Route:
+    def _route(self, config: RouteConfig, shared: KeyPool | None = None) -> Route:
         endpoint = config.endpoint
         if endpoint.base_url.startswith("http:") and not (self.config.transport.allow_http or is_loopback(endpoint.base_url)):
             raise ConfigurationError(
@@ -155,15 +158,37 @@ class Core:
         check_stream_type(stream_type)
         calls = {label: Headers({**given, "Accept": "application/json"}) for label, given in headers.items()}
         streams = {label: Headers({**given, "Accept": stream_type}) for label, given in headers.items()}
+        pool = self._pool(config) if shared is None else shared
+        served = served_by(endpoint)
+        return Route(endpoint, endpoint.name, found, pool, config.model_map, calls, streams, secrets, signers, *served)
+
+    def _pool(self, config: RouteConfig) -> KeyPool:
         specs = [
             KeySpec(str(key.label), tpm_limit=key.tpm_limit, rpm_limit=key.rpm_limit, models=dict(key.models or {}))
             for key in config.keys
         ]
         name = pool_name(config)
         self.store.add_pool(name, specs, config=self.config.pool)
-        pool = KeyPool(self.store, name, clock=self.clock, acquire_timeout=self.config.pool.acquire_timeout)
-        served = served_by(endpoint)
-        return Route(endpoint, endpoint.name, found, pool, config.model_map, calls, streams, secrets, signers, *served)
+        return KeyPool(self.store, name, clock=self.clock, acquire_timeout=self.config.pool.acquire_timeout)
+
+    def _native(self) -> Iterator[Route]:
+        """Make the routes of native calls: those that were configured, then those of the routes there are, with their keys."""
+        first = self.config.routes[0]
+        for given in self.config.primitives:
+            config = RouteConfig(given.endpoint.as_endpoint(), given.keys or first.keys)
+            yield replace(self._route(config, None if given.keys else self.routes[0].pool), primitive=given.endpoint)
+        taken = {given.endpoint.provider for given in self.config.primitives}
+        for route in self.routes:
+            endpoint = PrimitiveProviderEndpoint.of(route.endpoint)
+            if endpoint is not None and endpoint.provider not in taken:
+                yield replace(route, primitive=endpoint, model_map={})
+
+    @property
+    def native(self) -> tuple[Route, ...]:
+        """Give the routes of native calls, made where they are first asked for."""
+        if self._natives is None:
+            self._natives = tuple(self._native())
+        return self._natives
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -272,7 +297,7 @@ class Core:
         self.reading = {}
         self._workers = {}
         self.rng.seed()
-        for route in self.routes:
+        for route in (*self.routes, *(self._natives or ())):
             route.pool.after_fork()
         self.pid = os.getpid()  # last: from here on other threads of the child take it for mended
 
@@ -283,13 +308,34 @@ class Core:
     def close(self) -> None:
         """End what runs and what waits; calling it again does nothing more."""
         self.closed = True
-        for route in self.routes:
+        for route in (*self.routes, *(self._natives or ())):
             route.pool.close()
         for workers in list(self._workers.values()):
             workers.close()
         self.drain()
         self.transport.close()
         self.transport.abort()
+
+
+def _transport(config: GatewayConfig, clock: Clock) -> HttpTransport:
+    options = config.transport
+    return HttpTransport(
+        allow_http=options.allow_http,
+        ca_bundle=options.ca_bundle,
+        trust_proxy_env=options.trust_proxy_env,
+        proxies=options.proxies,
+        pool_size=config.max_workers,
+        clock=clock,
+    )
+
+
+def _estimates(kind: PromptEstimate) -> PromptEstimates | None:
+    """Give the estimates that learn, or ``None`` for the fixed rule."""
+    if kind == "fixed":
+        return None
+    from ..policy.estimates import prompt_estimates
+
+    return prompt_estimates(kind)
 
 
 def pool_name(route: RouteConfig) -> str:

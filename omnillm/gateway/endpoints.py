@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..policy.pricing import Cost
 from ..transport import Upload
-from ..types.enums import EndpointKind, WireFormat
+from ..types.enums import EndpointKind
 from ..types.media import (
     AudioSpeechRequest,
     AudioTranscriptionRequest,
@@ -41,7 +41,7 @@ from ..types.request import LlmRequest
 from ..types.response import Metered, ResponseMeta
 from ..types.transport import BinaryBody, JsonBody, MultipartBody, ResponseBody, TextBody
 from ..types.usage import TokenUsage
-from ..wire import row_of
+from ..wire import endpoint_codec
 from ..wire._endpoint import EndpointCodec
 from ..wire._fields import Emission
 from ..wire.multipart import form_pieces, form_type
@@ -61,6 +61,7 @@ KINDS: dict[type, EndpointKind] = {
     AudioSpeechRequest: EndpointKind.AUDIO_SPEECH,
     RerankRequest: EndpointKind.RERANK,
 }
+LONGEST_COUNT = 16  # digits of a header's
 _ANY = LlmRequest("-")  # for the path of generation, which is the same for every request where endpoints stand beside it
 
 
@@ -78,41 +79,21 @@ class EndpointCall(Call):
         self.bill: Bill | None = None  # of the answer
         self.usage: TokenUsage | None = None
 
-    def estimate(self, core: Core, route: Route) -> Estimate:
-        """Give what an attempt at the route reserves: what the request is expected to be billed for."""
-        found = self._estimates.get(route.pool.name)
-        if found is not None:
-            return found
-        model = route.model(self.request.model)
-        price = core.price(model, route.provider, region=route.region)
-        if price is None and core.config.budgets:
-            raise unpriced(model)
-        body = self.emitted(core, route).body
-        bill = expected(self.request, body)
-        usage = bill.usage
-        sum_, prompt_charge = 0, 0
-        if price is not None:
-            sum_ = charge(price, bill).total_pico
-            prompt_charge = sum_ - usage.completion_tokens * price.output
-        if core.strict and price is not None and sum_:
-            sum_ = max(sum_, price.ceiling(_most_tokens(self.request, body), 0))
-        found = self._estimates[route.pool.name] = Estimate(
-            usage.prompt_tokens, usage.total(), max(prompt_charge, 0), sum_, price, None
-        )
-        return found
+    def _estimate(self, core: Core, route: Route) -> Estimate:
+        return estimated_bill(self, core, route)
 
     def read(self, attempt: Attempt, http: HttpResponse, body: bytes) -> Any:
         """Give the answer that a body is, or the error."""
         kind = http.headers.get("content-type", "").lower()
         if not body:
             return attempt.malformed(f"the upstream answered {http.status} with an empty body")
-        row = endpoint_row(attempt.route, self._kind)
+        row = endpoint_row(attempt.route, self._kind, attempt.model)
         try:
             value = _body_of(kind, body, row)
             payload = value.value if isinstance(value, JsonBody) else None
             failed = attempt.route.codec.embedded_error(payload) if isinstance(payload, dict) else None
             if failed is None:
-                return self._checked(row.read_answer(value, kind))
+                return self._checked(_counted(row.read_answer(value, kind), http.headers.get(row.usage_header or "")))
             return attempt.described(failed, http)
         except ProviderError as error:  # of an event
             return attempt.described(error, http)
@@ -138,14 +119,15 @@ class EndpointCall(Call):
 
     def believed(self, attempt: Attempt, response: Any) -> TokenUsage:
         """Give the usage that the call is settled by: the reported one, or the expected where none is, or none can be."""
-        bill = expected(self.request, self.emitted(attempt.core, attempt.route).body)
+        bill = expected(self.request, self.emitted(attempt.core, attempt.route).size)
         told = reported(self.request, response, bill)
         self.bill = told if is_credible(told.usage) else bill
         usage = self.usage = self.bill.usage
         if getattr(response, "model", None) == "":  # Google and Cohere do not say
             object.__setattr__(response, "model", attempt.model)
-        if isinstance(response, EmbeddingResponse) and response.usage is None:
-            object.__setattr__(response, "usage", EmbeddingUsage(usage.prompt_tokens, estimated=True))
+        if isinstance(response, EmbeddingResponse) and usage.estimated:
+            kept = {} if response.usage is None else response.usage.vendor_extensions
+            object.__setattr__(response, "usage", EmbeddingUsage(usage.prompt_tokens, estimated=True, vendor_extensions=kept))
         return usage
 
     def cost(self, attempt: Attempt, usage: TokenUsage, _response: Any) -> Cost | None:
@@ -160,16 +142,18 @@ class EndpointCall(Call):
         super().ended(core, outcome, None if response is None else _Told(self.usage, response.cost_usd))
 
     def _emit(self, core: Core, route: Route) -> Emitted:
-        request, row = self.request, endpoint_row(route, self._kind)
+        request = self.request
         model = route.model(request.model)
-        if model != request.model:
-            request = dataclasses.replace(request, model=model)
+        row = endpoint_row(route, self._kind, model)
+        named = route.endpoint.envelope.fields.get("model", model)  # a deployment's, where the body says which
+        if named != request.model:
+            request = dataclasses.replace(request, model=named)
         emission = Emission(row.wire_format)
         body = row.write_body(request, emission, False)
         losses: tuple[Loss, ...] = tuple(emission.losses)
         if losses:
             self._account(core, losses)
-        path = route.endpoint.envelope.addressed(row.path(request, False), request.model, streamed=False)
+        path = route.endpoint.envelope.addressed(row.path(request, False), named, streamed=False)
         beside = route.codec.path(_ANY, False)
         headers = {**row.headers, "Accept": row.accept(request, False)}
         if isinstance(body, MultipartBody):
@@ -180,15 +164,33 @@ class EndpointCall(Call):
         return Emitted(_json.dump_bytes(body.value), path, losses, headers, beside)
 
 
-def _most_tokens(request: Any, body: bytes | Upload) -> int:
+def estimated_bill(call: Call, core: Core, route: Route) -> Estimate:
+    """Give what an attempt at the route reserves: what the request is expected to be billed for."""
+    model = route.model(call.request.model)
+    price = core.price(model, route.provider, region=route.region)
+    if price is None and core.config.budgets:
+        raise unpriced(model)
+    size = call.emitted(core, route).size
+    bill = expected(call.request, size)
+    usage = bill.usage
+    sum_, prompt_charge = 0, 0
+    if price is not None:
+        sum_ = charge(price, bill).total_pico
+        prompt_charge = sum_ - usage.completion_tokens * price.output
+    if core.strict and price is not None and sum_:
+        sum_ = max(sum_, price.ceiling(_most_tokens(call.request, size), 0))
+    return Estimate(usage.prompt_tokens, usage.total(), max(prompt_charge, 0), sum_, price, None)
+
+
+def _most_tokens(request: Any, size: int) -> int:
     """Bound the tokens of a call by the bytes that are sent; raises ``BudgetExceededError`` where they are not all there is."""
     if isinstance(request, RerankRequest):
-        return len(body) * max(len(request.documents), 1)  # the query is read with each
+        return size * max(len(request.documents), 1)  # the query is read with each
     if not isinstance(request, EmbeddingRequest):
         raise BudgetExceededError("the budget's strict estimate cannot bound this call: what is made has no cap")
     if any(item.text is None and item.tokens is None for item in request.input):
         raise BudgetExceededError("the budget's strict estimate cannot bound this call: an input is neither text nor tokens")
-    return len(body)
+    return size
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -207,27 +209,36 @@ def _body_of(kind: str, body: bytes, row: EndpointCodec) -> ResponseBody:
     return BinaryBody(body)
 
 
-def endpoint_format(route: Route, kind: EndpointKind) -> WireFormat | None:
-    """Give the format of a kind of endpoint at a route, or ``None`` where it has none."""
-    return route.endpoint.formats.get(kind) or route.codec.endpoints.get(kind)
+def _counted(response: Any, told: str | None) -> Any:
+    """Give the answer with the tokens of the input that a header told, where its body did not."""
+    if told is None or not (told.isascii() and told.isdecimal()) or len(told) > LONGEST_COUNT:
+        return response
+    if isinstance(response, EmbeddingResponse) and response.usage is None:
+        object.__setattr__(response, "usage", EmbeddingUsage(int(told)))
+    return response
 
 
-def endpoint_row(route: Route, kind: EndpointKind) -> EndpointCodec:
-    """Give the codec of a kind of endpoint at a route; raises ``UnsupportedFeatureError`` where it has none."""
-    wire = endpoint_format(route, kind)
-    row = None if wire is None else row_of(wire)
-    if not isinstance(row, EndpointCodec):
+def endpoint_codec_at(route: Route, kind: EndpointKind, model: str) -> EndpointCodec | None:
+    """Give the codec of a kind of endpoint at a route, for the model there, or ``None`` where it has none."""
+    wire = route.endpoint.formats.get(kind) or route.codec.endpoints.get(kind)
+    return None if wire is None else endpoint_codec(wire, model)
+
+
+def endpoint_row(route: Route, kind: EndpointKind, model: str) -> EndpointCodec:
+    """Give the codec of a kind of endpoint at a route, for the model there; raises ``UnsupportedFeatureError`` for none."""
+    row = endpoint_codec_at(route, kind, model)
+    if row is None:
         spoken = route.endpoint.protocol.wire_protocol.value
         raise UnsupportedFeatureError(f"{route.name} has no {kind.value}: none is known beside {spoken}")
     return row
 
 
-def routes_of(core: Core, kind: EndpointKind) -> tuple[Route, ...]:
+def routes_of(core: Core, kind: EndpointKind, model: str) -> tuple[Route, ...]:
     """Give the routes that have the endpoint, in their order; raises ``UnsupportedFeatureError`` where none has."""
     found, refusal = [], None
     for route in core.routes:
         try:
-            endpoint_row(route, kind)
+            endpoint_row(route, kind, route.model(model))
             route.endpoint.url_beside("/", route.codec.path(_ANY, False))
             found.append(route)
         except UnsupportedFeatureError as error:
@@ -251,13 +262,13 @@ def request_endpoint(
 ) -> Any:
     """Make the call, or, for more inputs than one request may hold, the calls, and give the answer."""
     request = _with_model(core, request)
-    routes = routes_of(core, KINDS[type(request)])
+    routes = routes_of(core, KINDS[type(request)], request.model)
     options = {"cancel": cancel, "tenant": tenant}
     if not isinstance(request, EmbeddingRequest):
         return _call(core, EndpointCall(core, request, routes, timeout=timeout, **options))[0]
     if not request.input and not request.vendor_extensions:
         raise ConfigurationError("input: expected at least one text", field="input")
-    limits = [endpoint_row(route, EndpointKind.EMBEDDINGS).batch_limit for route in routes]
+    limits = [endpoint_row(route, EndpointKind.EMBEDDINGS, route.model(request.model)).batch_limit for route in routes]
     size = min([limit for limit in (*limits, batch_size) if limit is not None], default=len(request.input))
     if len(request.input) <= size:
         return _call(core, EndpointCall(core, request, routes, timeout=timeout, **options))[0]

@@ -23,7 +23,7 @@ from .._bell import Bell
 from ..errors import CallCancelledError, DeadlineExceededError, GatewayError, Sent
 from ..transport import Watch
 from ..types.hooks import HedgeStarted
-from ..types.response import LlmResponse
+from ..types.response import Metered
 from ._threads import start
 from .attempt import Attempt
 
@@ -134,8 +134,9 @@ class Race(Generic[T]):
         self._end()
         self._walk.core.allowance.end_hedge(self._walk.call.ticket)
         self._walk.call.records.sort(key=lambda record: record.outcome == "ok")  # the answer is last, as it always is
-        if isinstance(outcome, LlmResponse):
-            self.first.retell(outcome)
+        response = outcome[0] if isinstance(outcome, tuple) else outcome  # with the route that it came by, of an endpoint
+        if isinstance(response, Metered):
+            self.first.retell(response)
         return outcome
 
     def _end(self) -> None:

@@ -53,7 +53,7 @@ class Walk:
     def __init__(self, core: Core, call: Call) -> None:
         self.core = core
         self.call = call
-        self._hedge_after = core.config.retry.hedge_after  # seconds, until there was a hedge
+        self._hedge_after = core.config.retry.hedge_after if call.may_repeat else None  # seconds, until there was a hedge
         self._route = call.routes[0]
         self._ahead = call.routes[1:]
         self._first_error: GatewayError | None = None

@@ -174,10 +174,14 @@ class Endpoints:
         language: str | None = None,
         temperature: float | None = None,
         timestamp_granularities: Iterable[str] | None = None,
+        translate: bool | None = None,
         vendor_extensions: dict[str, Any] | None = None,
         **options: Unpack[RequestOptions],
     ) -> AudioTranscriptionResponse:
-        """Write down a recording, a file by its path, bytes or open; one on disk is read while it is sent."""
+        """Write down a recording, a file by its path, bytes or open; one on disk is read while it is sent.
+
+        With ``translate`` it is written down in English, whatever it is in.
+        """
         from ..types.media import AudioTranscriptionRequest
 
         settings = {
@@ -187,6 +191,7 @@ class Endpoints:
             "language": language,
             "temperature": temperature,
             "timestamp_granularities": timestamp_granularities,
+            "translate": translate,
         }
         request = _made(AudioTranscriptionRequest, "audio", _file(audio), settings, vendor_extensions)
         return self._requested(request, **options)  # type: ignore[no-any-return]  # the answer of its kind

@@ -200,7 +200,7 @@ class Workers:
             if thread is not None:
                 start(thread)
         except BaseException as error:
-            if self._gave_up(task, presence) or not isinstance(error, RuntimeError):
+            if self._gave_up(task, presence, wanted=isinstance(error, RuntimeError)):
                 future.end()
                 raise
         return future  # where the machine has no thread left, one of those that there are will take it
@@ -227,13 +227,18 @@ class Workers:
         self._starting = {start: thread for start, thread in self._starting.items() if start() is not None or thread.is_alive()}
         return len(self._threads) + len(self._starting)
 
-    def _gave_up(self, task: _Task, starter: _Presence) -> bool:
-        """Forget a thread that did not start; tell whether nobody is left to take its task, which is forgotten then too."""
+    def _gave_up(self, task: _Task, starter: _Presence, *, wanted: bool) -> bool:
+        """Forget a thread that did not start; tell whether the task is over, for nobody is left to take it, or wants it.
+
+        It leaves the queue then: the idle may not have been told of it, and would let it lie.
+        """
         with self._lock:  # Critical section: the count of threads and the queue change together
             self._starting.pop(weakref.ref(starter), None)
-            if self._count() or task not in self._queue:
+            queued = task in self._queue
+            if wanted and (self._count() or not queued):
                 return False
-            self._queue.remove(task)
+            if queued:
+                self._queue.remove(task)
             return True
 
     def _work(self, begun: weakref.ref[_Presence]) -> None:

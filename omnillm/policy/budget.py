@@ -19,7 +19,6 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from .alone import alone
 from .ledger import Change
@@ -57,10 +56,7 @@ AccountId = tuple[int, str | None, str | None]  # which budget, and whose: a poo
 ACCOUNTS_KEPT = 1024  # as many may lie idle before somebody looks
 
 
-class _Sums(NamedTuple):
-    spent: int
-    reserved: int
-    resets_at: float
+_Sums = tuple[int, int, float]  # spent, reserved, when the window resets; plain, for each call makes two
 
 
 def period_end(window: BudgetWindow, where: dt.tzinfo, wall: float) -> float:
@@ -85,33 +81,35 @@ class Account:
         self.subject = subject
         self.limit = budget.limit_pico
         self._zone = zone(budget.timezone)
-        self._sums = _Sums(0, 0, period_end(budget.window, self._zone, wall))
+        self._sums: _Sums = (0, 0, period_end(budget.window, self._zone, wall))
 
     def roll(self, wall: float) -> None:
         """Begin the next day or month where this one is over; what is reserved stays reserved."""
         _, reserved, resets_at = self._sums
         if wall >= resets_at:
-            self._sums = _Sums(0, reserved, period_end(self.budget.window, self._zone, wall))
+            self._sums = (0, reserved, period_end(self.budget.window, self._zone, wall))
 
     def allows(self, charge: int) -> bool:
         """Tell whether that much may be reserved."""
-        return charge == 0 or self._sums.spent + self._sums.reserved + charge <= self.limit
+        spent, reserved, _ = self._sums
+        return spent + reserved + charge <= self.limit or charge == 0
 
     @property
     def left(self) -> float:
         """Give the fraction of the limit that is neither spent nor reserved, never below zero."""
-        free = self.limit - self._sums.spent - self._sums.reserved
+        spent, reserved, _ = self._sums
+        free = self.limit - spent - reserved
         return free / self.limit if free > 0 else 0.0
 
     def reserving(self, charge: int) -> Change:
         """Plan to reserve."""
         spent, reserved, resets_at = self._sums
-        return (setattr, (self, "_sums", _Sums(spent, reserved + charge, resets_at)))
+        return setattr, (self, "_sums", (spent, reserved + charge, resets_at))
 
     def settling(self, charge: int, actual: int) -> Change:
         """Plan to spend what the call cost in place of what it had reserved."""
         spent, reserved, resets_at = self._sums
-        return (setattr, (self, "_sums", _Sums(spent + actual, reserved - charge, resets_at)))
+        return setattr, (self, "_sums", (spent + actual, reserved - charge, resets_at))
 
     def refusal(self, charge: int) -> BudgetRefusal:
         """Say why that much is not to be had."""
@@ -131,13 +129,14 @@ class Account:
     @property
     def resets_at(self) -> float | None:
         """Give when the next day or month begins (Unix seconds)."""
-        return None if math.isinf(self._sums.resets_at) else self._sums.resets_at
+        _, _, resets_at = self._sums
+        return None if math.isinf(resets_at) else resets_at
 
 
 class Book:
     """Keep the accounts of all budgets, and find those that a call must fit."""
 
-    __slots__ = ("_accounts", "_by_key", "_look_at", "_shared", "has_calendar", "has_key_budgets", "spent")
+    __slots__ = ("_accounts", "_by_key", "_everybodys", "_look_at", "_shared", "has_calendar", "has_key_budgets", "spent")
 
     def __init__(self, budgets: Sequence[Budget], wall: float) -> None:
         self.spent = 0
@@ -146,19 +145,23 @@ class Book:
         self.has_key_budgets = bool(self._by_key)
         self.has_calendar = any(budget.window != "total" for budget in budgets)
         self._accounts: dict[AccountId, Account] = {}
+        self._everybodys: Sequence[Account] = ()
         self._look_at = ACCOUNTS_KEPT
         everybody = [(place, budget) for place, budget in self._shared if budget.scope == "gateway"]
-        self.keep(Account(budget, None, wall, id=(place, None, None)) for place, budget in everybody)
+        self._everybodys = self.keep([Account(budget, None, wall, id=(place, None, None)) for place, budget in everybody])
 
-    def shared(self, *, tenant: str | None, model: str, wall: float, keep: bool = True) -> list[Account]:
+    def shared(self, *, tenant: str | None, model: str, wall: float, keep: bool = True) -> Sequence[Account]:
         """Find the accounts a call must fit whatever key it gets; only to look at them, those that are new are not kept."""
-        if not self._shared:
-            return []
+        if len(self._everybodys) == len(self._shared):  # none is a tenant's or a model's: always the same, and never forgotten
+            if self.has_calendar:
+                for account in self._everybodys:
+                    account.roll(wall)
+            return self._everybodys
         subjects = {"gateway": None, "tenant": tenant, "model": model}
         found = [self._account(place, budget, (None, subjects[budget.scope]), wall) for place, budget in self._shared]
         return self.keep(found, wall) if keep else found
 
-    def of_key(self, pool: str, label: str, wall: float, *, keep: bool = True) -> list[Account]:
+    def of_key(self, pool: str, label: str, wall: float, *, keep: bool = True) -> Sequence[Account]:
         """Find the accounts a call must fit with that key; only to look at them, those that are new are not kept."""
         found = [self._account(place, budget, (pool, label), wall) for place, budget in self._by_key]
         return self.keep(found, wall) if keep else found
@@ -182,8 +185,10 @@ class Book:
         keys = (self.of_key(pool, label, wall, keep=False) for label in labels)
         return min(tightest, max((min(account.left for account in accounts) for accounts in keys), default=1.0))
 
-    def keep(self, accounts: Iterable[Account], wall: float = 0.0) -> list[Account]:
+    def keep(self, accounts: Sequence[Account], wall: float = 0.0) -> Sequence[Account]:
         """Keep the accounts; give for each the one that is kept, were it forgotten and named again since it was found."""
+        if accounts is self._everybodys:
+            return accounts
         kept = [self._accounts.setdefault(account.id, account) for account in accounts]
         if len(self._accounts) > self._look_at:
             self._forget(wall, kept)
@@ -222,8 +227,13 @@ class Book:
 
 def last_refusal(accounts: Iterable[Account], charge: int) -> BudgetRefusal | None:
     """Give the refusal that lasts longest, of the accounts without room for the charge; of several alike the first."""
-    refusals = [account.refusal(charge) for account in accounts if not account.allows(charge)]
-    return max(refusals, key=lambda refusal: refusal.resets_at or math.inf) if refusals else None
+    last: BudgetRefusal | None = None
+    for account in accounts:
+        if not account.allows(charge):
+            refusal = account.refusal(charge)
+            if last is None or (refusal.resets_at or math.inf) > (last.resets_at or math.inf):
+                last = refusal
+    return last
 
 
 class BudgetTracker:

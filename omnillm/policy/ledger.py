@@ -35,13 +35,13 @@ class Journal:
     def commit(self, changes: Sequence[Change]) -> None:
         """Make the changes; each must be a call that may safely be repeated."""
         self._pending = changes  # from here on they will happen
-        self.replay()
+        for call, args in changes:
+            call(*args)
+        self._pending = ()
 
     def replay(self) -> None:
         """Make the changes that were committed and perhaps not finished."""
-        for call, args in self._pending:
-            call(*args)
-        self._pending = ()
+        self.commit(self._pending)
 
 
 class Reservation:
@@ -69,7 +69,6 @@ class Reservation:
     def __init__(
         self,
         id: str,
-        *,
         pool: str,
         label: str,
         model: str,

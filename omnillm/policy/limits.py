@@ -21,6 +21,7 @@ from ..errors import ConfigurationError
 PICO = 10**12
 
 Selection = Literal["random", "least_loaded", "latency"]
+PromptEstimate = Literal["fixed", "learned", "tokenizer"]
 BudgetScope = Literal["gateway", "tenant", "key", "model"]
 BudgetWindow = Literal["total", "day", "month"]
 BudgetEstimate = Literal["default", "strict"]
@@ -39,7 +40,9 @@ class PoolConfig:
     """Configure how keys are chosen, waited for and rested.
 
     ``acquire_timeout`` is how long a call waits for a key: 0 fails at once. ``default_output_tokens`` is reserved for the
-    output of a request that sets no cap. ``selection`` chooses among the keys with room.
+    output of a request that sets no cap. ``selection`` chooses among the keys with room. ``prompt_estimates`` says what a prompt
+    is taken for until its usage is known: a quarter of its bytes, or what was learned of the model's tokens to a character, or
+    what tiktoken counts (extra ``tokens``).
     """
 
     circuit_breaker_threshold: int = 5
@@ -47,6 +50,7 @@ class PoolConfig:
     acquire_timeout: float = 0.0
     default_output_tokens: int = 1024
     selection: Selection = "random"
+    prompt_estimates: PromptEstimate = "fixed"
 
     def __post_init__(self) -> None:
         check_count(self.circuit_breaker_threshold, "circuit_breaker_threshold")
@@ -57,6 +61,7 @@ class PoolConfig:
             field = "circuit_breaker_cooldown"
             raise ConfigurationError(f"{field}: expected a finite number of seconds", field=field)
         check_choice(self.selection, Selection, "selection")
+        check_choice(self.prompt_estimates, PromptEstimate, "prompt_estimates")
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,11 @@ class Roster:
             seat.index = index
             seat.parked = None
 
+    @property
+    def has_parked(self) -> bool:
+        """Tell whether any seat is parked, or was just now."""
+        return bool(self._parked)
+
     def wake(self, label: str) -> None:
         """Look at a seat again at the next request: something of its own has changed."""
         self._unpark(self.seats[label])

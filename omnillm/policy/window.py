@@ -55,20 +55,10 @@ class Slot:
         self.settled = False
 
 
-class _Sums(NamedTuple):
-    """Where the log begins and ends, what counts in all, and the part of it that is past its minute and not settled.
-
-    The last two are what was let in since the provider's last word on requests and on tokens.
-    """
-
-    head: int = 0
-    tail: int = 0
-    requests: int = 0
-    tokens: int = 0
-    overdue_requests: int = 0
-    overdue_tokens: int = 0
-    new_requests: int = 0
-    new_tokens: int = 0
+# Where the log begins and ends; the requests and tokens that count in all; the requests and tokens among them that are past their
+# minute and not settled; those let in since the provider's last word on requests, and on tokens. A plain tuple: a window makes two
+# for each call, and a named one takes five times as long.
+_Sums = tuple[int, int, int, int, int, int, int, int]
 
 
 class _Word(NamedTuple):
@@ -91,7 +81,7 @@ class Window:
         self.tpm_limit = limits.tpm_limit
         self.rpm_limit = limits.rpm_limit
         self._log: dict[int, Slot] = {}
-        self._sums = _Sums()
+        self._sums: _Sums = (0, 0, 0, 0, 0, 0, 0, 0)
         self._swept = 0
         self._merged = 0  # slots before this place were looked at
         self._opening: tuple[_Sums | None, int, float] = (None, 0, 0.0)
@@ -102,15 +92,16 @@ class Window:
 
     def used(self, now: float) -> tuple[int, int]:
         """Give the requests and tokens that count now."""
-        sums = self._sums
-        if sums.head < sums.tail and now > self._log[sums.head].at + WINDOW_S:
+        head, tail, requests, tokens, _, _, new_requests, new_tokens = self._sums
+        if head < tail and now > self._log[head].at + WINDOW_S:
             self._expire(now)
-            sums = self._sums
-        requests, tokens = sums.requests, sums.tokens
-        if now < self._request_word.until:
-            requests = max(requests, self.rpm_limit - self._request_word.left + sums.new_requests)
-        if now < self._token_word.until:
-            tokens = max(tokens, self.tpm_limit - self._token_word.left + sums.new_tokens)
+            _, _, requests, tokens, _, _, new_requests, new_tokens = self._sums
+        word = self._request_word
+        if now < word.until:
+            requests = max(requests, self.rpm_limit - word.left + new_requests)
+        word = self._token_word
+        if now < word.until:
+            tokens = max(tokens, self.tpm_limit - word.left + new_tokens)
         return requests, tokens
 
     def left(self, now: float) -> int:
@@ -120,9 +111,9 @@ class Window:
 
     def next_change(self, now: float) -> float:
         """Give the earliest time at which more may be left than now, unless something settles first; infinity for never."""
-        sums = self._sums
-        at = leaves_at(self._log[sums.head].at) if sums.head < sums.tail else math.inf
-        if sums.overdue_requests or sums.overdue_tokens:
+        head, tail, _, _, overdue_requests, overdue_tokens, _, _ = self._sums
+        at = leaves_at(self._log[head].at) if head < tail else math.inf
+        if overdue_requests or overdue_tokens:
             at = min(at, now + OVERDUE_S)
         return min([at, *(word.until for word in (self._request_word, self._token_word) if now < word.until)])
 
@@ -131,10 +122,10 @@ class Window:
         if tokens > self.tpm_limit:
             return math.inf
         self.used(now)  # what is past its minute is left behind
-        sums, at = self._sums, self._own_opening(tokens, now)
-        if now < self._request_word.until and self._request_word.left <= sums.new_requests:
+        at, (*_, new_requests, new_tokens) = self._own_opening(tokens, now), self._sums
+        if now < self._request_word.until and self._request_word.left <= new_requests:
             at = max(at, self._request_word.until)
-        if now < self._token_word.until and self._token_word.left - sums.new_tokens < tokens:
+        if now < self._token_word.until and self._token_word.left - new_tokens < tokens:
             at = max(at, self._token_word.until)
         return at
 
@@ -142,11 +133,12 @@ class Window:
         """Give the opening by what we count ourselves."""
         sums = self._sums
         known_sums, known_tokens, known = self._opening
-        overdue = sums.overdue_requests or sums.overdue_tokens
+        _, _, requests, used, overdue_requests, overdue_tokens, _, _ = sums
+        overdue = overdue_requests or overdue_tokens
         if known_sums is sums and known_tokens == tokens and not overdue:
             return max(known, now)
-        at, requests, used = now, sums.requests, sums.tokens
-        leaving = heapq.merge(self._inside(), [(now + OVERDUE_S, sums.overdue_requests, sums.overdue_tokens)] if overdue else [])
+        at = now
+        leaving = heapq.merge(self._inside(), [(now + OVERDUE_S, overdue_requests, overdue_tokens)] if overdue else [])
         while requests >= self.rpm_limit or used + tokens > self.tpm_limit:
             at, fewer_requests, fewer_tokens = next(leaving)
             requests, used = requests - fewer_requests, used - fewer_tokens
@@ -156,7 +148,7 @@ class Window:
 
     def _inside(self) -> Iterator[tuple[float, int, int]]:
         """Tell what leaves with its minute, and when."""
-        for position in range(self._sums.head, self._sums.tail):
+        for position in range(*self._sums[:2]):
             slot = self._log.get(position)
             if slot is None:
                 continue  # merged into the one before
@@ -167,74 +159,93 @@ class Window:
     def admitting(self, tokens: int, now: float) -> tuple[Slot, list[Change]]:
         """Plan to let a request in."""
         head, tail, requests, used, overdue_requests, overdue_tokens, new_requests, new_tokens = self._sums
-        slot = Slot(now, tokens, tail)
-        overdue = overdue_requests, overdue_tokens
-        sums = _Sums(head, tail + 1, requests + 1, used + tokens, *overdue, new_requests + 1, new_tokens + tokens)
-        changes: list[Change] = [(self._log.__setitem__, (tail, slot)), (setattr, (self, "_sums", sums))]
-        if tail - max(self._merged, head) >= 2 * MERGED_AT_ONCE:
-            changes += self._merging(max(self._merged, head))
+        slot, next_tail = Slot(now, tokens, tail), tail + 1
+        sums = (
+            head,
+            next_tail,
+            requests + 1,
+            used + tokens,
+            overdue_requests,
+            overdue_tokens,
+            new_requests + 1,
+            new_tokens + tokens,
+        )
+        changes: list[Change] = [(self._admit, (slot, sums))]
+        if tail - self._merged >= 2 * MERGED_AT_ONCE and tail - head >= 2 * MERGED_AT_ONCE:
+            changes.append((self._merge, self._merging(max(self._merged, head))))
         return slot, changes
 
-    def _merging(self, start: int) -> Iterator[Change]:
+    def _admit(self, slot: Slot, sums: _Sums) -> None:
+        self._log[slot.position] = slot
+        self._sums = sums
+
+    def _merging(self, start: int) -> tuple[int, list[tuple[Slot, float, int, int]], list[int]]:
         """Plan to merge the slots of one lot that settled, each into the first of its quarter of a second."""
-        end = start + MERGED_AT_ONCE
-        yield (setattr, (self, "_merged", end))
-        kept: Slot | None = None
-        grain, requests, tokens = -1.0, 0, 0
+        end, kept, gone = start + MERGED_AT_ONCE, list[tuple[Slot, float, int, int]](), list[int]()
+        first: Slot | None = None
+        grain = -1.0
         for position in range(start, end):
             slot = self._log[position]
-            if kept is not None and slot.settled and slot.at // GRAIN_S == grain:
-                at, requests, tokens = slot.at, requests + slot.requests, tokens + slot.tokens
-                yield from (
-                    (setattr, (kept, "at", at)),
-                    (setattr, (kept, "requests", requests)),
-                    (setattr, (kept, "tokens", tokens)),
-                )
-                yield (self._log.pop, (position, None))
+            if first is not None and slot.settled and slot.at // GRAIN_S == grain:
+                _, _, requests, tokens = kept[-1]
+                kept[-1] = (first, slot.at, requests + slot.requests, tokens + slot.tokens)
+                gone.append(position)
             else:
-                kept, grain = (slot if slot.settled else None), slot.at // GRAIN_S
-                requests, tokens = slot.requests, slot.tokens
+                first, grain = (slot if slot.settled else None), slot.at // GRAIN_S
+                kept.append((slot, slot.at, slot.requests, slot.tokens))
+        return end, kept, gone
+
+    def _merge(self, end: int, kept: list[tuple[Slot, float, int, int]], gone: list[int]) -> None:
+        for slot, at, requests, tokens in kept:
+            slot.at, slot.requests, slot.tokens = at, requests, tokens
+        for position in gone:
+            self._log.pop(position, None)
+        self._merged = end
 
     def settling(self, slot: Slot, *, requests: int, tokens: int, now: float) -> list[Change]:
         """Plan to correct what a slot counts for, once it is known."""
         self._expire(now)
-        sums = self._sums
-        new_requests, new_tokens = sums.new_requests, sums.new_tokens
-        if slot.position >= self._request_word.place:
-            new_requests += requests - slot.requests
-        if slot.position >= self._token_word.place:
-            new_tokens += tokens - slot.tokens
-        overdue_requests, overdue_tokens = sums.overdue_requests, sums.overdue_tokens
-        if slot.position < sums.head:
+        head, tail, all_requests, all_tokens, overdue_requests, overdue_tokens, new_requests, new_tokens = self._sums
+        position, was_requests, was_tokens = slot.position, slot.requests, slot.tokens
+        if position >= self._request_word.place:
+            new_requests += requests - was_requests
+        if position >= self._token_word.place:
+            new_tokens += tokens - was_tokens
+        if position < head:
             requests, tokens = 0, 0
-            overdue_requests -= slot.requests
-            overdue_tokens -= slot.tokens
-        all_requests, all_tokens = sums.requests + requests - slot.requests, sums.tokens + tokens - slot.tokens
-        figures = all_requests, all_tokens, overdue_requests, overdue_tokens, new_requests, new_tokens
-        return [
-            (setattr, (slot, "requests", requests)),
-            (setattr, (slot, "tokens", tokens)),
-            (setattr, (slot, "settled", True)),
-            (setattr, (self, "_sums", _Sums(sums.head, sums.tail, *figures))),
-        ]
+            overdue_requests -= was_requests
+            overdue_tokens -= was_tokens
+        all_requests += requests - was_requests
+        all_tokens += tokens - was_tokens
+        sums = head, tail, all_requests, all_tokens, overdue_requests, overdue_tokens, new_requests, new_tokens
+        return [(self._settle, (slot, requests, tokens, sums))]
+
+    def _settle(self, slot: Slot, requests: int, tokens: int, sums: _Sums) -> None:
+        slot.requests = requests
+        slot.tokens = tokens
+        slot.settled = True
+        self._sums = sums
 
     def correcting(self, observed: ObservedLimits, now: float) -> list[Change]:
         """Plan to believe the provider where it says that less is left than we count."""
-        sums, changes = self._sums, []
-        sides = (
-            ("_request_word", "new_requests", observed.remaining_requests, observed.reset_requests),
-            ("_token_word", "new_tokens", observed.remaining_tokens, observed.reset_tokens),
-        )
-        for name, counted, left, reset in sides:
-            if left is not None:
-                until = now + min(WINDOW_S if reset is None else reset, MAX_CORRECTION_S)
-                sums = sums._replace(**{counted: 0})
-                changes.append((setattr, (self, name, _Word(max(0, left), sums.tail, until))))
-        return [*changes, (setattr, (self, "_sums", sums))]
+        *figures, new_requests, new_tokens = self._sums
+        changes: list[Change] = []
+        if observed.remaining_requests is not None:
+            new_requests = 0
+            changes.append((setattr, (self, "_request_word", self._word(observed.remaining_requests, observed.reset_requests, now))))
+        if observed.remaining_tokens is not None:
+            new_tokens = 0
+            changes.append((setattr, (self, "_token_word", self._word(observed.remaining_tokens, observed.reset_tokens, now))))
+        return [*changes, (setattr, (self, "_sums", (*figures, new_requests, new_tokens)))]
+
+    def _word(self, left: int, reset: float | None, now: float) -> _Word:
+        return _Word(max(0, left), self._sums[1], now + min(WINDOW_S if reset is None else reset, MAX_CORRECTION_S))
 
     def _expire(self, now: float) -> None:
         """Leave behind what is past its minute: no longer counted if settled, counted as overdue if not."""
         head, tail, requests, tokens, overdue_requests, overdue_tokens, new_requests, new_tokens = self._sums
+        if self._swept == head and (head == tail or now <= self._log[head].at + WINDOW_S):
+            return
         while head < tail and ((slot := self._log.get(head)) is None or now > slot.at + WINDOW_S):
             if slot is None:
                 pass  # merged into the one before
@@ -245,7 +256,7 @@ class Window:
                 overdue_requests += slot.requests
                 overdue_tokens += slot.tokens
             head += 1
-        self._sums = _Sums(head, tail, requests, tokens, overdue_requests, overdue_tokens, new_requests, new_tokens)
+        self._sums = (head, tail, requests, tokens, overdue_requests, overdue_tokens, new_requests, new_tokens)
         while self._swept < head:  # an interrupted sweep goes on where it stopped
             self._log.pop(self._swept, None)
             self._swept += 1

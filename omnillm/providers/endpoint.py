@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from .._loopback import is_loopback_host
 from .._secret import Headers, sealed
 from ..errors import ConfigurationError, UnsupportedFeatureError
-from ..types.enums import EndpointKind, EndpointProtocol, ProviderProtocol, WireFormat
+from ..types.enums import EndpointKind, EndpointProtocol, HostFormat, ProviderProtocol, WireFormat
 from .auth import AuthScheme, header_name
 from .envelope import AMAZON_EVENT_STREAM, PLAIN, Envelope
 
@@ -35,6 +35,7 @@ _WHOLE = {
     "/messages": "claude_messages_compat",
     ":generateContent": "gemini_generate_content_compat",
 }
+_HOST_FORMATS = frozenset(HostFormat)
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
@@ -60,7 +61,7 @@ class ProviderEndpoint:
     text_content: Literal["string", "array"] = field(default="string", kw_only=True)
     output_cap: Literal["max_completion_tokens", "max_tokens"] = field(default="max_completion_tokens", kw_only=True)
     asks_for_usage: bool = field(default=True, kw_only=True)
-    formats: Mapping[EndpointKind, WireFormat] = field(default_factory=dict, kw_only=True)
+    formats: Mapping[EndpointKind, WireFormat | HostFormat] = field(default_factory=dict, kw_only=True)
     provider: str | None = field(default=None, kw_only=True)
     envelope: Envelope = field(default=PLAIN, kw_only=True)
 
@@ -274,13 +275,14 @@ def _choice(value: object, field: str, choices: tuple[str, str]) -> None:
         raise ConfigurationError(f"{field}: expected {choices[0]!r} or {choices[1]!r}", field=field)
 
 
-def _formats(given: object) -> dict[EndpointKind, WireFormat]:
+def _formats(given: object) -> dict[EndpointKind, WireFormat | HostFormat]:
     if not isinstance(given, Mapping):
         raise ConfigurationError(f"formats: expected a mapping, got {type(given).__name__}", field="formats")
-    checked: dict[EndpointKind, WireFormat] = {}
+    checked: dict[EndpointKind, WireFormat | HostFormat] = {}
     for name, spoken in given.items():
         try:
-            kind, wire = EndpointKind(name), WireFormat(spoken)
+            kind = EndpointKind(name)
+            wire = HostFormat(spoken) if spoken in _HOST_FORMATS else WireFormat(spoken)
         except ValueError:
             raise ConfigurationError("formats: expected EndpointKinds with their WireFormats", field="formats") from None
         if wire.is_generation or wire.endpoint_kind is not kind:

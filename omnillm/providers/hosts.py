@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from ..errors import ConfigurationError
-from ..types.enums import EndpointProtocol
+from ..types.enums import EndpointKind, EndpointProtocol, HostFormat, WireFormat
 from .auth import AuthScheme
 from .endpoint import ProviderEndpoint
 from .envelope import AMAZON_EVENT_STREAM, PLAIN, Envelope
@@ -56,17 +56,17 @@ def vertex_ai(project: str, location: str, publisher: Literal["google", "anthrop
     if publisher not in _VERTEX:
         raise _wrong("publisher", "'google' or 'anthropic'")
     root = base_url.rstrip("/") if base_url is not None else f"https://{_vertex_host(location)}/v1"
-    protocol, envelope = _VERTEX[publisher]
+    protocol, envelope, formats = _VERTEX[publisher]
     base = f"{root}/projects/{project}/locations/{location}/publishers/{publisher}"
-    return ProviderEndpoint(protocol, base, auth=AuthScheme.google_oauth(), envelope=envelope)
+    return ProviderEndpoint(protocol, base, auth=AuthScheme.google_oauth(), envelope=envelope, formats=formats)
 
 
 def _vertex_host(location: str) -> str:
     return _VERTEX_HOSTS.get(location) or f"{location}-aiplatform.googleapis.com"
 
 
-_VERTEX: dict[str, tuple[EndpointProtocol, Envelope]] = {
-    "google": (EndpointProtocol.GEMINI_GENERATE_CONTENT, PLAIN),
+_VERTEX: dict[str, tuple[EndpointProtocol, Envelope, dict[EndpointKind, WireFormat | HostFormat]]] = {
+    "google": (EndpointProtocol.GEMINI_GENERATE_CONTENT, PLAIN, {EndpointKind.EMBEDDINGS: HostFormat.VERTEX_EMBEDDINGS}),
     # Anthropic, "Claude on Vertex AI": the model is in the URL, and the version in the body
     "anthropic": (
         EndpointProtocol.CLAUDE_MESSAGES,
@@ -77,6 +77,7 @@ _VERTEX: dict[str, tuple[EndpointProtocol, Envelope]] = {
             fields={"anthropic_version": "vertex-2023-10-16"},
             without_headers=_MESSAGES_HEADERS,
         ),
+        {},
     ),
 }
 

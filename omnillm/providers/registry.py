@@ -5,11 +5,32 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from ..types._model import Model
-from ..types.enums import EndpointKind, ProviderKind, SupportLevel, WireFormat
+from ..errors import InvalidShapeError
+from ..types._model import Decoder, Encoder, Model, tuple_of
+from ..types.enums import EndpointKind, HostFormat, ProviderKind, SupportLevel, WireFormat
 
+_HOST_FORMATS = frozenset(HostFormat)
 _DATA = Path(__file__).with_name("support.json")
+
+
+class _Formats:
+    """The form of formats at rest: their names, those of hosts among them."""
+
+    @staticmethod
+    def codec() -> tuple[Encoder, Decoder]:
+        """Give the encoder and the decoder."""
+        return tuple_of(str, _one_format)
+
+
+def _one_format(value: object) -> WireFormat | HostFormat:
+    if isinstance(value, str) and value in _HOST_FORMATS:
+        return HostFormat(value)
+    try:
+        return WireFormat(str(value))
+    except ValueError:
+        raise InvalidShapeError(f"expected a wire format, got {value!r:.80}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +39,7 @@ class EndpointSupport(Model):
 
     endpoint: EndpointKind
     level: SupportLevel
-    wire_formats: tuple[WireFormat, ...] = ()
+    wire_formats: Annotated[tuple[WireFormat | HostFormat, ...], _Formats] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -26,7 +47,7 @@ class EndpointSupport(Model):
         """Tell whether it can be called."""
         return self.level is not SupportLevel.PLANNED and bool(self.wire_formats)
 
-    def supports_wire_format(self, wire_format: WireFormat) -> bool:
+    def supports_wire_format(self, wire_format: WireFormat | HostFormat) -> bool:
         """Tell whether it can be called in this format."""
         return self.is_enabled and wire_format in self.wire_formats
 
@@ -50,7 +71,7 @@ class ProviderDescriptor(Model):
         found = self.endpoint(endpoint)
         return found is not None and found.is_enabled
 
-    def supports_wire_format(self, wire_format: WireFormat) -> bool:
+    def supports_wire_format(self, wire_format: WireFormat | HostFormat) -> bool:
         """Tell whether any endpoint can be called in this format."""
         return any(support.supports_wire_format(wire_format) for support in self.endpoints)
 
@@ -70,7 +91,7 @@ class ProviderRegistry(Model):
         found = self.provider(kind)
         return found is not None and found.supports_endpoint(endpoint)
 
-    def supports_wire_format(self, kind: ProviderKind, wire_format: WireFormat) -> bool:
+    def supports_wire_format(self, kind: ProviderKind, wire_format: WireFormat | HostFormat) -> bool:
         """Tell whether any endpoint of the provider can be called in this format."""
         found = self.provider(kind)
         return found is not None and found.supports_wire_format(wire_format)

@@ -16,7 +16,6 @@ import math
 import random
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from .._clock import SYSTEM_CLOCK, Clock
@@ -32,6 +31,7 @@ from ..policy.roster import Roster, Usable
 from ..policy.window import Slot, seconds_until
 from . import Ask, BudgetRefusal, KeySpec, KeyStatus, ObservedLimits, Refusal, Settlement, Snapshot, Verdict
 
+_WHAT = "the key pool"
 _REFUND = Settlement(0, 0, Verdict.neutral(), refund_request=True)
 
 
@@ -67,7 +67,8 @@ class _Pool:
 
     def wake(self, label: str) -> None:
         for roster in self.rosters.values():
-            roster.wake(label)
+            if roster.has_parked:
+                roster.wake(label)
 
 
 class _Held:
@@ -76,12 +77,12 @@ class _Held:
     __slots__ = ("accounts", "generation", "key", "lane", "pool", "ref", "reservation", "slot")
 
     def __init__(
-        self, pool: _Pool, seat: Seat, *, reservation: Reservation, slot: Slot, accounts: Sequence[Account], ref: LeaseRef
+        self, pool: _Pool, seat: Seat, reservation: Reservation, slot: Slot, accounts: Sequence[Account], ref: LeaseRef
     ) -> None:
         self.pool = pool
         self.key = seat.key
-        self.lane = seat.lane
-        self.generation = seat.lane.breaker.generation
+        self.lane = lane = seat.lane
+        self.generation = lane.breaker.generation
         self.reservation = reservation
         self.slot = slot
         self.accounts = accounts
@@ -124,14 +125,14 @@ class MemoryState:
         Raises ``ConfigurationError`` for a pool of that name that is configured otherwise, and for a label given twice.
         """
         pool = _Pool(name, specs, config or self._config)
-        with self._alone():  # Critical section: one name, one pool
+        with alone(self._lock, _WHAT):  # Critical section: one name, one pool
             if not self._pools.setdefault(name, pool).same_as(pool):
                 raise ConfigurationError(f"pool: there is one named {name!r} already, configured otherwise", field="pool")
 
     def add_budgets(self, budgets: Sequence[Budget]) -> None:
         """Set the budgets, or share those that are there; raises ``ConfigurationError`` where they differ."""
         given = tuple(budgets)
-        with self._alone():  # Critical section: one set of budgets
+        with alone(self._lock, _WHAT):  # Critical section: one set of budgets
             if self._budgets is None:
                 book = Book(given, self._clock.wall())
                 book.spent = self._book.spent
@@ -151,13 +152,13 @@ class MemoryState:
     def admit(self, ask: Ask) -> KeyLease | Refusal:
         """Take a key, its windows and the money in one step, or nothing at all."""
         pool = self._pool(ask.pool)
-        with self._alone():  # Critical section: choose and book
+        with alone(self._lock, _WHAT):  # Critical section: choose and book
             now, wall = self._begin()
             accounts = self._book.shared(tenant=ask.tenant, model=ask.model, wall=wall, keep=False)
             found = self._decide(pool, ask, now, wall, accounts)
             if isinstance(found, Seat):
                 if self._book.has_key_budgets:
-                    accounts += self._book.of_key(pool.name, found.key.label, wall, keep=False)
+                    accounts = [*accounts, *self._book.of_key(pool.name, found.key.label, wall, keep=False)]
                 accounts = self._book.keep(accounts, wall)
                 outcome: KeyLease | Refusal = self._admitted(pool, found, ask, now, accounts)
             else:
@@ -168,7 +169,7 @@ class MemoryState:
     def peek(self, ask: Ask) -> Refusal | None:
         """Give what ``admit`` would refuse now, and take nothing."""
         pool = self._pool(ask.pool)
-        with self._alone():  # Critical section: choose
+        with alone(self._lock, _WHAT):  # Critical section: choose
             now, wall = self._begin()
             accounts = self._book.shared(tenant=ask.tenant, model=ask.model, wall=wall, keep=False)
             found = self._decide(pool, ask, now, wall, accounts)
@@ -181,7 +182,7 @@ class MemoryState:
         Of the budgets of keys that is the one of the key with the most left.
         """
         pool = self._pool(ask.pool)
-        with self._alone():  # Critical section: read the accounts
+        with alone(self._lock, _WHAT):  # Critical section: read the accounts
             _, wall = self._begin()
             living = [label for label, key in pool.keys.items() if key.aside_until < math.inf]
             left = self._book.left(pool.name, living, tenant=ask.tenant, model=ask.model, wall=wall)
@@ -190,7 +191,7 @@ class MemoryState:
 
     def settle(self, reservation_id: str, settlement: Settlement) -> bool:
         """Correct what the call had reserved by what it used; true the first time only."""
-        with self._alone():  # Critical section: correct what is held
+        with alone(self._lock, _WHAT):  # Critical section: correct what is held
             now, wall = self._begin()
             held = self._ledger.held.get(reservation_id)
             if held is not None:
@@ -211,7 +212,7 @@ class MemoryState:
         key = found.keys.get(label)
         if key is None:
             raise ConfigurationError(f"label: pool {pool!r} has no key {label!r}", field="label")
-        with self._alone():  # Critical section: correct one window
+        with alone(self._lock, _WHAT):  # Critical section: correct one window
             now, _ = self._begin()
             self._journal.commit(key.lane(model).window.correcting(limits, now))
             found.wake(label)
@@ -219,7 +220,7 @@ class MemoryState:
 
     def revive(self, label: str) -> None:
         """Let keys of that label be used again: not retired, set aside, cooling or failing any longer."""
-        with self._alone():  # Critical section: forget what was held against the keys
+        with alone(self._lock, _WHAT):  # Critical section: forget what was held against the keys
             found = [(pool, pool.keys[label]) for pool in self._pools.values() if label in pool.keys]
             if not found:
                 raise ConfigurationError(f"label: there is no key {label!r}", field="label")
@@ -235,7 +236,7 @@ class MemoryState:
 
     def snapshot(self) -> Snapshot:
         """Tell how everything stands."""
-        with self._alone():  # Critical section: read all
+        with alone(self._lock, _WHAT):  # Critical section: read all
             now, _ = self._begin()
             wall = self._clock.wall()
             held = list(self._ledger.held.values())
@@ -257,7 +258,7 @@ class MemoryState:
         """Begin anew in a forked child: own locks, nothing in flight; what was spent stays spent."""
         self._rng.seed()
         self._lock = threading.RLock()  # another thread of the parent may have held the old one; it does not exist here
-        with self._alone():  # Critical section: give back what the parent's calls hold
+        with alone(self._lock, _WHAT):  # Critical section: give back what the parent's calls hold
             self._ledger.lost.clear()
             now, wall = self._begin()
             for held in list(self._ledger.held.values()):
@@ -266,10 +267,6 @@ class MemoryState:
             self._open = False
 
     # --- inside the lock ------------------------------------------------------------------------------------------------------
-
-    def _alone(self) -> AbstractContextManager[bool]:
-        """Give the lock; raises where this very thread holds it: a signal handler or finaliser came between two bytecodes."""
-        return alone(self._lock, "the key pool")
 
     def _pool(self, name: str) -> _Pool:
         try:
@@ -345,33 +342,28 @@ class MemoryState:
         return Refusal("too_large")
 
     def _admitted(self, pool: _Pool, seat: Seat, ask: Ask, now: float, accounts: Sequence[Account]) -> KeyLease:
-        lane, breaker = seat.lane, seat.lane.breaker
-        reservation = Reservation(
-            self._ledger.new_id(),
-            pool=pool.name,
-            label=seat.key.label,
-            model=ask.model,
-            tenant=ask.tenant,
-            tokens=ask.tokens,
-            charge=ask.charge,
-            admitted_at=now,
-            trial=breaker.open_until is not None,
-        )
+        lane, ledger, tokens, charge = seat.lane, self._ledger, ask.tokens, ask.charge
+        breaker, id = lane.breaker, ledger.new_id()
+        trial = breaker.open_until is not None
+        # in their order: a call by name takes twice as long, and this one is made for each attempt
+        reservation = Reservation(id, pool.name, seat.key.label, ask.model, ask.tenant, tokens, charge, now, trial)
         lease = KeyLease(reservation)
-        slot, changes = lane.window.admitting(ask.tokens, now)
-        held = _Held(pool, seat, reservation=reservation, slot=slot, accounts=accounts, ref=self._ledger.watch(lease))
-        if reservation.trial:
-            changes.append((setattr, (lane, "breaker", breaker.trying(reservation.id))))
-        changes += [account.reserving(ask.charge) for account in accounts]
-        changes.append((self._ledger.held.__setitem__, (reservation.id, held)))
+        slot, changes = lane.window.admitting(tokens, now)
+        held = _Held(pool, seat, reservation, slot, accounts, ledger.watch(lease))
+        if trial:
+            changes.append((setattr, (lane, "breaker", breaker.trying(id))))
+        for account in accounts:
+            changes.append(account.reserving(charge))  # noqa: PERF401  # a list made in between costs more than the loop
+        changes.append((ledger.held.__setitem__, (id, held)))
         self._journal.commit(changes)
         return lease
 
     def _settled(self, held: _Held, settlement: Settlement, outcome: Outcome, now: float, wall: float) -> None:
         reservation, lane = held.reservation, held.lane
-        charge = max(0, settlement.charge)
+        charge = settlement.charge if settlement.charge > 0 else 0
+        tokens = settlement.tokens if settlement.tokens > 0 else 0
         requests = 0 if settlement.refund_request else 1
-        changes = lane.window.settling(held.slot, requests=requests, tokens=max(0, settlement.tokens), now=now)
+        changes = lane.window.settling(held.slot, requests=requests, tokens=tokens, now=now)
         for account in self._book.keep(held.accounts, wall):
             account.roll(wall)
             changes.append(account.settling(reservation.charge, charge))
@@ -393,12 +385,11 @@ class MemoryState:
 
     def _deserved(self, held: _Held, verdict: Verdict, now: float) -> list[Change]:
         """Plan what the verdict means for the key beside its breaker."""
-        key, lane, pool, until = held.key, held.lane, held.pool, now + verdict.seconds
-        took = verdict.latency
-        if took is not None and (verdict.kind == "success" or (lane.latency is not None and took > lane.latency)):
-            changes = lane.measuring(took, now)
-        else:
-            changes = []
+        lane, took = held.lane, verdict.latency
+        if verdict.kind == "success":
+            return [] if took is None else lane.measuring(took, now)
+        changes = lane.measuring(took, now) if took is not None and lane.latency is not None and took > lane.latency else []
+        key, pool, until = held.key, held.pool, now + verdict.seconds
         match verdict.kind:
             case "cool":
                 changes.append((setattr, (lane, "cool_until", max(lane.cool_until, until))))

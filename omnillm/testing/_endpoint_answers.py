@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..types._content import read_content
-from ..types.enums import WireFormat
+from ..types.enums import HostFormat, WireFormat
 from ..types.media import (
     AudioSegment,
     AudioSpeechRequest,
@@ -38,7 +38,7 @@ from ..types.media import (
     TranscribedWord,
 )
 from ..types.usage import TokenUsage
-from ..wire._fields import SPELLING, spelling
+from ..wire._fields import SPELLING, Wire, spelling
 
 DIMENSIONS = 8
 SECONDS_PER_WORD = 0.5
@@ -67,7 +67,7 @@ def vector_of(text: str, dimensions: int) -> tuple[float, ...]:
     return struct.unpack(f"<{dimensions}f", packed)
 
 
-def embeddings(request: EmbeddingRequest, wire: WireFormat) -> EmbeddingResponse:
+def embeddings(request: EmbeddingRequest, wire: Wire) -> EmbeddingResponse:
     """Embed the inputs, in the form that was asked for."""
     dimensions = request.dimensions or DIMENSIONS
     asked = request.encoding_format or "float"
@@ -94,13 +94,14 @@ def picture(text: str) -> bytes:
     )
 
 
-def images(request: ImageGenerationRequest, _wire: WireFormat) -> ImageGenerationResponse:
+def images(request: ImageGenerationRequest, wire: Wire) -> ImageGenerationResponse:
     """Draw what the prompt says, and each a little otherwise."""
     count = request.n or 1
     drawn = [base64.b64encode(picture(f"{i} {request.prompt}")).decode("ascii") for i in range(count)]
     prompt = len(words_of(request.prompt)) + 100 * len(request.images)
     usage = TokenUsage(prompt, 272 * count, prompt + 272 * count)
-    return ImageGenerationResponse(0, tuple(GeneratedImage(b64_json=data) for data in drawn), usage=usage)
+    kind = "image/png" if wire is HostFormat.GOOGLE_IMAGES else None
+    return ImageGenerationResponse(0, tuple(GeneratedImage(b64_json=data, media_type=kind) for data in drawn), usage=usage)
 
 
 # --- audio --------------------------------------------------------------------------------------------------------------------
@@ -126,9 +127,11 @@ def heard(data: bytes, filename: str) -> str:
     return data[at + 8 : at + 8 + size].rstrip(b"\0").decode("utf-8", "replace")
 
 
-def transcript(request: AudioTranscriptionRequest, _wire: WireFormat) -> AudioTranscriptionResponse:
+def transcript(request: AudioTranscriptionRequest, _wire: Wire) -> AudioTranscriptionResponse:
     """Write down a recording, with times where they were asked for."""
     text = heard(read_content(request.audio.data), request.audio.filename or "audio")
+    if request.translate:
+        text = f"in English: {text}"
     words = text.split()
     duration = SECONDS_PER_WORD * len(words)
     usage = TokenUsage(max(round(duration * 10), 1), len(words), max(round(duration * 10), 1) + len(words))
@@ -147,7 +150,7 @@ def transcript(request: AudioTranscriptionRequest, _wire: WireFormat) -> AudioTr
     )
 
 
-def speech(request: AudioSpeechRequest, _wire: WireFormat) -> AudioSpeechResponse:
+def speech(request: AudioSpeechRequest, _wire: Wire) -> AudioSpeechResponse:
     """Say a text."""
     count = len(words_of(request.input))
     return AudioSpeechResponse(recording(request.input), "audio/wav", usage=TokenUsage(count, 10 * count, 11 * count))
@@ -156,7 +159,7 @@ def speech(request: AudioSpeechRequest, _wire: WireFormat) -> AudioSpeechRespons
 # --- rerank -------------------------------------------------------------------------------------------------------------------
 
 
-def ranking(request: RerankRequest, wire: WireFormat) -> RerankResponse:
+def ranking(request: RerankRequest, wire: Wire) -> RerankResponse:
     """Order the documents by the share of the query's words that they have."""
     asked = set(words_of(request.query))
     texts = [document.text or str(document.vendor_extensions) for document in request.documents]
@@ -170,7 +173,7 @@ def ranking(request: RerankRequest, wire: WireFormat) -> RerankResponse:
     return RerankResponse(request.model, tuple(results), RerankUsage(total_tokens=tokens))
 
 
-ANSWERS: dict[type, Callable[[Any, WireFormat], Any]] = {
+ANSWERS: dict[type, Callable[[Any, Wire], Any]] = {
     EmbeddingRequest: embeddings,
     ImageGenerationRequest: images,
     AudioTranscriptionRequest: transcript,

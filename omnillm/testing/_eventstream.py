@@ -1,4 +1,4 @@
-"""Frames of ``application/vnd.amazon.eventstream``, the binary form in which AWS streams.
+"""Frames of ``application/vnd.amazon.eventstream``, the binary form in which AWS streams, and the JSON form that a recording has.
 
 A frame is the length of all of it, the length of its headers, the CRC32 of these eight bytes, the headers, the payload and the
 CRC32 of everything before; every header here is a text.
@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import binascii
 import struct
+from collections.abc import Mapping
+from typing import Any
 
 from .. import _json
+from ..errors import InvalidShapeError, ProtocolError
+from ..transport.aws import MessageReader
 from ..wire.sse import SseFrame
 
 MEDIA_TYPE = "application/vnd.amazon.eventstream"
@@ -34,10 +38,11 @@ def encode_chunk(frame: SseFrame) -> bytes:
 
 
 def _message(kind: str, name: str, text: str) -> bytes:
-    headers = b"".join(
-        _header(*pair) for pair in ((f":{kind}-type", name), (":content-type", "application/json"), (":message-type", kind))
-    )
-    payload = text.encode()
+    return _framed({f":{kind}-type": name, ":content-type": "application/json", ":message-type": kind}, text.encode())
+
+
+def _framed(named: Mapping[str, str], payload: bytes) -> bytes:
+    headers = b"".join(_header(*pair) for pair in named.items())
     lengths = struct.pack(">II", _LENGTHS + len(headers) + len(payload) + 4, len(headers))
     unchecked = lengths + _checksum(lengths) + headers + payload
     return unchecked + _checksum(unchecked)
@@ -50,3 +55,48 @@ def _header(name: str, value: str) -> bytes:
 
 def _checksum(data: bytes) -> bytes:
     return struct.pack(">I", binascii.crc32(data))
+
+
+# --- at rest ------------------------------------------------------------------------------------------------------------------
+
+
+def as_json(data: bytes) -> list[dict[str, Any]] | None:
+    """Give the messages of a stream as JSON, the events inside chunks too; ``None`` for bytes that are no such stream.
+
+    A message that was cut off is left out: a stream that broke off there breaks off before it.
+    """
+    try:
+        return [{"headers": headers, "payload": _opened(payload.decode())} for headers, payload in MessageReader().feed(data)]
+    except (ProtocolError, UnicodeDecodeError):
+        return None
+
+
+def _opened(text: str) -> Any:
+    """Give what a payload says; a text that is no object is kept as it is."""
+    try:
+        value = _json.loads(text)
+        inner = value.get("bytes") if isinstance(value, dict) else None
+        if isinstance(inner, str):
+            value["bytes"] = _json.loads(binascii.a2b_base64(inner, strict_mode=True))
+    except (ProtocolError, ValueError):
+        return text
+    return value if isinstance(value, dict) else text
+
+
+def from_json(messages: list[Any]) -> bytes:
+    """Give the bytes of what ``as_json`` gave, every checksum anew; raises ``InvalidShapeError`` for what is none."""
+    stream = b""
+    for place, message in enumerate(messages):
+        headers = message.get("headers") if isinstance(message, dict) else None
+        if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+            raise InvalidShapeError("expected a message with headers and a payload", pointer=f"/{place}")
+        stream += _framed(headers, _closed(message.get("payload")))
+    return stream
+
+
+def _closed(payload: Any) -> bytes:
+    if isinstance(payload, str):
+        return payload.encode()
+    if isinstance(payload, dict) and isinstance(payload.get("bytes"), dict):
+        payload = {**payload, "bytes": binascii.b2a_base64(_json.dump_bytes(payload["bytes"]), newline=False).decode()}
+    return _json.dump_bytes(payload)

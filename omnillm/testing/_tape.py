@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .. import _json
-from ..errors import ConfigurationError, ProtocolError
+from ..errors import ConfigurationError, ProtocolError, ProviderError
 from ..gateway.core import Core
-from ..gateway.endpoints import endpoint_format
+from ..gateway.endpoints import endpoint_codec_at
+from ..gateway.reading import MessageDecoder
 from ..replay import ReplayFixture
 from ..replay.scrubbing import Scrubber
 from ..transport import Upload
@@ -22,6 +23,8 @@ from ..types.request import LlmRequest
 from ..types.transport import BinaryBody, JsonBody, MultipartBody, RequestBody, TextBody, TransportRequest
 from ..wire import SseDecoder, StreamParser
 from ..wire.multipart import read_form
+from ._eventstream import MEDIA_TYPE as BINARY_STREAM
+from ._eventstream import as_json, from_json
 
 VERSION = 1
 FORM = "multipart/form-data"
@@ -29,7 +32,7 @@ _STREAM = "text/event-stream"
 _ENDPOINTS = {
     **dict.fromkeys(("embeddings", "embed", "embedContent", "batchEmbedContents", "predict"), EndpointKind.EMBEDDINGS),
     **dict.fromkeys(("generations", "edits"), EndpointKind.IMAGE_GENERATIONS),
-    "transcriptions": EndpointKind.AUDIO_TRANSCRIPTIONS,
+    **dict.fromkeys(("transcriptions", "translations"), EndpointKind.AUDIO_TRANSCRIPTIONS),
     "speech": EndpointKind.AUDIO_SPEECH,
     "rerank": EndpointKind.RERANK,
 }
@@ -59,8 +62,11 @@ def _found(url: str, core: Core) -> tuple[WireFormat, str]:
             path = _below_host(url) if route.endpoint.protocol.is_compat else url[len(base) :]
             last = _last(path)
             ends = {_last(route.codec.path(LlmRequest("m"), streamed)) for streamed in (False, True)}
-            beside = endpoint_format(route, _ENDPOINTS[last]) if last in _ENDPOINTS else None
-            found.append((last in ends or beside is not None, beside or route.codec.wire_format, path))
+            row = endpoint_codec_at(route, _ENDPOINTS[last], "") if last in _ENDPOINTS else None
+            wire_format = (
+                row.wire_format if row is not None and isinstance(row.wire_format, WireFormat) else route.codec.wire_format
+            )
+            found.append((last in ends or row is not None, wire_format, path))
     if not found:
         return core.routes[0].codec.wire_format, _below_host(url)
     _, wire_format, path = max(found, key=lambda one: one[0])
@@ -77,9 +83,13 @@ def _last(path: str) -> str:
 
 
 def as_body(data: bytes, content_type: str = "") -> RequestBody:
-    """Give the body that bytes are: a form, JSON, text, or bytes."""
+    """Give the body that bytes are: a form, the messages of a binary stream, JSON, text, or bytes."""
     if content_type.startswith(FORM):
         return read_form(content_type, data)
+    if content_type.startswith(BINARY_STREAM):
+        messages = as_json(data)
+        if messages is not None:
+            return JsonBody(messages)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -90,9 +100,11 @@ def as_body(data: bytes, content_type: str = "") -> RequestBody:
         return TextBody(text)
 
 
-def bytes_of(body: RequestBody | None) -> bytes:
+def bytes_of(body: RequestBody | None, content_type: str = "") -> bytes:
     """Give the bytes of a body."""
     if isinstance(body, JsonBody):
+        if content_type.startswith(BINARY_STREAM) and isinstance(body.value, list):
+            return from_json(body.value)
         return _json.dump_bytes(body.value)
     if isinstance(body, TextBody):
         return body.text.encode("utf-8")
@@ -145,15 +157,28 @@ def write_tape(path: Path, exchanges: tuple[ReplayFixture, ...], scrubber: Scrub
 
 def _told(fixture: ReplayFixture) -> str:
     """Give what a stream says in all: a key may have come in pieces."""
-    body = fixture.response.body
-    if not isinstance(body, TextBody) or not (fixture.response.content_type or "").startswith(_STREAM):
+    kind, body = fixture.response.content_type or "", fixture.response.body
+    if not kind.startswith((_STREAM, BINARY_STREAM)) or not fixture.wire_format.is_generation:
         return ""
-    parser, decoder = StreamParser(fixture.wire_format.protocol), SseDecoder()
+    parser = StreamParser(fixture.wire_format.protocol)
     try:
-        events = [event for frame in decoder.feed(body.text.encode("utf-8")) for event in parser.feed(frame)]
-    except ProtocolError:
+        decoder = MessageDecoder() if kind.startswith(BINARY_STREAM) else SseDecoder()
+        events = [event for frame in decoder.feed(bytes_of(body, kind)) for event in parser.feed(frame)]
+    except (ProtocolError, ProviderError):
         return ""
     return "".join(str(getattr(event, "delta", "")) for event in events)
+
+
+def _fixture(value: Any, place: int) -> ReplayFixture:
+    """Read an exchange, and see that its answer can be played."""
+    fixture, pointer = None, f"/exchanges/{place}"
+    try:
+        fixture = ReplayFixture.from_dict(value)
+        bytes_of(fixture.response.body, fixture.response.content_type or "")
+    except ProtocolError as error:
+        error.pointer = pointer + ("" if fixture is None else "/response/body") + error.pointer
+        raise
+    return fixture
 
 
 def read_tape(path: Path) -> tuple[ReplayFixture, ...]:
@@ -163,7 +188,7 @@ def read_tape(path: Path) -> tuple[ReplayFixture, ...]:
         value = _json.loads(path.read_bytes())
         if not isinstance(value, dict) or value.get("version") != VERSION or not isinstance(value.get("exchanges"), list):
             raise ConfigurationError(f"{path}: expected a recording of version {VERSION}", field="path")
-        return tuple(ReplayFixture.from_dict(exchange) for exchange in value["exchanges"])
+        return tuple(_fixture(exchange, place) for place, exchange in enumerate(value["exchanges"]))
     except FileNotFoundError:
         problem = "no such recording: make it with omnillm.testing.record"
     except OSError as error:

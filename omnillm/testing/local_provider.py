@@ -205,7 +205,7 @@ class LocalProvider:
         path, _, query = http.target.partition("?")
         if path == TOKEN_PATH:
             return self._tokens.answer(http)
-        route = find_route(path) or find_endpoint(path)
+        route = _route_of(path, http.body)
         received = self._record(http, route, query)
         if route is None:
             return _json_reply(404, {"error": {"message": f"no such path: {path}", "type": "not_found_error"}})
@@ -339,6 +339,12 @@ class _Call(Generic[R]):
         return bool(getattr(self.request, "stream", None))
 
 
+def _route_of(path: str, body: bytes) -> Route | EndpointRoute | None:
+    """Give the row that serves a request; what AWS invokes is told by its body alone."""
+    invoked = find_endpoint(path, body) if path.endswith("/invoke") else None
+    return invoked or find_route(path) or find_endpoint(path, body)
+
+
 def _key_of(headers: Mapping[str, str], query: str) -> str | None:
     """Give the key of a request, wherever a provider would look for it."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -408,8 +414,8 @@ def _error_frame(route: Route) -> bytes:
 
 
 def _endpoint_reply(call: _Call[Any], route: EndpointRoute, scripted: Any, broken: BreakStream | None) -> HttpReply:
-    kind, body = route.answer(call.request, scripted)
-    headers = {"content-type": kind, **call.headers}
+    own, body = route.answer(call.request, scripted)
+    headers = {**own, **call.headers}
     if broken is None:
         return HttpReply(200, headers, body)
     if broken.how == "error_event":

@@ -126,7 +126,8 @@ class _Exchange:
         wire_format, request = as_sent(self.request, core)
         kept = {name.lower(): value for name, value in self.headers.items() if name.lower() not in _FRAMING}
         content_type = kept.get("content-type")
-        return ReplayFixture(wire_format, request, TransportResponse(self.status, kept, content_type, as_body(bytes(self.body))))
+        body = as_body(bytes(self.body), content_type or "")
+        return ReplayFixture(wire_format, request, TransportResponse(self.status, kept, content_type, body))
 
 
 class _Recorder:
@@ -237,7 +238,7 @@ class _Played:
         self.status = response.status
         self.headers = CaseInsensitiveDict(response.headers)
         self.deadline: Any = None
-        self._body = bytes_of(response.body)
+        self._body = bytes_of(response.body, response.content_type or "")
 
     def read(self, *_limit: int) -> bytes:
         body, self._body = self._body, b""

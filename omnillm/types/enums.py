@@ -127,6 +127,26 @@ class WireFormat(StrEnum):
         return found
 
 
+class HostFormat(StrEnum):
+    """Formats of a host's own, of endpoints that have a wire format elsewhere; which of several it is, the model says."""
+
+    GOOGLE_IMAGES = "google_images"
+    VERTEX_EMBEDDINGS = "vertex_embeddings"
+    BEDROCK_EMBEDDINGS = "bedrock_embeddings"
+    BEDROCK_IMAGES = "bedrock_images"
+    BEDROCK_RERANK = "bedrock_rerank"
+
+    @property
+    def endpoint_kind(self) -> EndpointKind:
+        """Give the kind of endpoint that takes this format."""
+        return _KIND_OF_HOST_FORMAT[self]
+
+    @property
+    def is_generation(self) -> bool:
+        """Tell that the format does not carry text generation."""
+        return False
+
+
 _WIRE_OF_PROTOCOL = {
     ProviderProtocol.OPENAI_RESPONSES: WireFormat.OPENAI_RESPONSES,
     ProviderProtocol.OPENAI_CHAT_COMPLETIONS: WireFormat.OPENAI_CHAT_COMPLETIONS,
@@ -149,6 +169,14 @@ _KIND_OF_WIRE = {
     WireFormat.GEMINI_EMBED_CONTENT: EndpointKind.EMBEDDINGS,
     WireFormat.COHERE_EMBED: EndpointKind.EMBEDDINGS,
     WireFormat.COHERE_RERANK: EndpointKind.RERANK,
+}
+
+_KIND_OF_HOST_FORMAT = {
+    HostFormat.GOOGLE_IMAGES: EndpointKind.IMAGE_GENERATIONS,
+    HostFormat.VERTEX_EMBEDDINGS: EndpointKind.EMBEDDINGS,
+    HostFormat.BEDROCK_EMBEDDINGS: EndpointKind.EMBEDDINGS,
+    HostFormat.BEDROCK_IMAGES: EndpointKind.IMAGE_GENERATIONS,
+    HostFormat.BEDROCK_RERANK: EndpointKind.RERANK,
 }
 
 

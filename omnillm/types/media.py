@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ConfigurationError
 from ._content import Content, ContentField, checked_content, named
-from ._given import MAPPING, MAYBE_INTEGER, MAYBE_NUMBER, MAYBE_TEXT, TEXT, Kinds, check_types, each_of, put
+from ._given import FLAG, MAPPING, MAYBE_INTEGER, MAYBE_NUMBER, MAYBE_TEXT, TEXT, Kinds, check_types, each_of, put
 from ._model import Model
 from .request import LlmRequest
 from .response import NO_META, LlmResponse, Metered, ResponseMeta
@@ -203,7 +203,10 @@ class AudioInput(Model):
 
 @dataclass(frozen=True, slots=True)
 class AudioTranscriptionRequest(Model):
-    """Ask for the words of a recording; ``audio`` takes bytes, a path or an open file too."""
+    """Ask for the words of a recording, or, where it should ``translate``, for what they mean in English.
+
+    ``audio`` takes bytes, a path or an open file too.
+    """
 
     model: str
     audio: AudioInput
@@ -212,6 +215,7 @@ class AudioTranscriptionRequest(Model):
     language: str | None = None
     temperature: float | None = None
     timestamp_granularities: tuple[str, ...] = ()
+    translate: bool = field(default=False, kw_only=True)
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     if TYPE_CHECKING:
@@ -226,6 +230,7 @@ class AudioTranscriptionRequest(Model):
             temperature: float | None = None,
             timestamp_granularities: Iterable[str] = (),
             *,
+            translate: bool = False,
             vendor_extensions: dict[str, Any] = ...,
         ) -> None: ...
 
@@ -253,6 +258,7 @@ _TRANSCRIPTION_FIELDS: Kinds = {
     "response_format": MAYBE_TEXT,
     "language": MAYBE_TEXT,
     "temperature": MAYBE_NUMBER,
+    "translate": FLAG,
     "vendor_extensions": MAPPING,
 }
 

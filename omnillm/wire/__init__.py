@@ -19,7 +19,7 @@ from ..errors import (
     ProviderError,
     UnsupportedFeatureError,
 )
-from ..types.enums import HttpMethod, ProviderProtocol, WireFormat
+from ..types.enums import HostFormat, HttpMethod, ProviderProtocol, WireFormat
 from ..types.events import LlmStreamEvent
 from ..types.report import ConversionReport, Loss
 from ..types.request import LlmRequest
@@ -53,6 +53,14 @@ _MODULES: dict[WireFormat, str] = {
     WireFormat.GEMINI_EMBED_CONTENT: ".embeddings.gemini",
     WireFormat.COHERE_EMBED: ".embeddings.cohere",
     WireFormat.COHERE_RERANK: ".rerank.cohere",
+}
+# What a host has in a format of its own: each module gives the codec for a model.
+_HOSTED: dict[HostFormat, str] = {
+    HostFormat.GOOGLE_IMAGES: ".imagen",
+    HostFormat.VERTEX_EMBEDDINGS: ".embeddings.vertex",
+    HostFormat.BEDROCK_EMBEDDINGS: ".embeddings.bedrock",
+    HostFormat.BEDROCK_IMAGES: ".bedrock_images",
+    HostFormat.BEDROCK_RERANK: ".rerank.bedrock",
 }
 CODECS: dict[WireFormat, Codec] = {}
 ENDPOINT_CODECS: dict[WireFormat, EndpointCodec] = {}
@@ -93,6 +101,15 @@ def row_of(given: WireFormat | ProviderProtocol) -> Codec | EndpointCodec:
         else:
             ENDPOINT_CODECS[wire] = found
     return found
+
+
+def endpoint_codec(given: WireFormat | HostFormat, model: str) -> EndpointCodec | None:
+    """Give the codec of an endpoint that does not generate text, for the model; ``None`` for a format of generation."""
+    if isinstance(given, HostFormat):
+        found: EndpointCodec = importlib.import_module(_HOSTED[given], __name__).codec_for(model)
+        return found
+    row = row_of(given)
+    return row if isinstance(row, EndpointCodec) else None
 
 
 def wire_of(given: WireFormat | ProviderProtocol | str) -> WireFormat:
@@ -446,6 +463,7 @@ __all__ = [
     "emit_stream_event",
     "emit_transport_request",
     "encode_sse",
+    "endpoint_codec",
     "parse_api_request",
     "parse_api_response",
     "parse_error",

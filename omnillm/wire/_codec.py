@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, Self
 
 from ..errors import InvalidShapeError, ProviderError
 from ..types.capabilities import StructuredOutputConfig
-from ..types.enums import EndpointKind, ProviderProtocol, WireFormat
+from ..types.enums import EndpointKind, HostFormat, ProviderProtocol, WireFormat
 from ..types.events import LlmStreamEvent
 from ..types.request import LlmRequest
 from ..types.response import LlmResponse
@@ -120,7 +120,7 @@ class Codec:
     prepare_body: Callable[[Payload], Payload] = _as_it_is
     fit_format: Callable[[StructuredOutputConfig], StructuredOutputConfig] = _any_schema
     usage_details: Callable[[TokenUsage, LlmResponse | None], UsageDetails] = _no_details
-    endpoints: Mapping[EndpointKind, WireFormat] = field(default_factory=dict)
+    endpoints: Mapping[EndpointKind, WireFormat | HostFormat] = field(default_factory=dict)
     request_type: type = LlmRequest
     response_type: type = LlmResponse
 

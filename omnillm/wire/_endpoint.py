@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 from .. import _json
 from ..errors import InvalidShapeError, TransportRequiredError
-from ..types.enums import ProviderProtocol, WireFormat
+from ..types.enums import ProviderProtocol
 from ..types.transport import JsonBody, MultipartBody, RequestBody, ResponseBody
 from ..types.usage import TokenUsage
 from ._codec import Payload, value_of
-from ._fields import Emission, Fields, payload_object, spelling
+from ._fields import Emission, Fields, Wire, payload_object, spelling
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
@@ -33,10 +33,11 @@ class EndpointCodec:
 
     ``emit_body`` and ``parse_body`` are for requests that may be no JSON, ``parse_answer`` for answers: it is given the body and
     its content type. ``accepts`` is the type of answer to ask for. ``batch_limit`` is how many inputs one request may hold,
-    ``max_bytes`` and ``max_values`` bound the answer.
+    ``max_bytes`` and ``max_values`` bound the answer. ``usage_header`` names the header in which a host tells
+    the tokens of the input that its answer does not.
     """
 
-    wire_format: WireFormat
+    wire_format: Wire
     protocol: ProviderProtocol  # whose errors are spoken here
     request_type: type
     response_type: type
@@ -53,6 +54,7 @@ class EndpointCodec:
     batch_limit: int | None = None
     max_bytes: int = _json.MAX_BYTES
     max_values: int = _json.MAX_VALUES
+    usage_header: str | None = None
 
     def write_body(self, request: Any, emission: Emission, _streamed: bool) -> RequestBody:
         """Give the body that is sent."""
@@ -145,7 +147,7 @@ def lose_fields(emission: Emission, value: Any, names: tuple[str, ...]) -> None:
 _COUNTS = {"prompt_tokens": ("input_tokens", "prompt_tokens"), "completion_tokens": ("output_tokens", "completion_tokens")}
 
 
-def read_usage(fields: Fields, wire: WireFormat) -> TokenUsage | None:
+def read_usage(fields: Fields, wire: Wire) -> TokenUsage | None:
     """Take the usage of images and audio, where it counts tokens; what counts seconds or money stays."""
     given = fields.peek("usage")
     if not isinstance(given, dict):
@@ -179,6 +181,11 @@ def write_usage(out: Payload, usage: TokenUsage | None, emission: Emission) -> N
     if usage.total_tokens is not None:
         told["total_tokens"] = usage.total_tokens
     out["usage"] = emission.lay(told, usage.vendor_extensions, "/usage")
+
+
+def invoke_path(request: Any, _streamed: bool) -> str:
+    """Give the path of Bedrock's InvokeModel; an ARN's colons and slashes are part of its one segment."""
+    return f"/model/{quote(request.model or '', safe='', errors='replace')}/invoke"
 
 
 def model_segment(model: str) -> str:

@@ -19,11 +19,12 @@ from typing import Any, NoReturn
 from .. import _json
 from ..errors import InvalidJsonError, InvalidShapeError, MissingFieldError
 from ..types._model import escape
-from ..types.enums import WireFormat
+from ..types.enums import HostFormat, WireFormat
 from ..types.parts import ToolCallPart
 from ..types.report import Loss
 
-WIRE_NAMES = {wire.value for wire in WireFormat}  # and those of registered formats
+Wire = WireFormat | HostFormat
+WIRE_NAMES = {wire.value for wire in (*WireFormat, *HostFormat)}  # and those of registered formats
 
 SPELLING = "@spelling"
 _TOLD = ("type", "role", "id")  # what a lost value was, not only that it was something
@@ -111,13 +112,13 @@ def _kind(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def kept(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
+def kept(extensions: Mapping[str, Any], wire: Wire) -> Mapping[str, Any]:
     """Give what was kept of a wire in a value's ``vendor_extensions``; empty where there is nothing."""
     found = extensions.get(wire._value_) if extensions else None
     return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
 
 
-def spelling(extensions: Mapping[str, Any], wire: WireFormat) -> Mapping[str, Any]:
+def spelling(extensions: Mapping[str, Any], wire: Wire) -> Mapping[str, Any]:
     """Give how a wire spelled what the value holds; empty where it did so in its usual way."""
     found = kept(extensions, wire).get(SPELLING) if extensions else None
     return _NOTHING if found is None or not isinstance(found, dict | Mapping) else found
@@ -362,7 +363,7 @@ class Fields:
         del self._rest[name]
         return value
 
-    def extensions(self, wire: WireFormat) -> dict[str, Any]:
+    def extensions(self, wire: Wire) -> dict[str, Any]:
         """Give what nobody took as ``vendor_extensions``: nested under the wire's name, empty where nothing is left."""
         return {wire.value: self._rest} if self._rest else {}
 
@@ -378,7 +379,7 @@ class Emission:
     __slots__ = ("losses", "output_cap", "stream", "text_content", "wire")
 
     def __init__(
-        self, wire: WireFormat, *, stream: bool | None = None, text_content: str = "string", output_cap: str | None = None
+        self, wire: Wire, *, stream: bool | None = None, text_content: str = "string", output_cap: str | None = None
     ) -> None:
         self.wire = wire
         self.stream = stream

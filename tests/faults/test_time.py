@@ -40,7 +40,7 @@ DRIBBLES: dict[str, list[Step]] = {
 
 @pytest.mark.parametrize("how", ["call", "stream"])
 @pytest.mark.parametrize("what", DRIBBLES)
-def test_a_dribbling_upstream_extends_nothing(build: Any, serve: Any, what: str, how: str) -> None:
+def test_p12_a_dribbling_upstream_extends_nothing(build: Any, serve: Any, what: str, how: str) -> None:
     """A byte now and then keeps no call alive: it ends by its deadline, is not sent again, and its prompt is charged."""
     gateway = build(serve([expect(), *DRIBBLES[what]]), 2)
     begin = time.monotonic()

@@ -243,7 +243,7 @@ def test_figures_without_a_budget(provider: LocalProvider, build: Any) -> None:
     assert gateway.budget_used_usd() == answer.cost_usd
 
 
-def test_only_errors_of_ours_leave(provider: LocalProvider, build: Any) -> None:
+def test_p26_only_errors_of_ours_leave(provider: LocalProvider, build: Any) -> None:
     """A request that cannot be written as JSON raises an error of the library; the key is free again."""
     gateway = build(provider, pool_config=PoolConfig(default_output_tokens=8))
     with pytest.raises(ValueError, match="not JSON") as caught:

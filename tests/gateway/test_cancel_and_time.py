@@ -231,7 +231,7 @@ def test_one_token_ends_many_calls(build: Any) -> None:
     assert caught == [CallCancelledError] * 8
 
 
-def test_a_clock_that_is_set_changes_nothing(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+def test_p13_a_clock_that_is_set_changes_nothing(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
     """Setting the wall clock by a day, either way, neither frees a key nor holds it longer."""
     provider.script(fail(429, retry_after=50))
     gateway = build(provider, clock=clock)

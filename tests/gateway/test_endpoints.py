@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 from gateway_fixtures import Build
 
 import omnillm as o
-from omnillm.testing import LocalProvider, break_stream, delay, fail, hang, malformed
+from omnillm.testing import LocalProvider, ScriptedServer, break_stream, delay, fail, hang, malformed
 from omnillm.testing._endpoint_answers import recording
+from omnillm.testing.scripted import expect, respond
 
 RERANK = o.RerankRequest("m", "a red fox", ["the red fox", "a dog"])
 EVERY: dict[str, Callable[[o.Gateway], Any]] = {
@@ -106,8 +108,13 @@ def test_a_whole_url_is_followed_to_its_neighbours(build: Build, provider: Local
 # --- what is not there --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", [o.ProviderProtocol.CLAUDE_MESSAGES, o.ProviderProtocol.BEDROCK_CONVERSE])
-@each
+LACKING = [
+    *((name, o.ProviderProtocol.CLAUDE_MESSAGES) for name in EVERY),
+    *((name, o.ProviderProtocol.BEDROCK_CONVERSE) for name in ("transcribe", "speak")),
+]
+
+
+@pytest.mark.parametrize(("name", "protocol"), LACKING)
 def test_a_protocol_without_the_endpoint_refuses_before_anything_is_sent(
     build: Build, provider: LocalProvider, name: str, protocol: o.ProviderProtocol
 ) -> None:
@@ -324,6 +331,20 @@ def test_what_is_reported_is_what_is_paid(build: Build, provider: LocalProvider,
     answer = EVERY[name](gateway)
     assert gateway.budget_used_usd() == pytest.approx(answer.cost_usd)
     assert gateway.budget_remaining_usd() == pytest.approx(1e6 - answer.cost_usd)
+
+
+@pytest.mark.parametrize(
+    "told", [None, {"prompt_tokens": -6, "total_tokens": -6}, {"prompt_tokens": "six"}, {"prompt_tokens": 10**15}]
+)
+def test_usage_that_is_none_is_estimated_and_marked(build: Build, told: dict[str, Any] | None) -> None:
+    """What is missing, negative, no number or absurdly large is neither paid nor told as the provider's."""
+    vectors = {"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]}
+    body = json.dumps(vectors if told is None else {**vectors, "usage": told}).encode()
+    with ScriptedServer([expect(), respond(body=body)]) as server:
+        gateway = build(server)
+        answer = gateway.embed("a red fox")
+        assert (answer.usage.estimated, answer.usage.prompt_tokens) == (True, answer.cost_usd)
+        assert 0 < answer.cost_usd == gateway.budget_used_usd() < 10
 
 
 @pytest.mark.parametrize(("name", "bounded"), [("embed", True), ("rerank", True), ("speak", False), ("transcribe", False)])

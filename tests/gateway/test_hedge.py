@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import threading
@@ -86,6 +87,19 @@ def test_the_second_attempt_wins(build: Any, events: list[Any], how: str) -> Non
         assert gateway.budget_used_usd() == PROMPT + response.cost_usd
         assert [type(event).__name__ for event in events].count("HedgeStarted") == 1
         assert sum(isinstance(event, AttemptEnded) for event in events) == 2
+        nothing_is_left(gateway)
+
+
+def test_the_second_attempt_of_an_endpoint_wins(build: Any) -> None:
+    """A call of another endpoint tells of both attempts too, and pays for both."""
+    vectors = {"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]}
+    body = json.dumps({**vectors, "usage": {"prompt_tokens": 2, "total_tokens": 2}}).encode()
+    with ScriptedServer(LATE, [expect(), respond(body=body)]) as server:
+        gateway = build(server, 2, retry=SOON)
+        answer = gateway.embed("hi there")
+        assert [record.outcome for record in answer.attempts] == ["failed", "ok"]
+        assert sorted(labels(answer)) == ["k1", "k2"]
+        assert gateway.budget_used_usd() == 2 + answer.cost_usd == 4
         nothing_is_left(gateway)
 
 

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_scripts import chunk, data, held, key_of, more, open_stream, wait_until
+from gateway_scripts import chunk, data, held, key_of, more, open_stream, streamed, wait_until
 
-from omnillm.errors import ClosedError
+from omnillm._cancel import CancellationToken
+from omnillm.config import KeyConfig
+from omnillm.errors import CallCancelledError, ClosedError
+from omnillm.policy.limits import PoolConfig
+from omnillm.policy.retry import RetryPolicy
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, break_stream
-from omnillm.testing.scripted import expect, reset, respond, send, signal, stall
+from omnillm.testing.scripted import expect, reset, respond, send, signal, sse, stall
 from omnillm.types.events import TextDelta
 from omnillm.types.request import GenerationConfig, LlmRequest
 
@@ -104,7 +108,7 @@ WAYS = [
 
 @pytest.mark.parametrize("texts", [0, 1, 3])
 @pytest.mark.parametrize("leave", WAYS)
-def test_leaving_gives_everything_back(provider: LocalProvider, build: Any, leave: Leave, texts: int) -> None:
+def test_p17_leaving_gives_everything_back(provider: LocalProvider, build: Any, leave: Leave, texts: int) -> None:
     """The connection closes, the key is free, what was read is paid for: never nothing, never more than reserved."""
     provider.script(break_stream(9, how="hang"))
     gateway = build(provider, budget_limit_usd=float(RESERVED))
@@ -130,7 +134,7 @@ def test_a_late_close_changes_nothing(provider: LocalProvider, build: Any) -> No
     assert provider.open_connections == 1
 
 
-def test_what_came_bounds_the_charge(build: Any) -> None:
+def test_p06_what_came_bounds_the_charge(build: Any) -> None:
     """However much text has come, a stream that is left costs no more than its output cap allows."""
     with ScriptedServer([expect(), open_stream(data(chunk("x" * 4_000))), stall()]) as server:
         gateway = build(server)
@@ -139,7 +143,7 @@ def test_what_came_bounds_the_charge(build: Any) -> None:
         assert gateway.budget_used_usd() == RESERVED
 
 
-def test_close_from_another_thread(build: Any) -> None:
+def test_p18_close_from_another_thread(build: Any) -> None:
     """``close()`` ends a reader that waits, with ``ClosedError``; key and money are settled when it returns."""
     waiting = threading.Event()
     with ScriptedServer([expect(), open_stream(data(chunk("a"))), lambda _: waiting.set(), stall()]) as server:
@@ -171,8 +175,6 @@ def test_close_ends_a_reader_in_backoff(build: Any, events: list[Any]) -> None:
     """A stream that is closed while it waits to be tried again is not tried again."""
     clock = FakeClock()
     with ScriptedServer([expect(), open_stream()], [expect(), respond(500)]) as server:
-        from omnillm.policy.retry import RetryPolicy
-
         gateway = build(server, clock=clock, retry=RetryPolicy(base=30))
         stream = gateway.stream(REQUEST)
         caught: list[BaseException] = []
@@ -194,13 +196,18 @@ def test_close_ends_a_reader_in_backoff(build: Any, events: list[Any]) -> None:
     assert [type(event).__name__ for event in events].count("CallEnded") == 1
 
 
-def test_close_while_another_attempt_is_opened(build: Any, clock: FakeClock) -> None:
-    """A stream that is closed while its second attempt waits for an answer is over when that comes."""
-    asked, go = threading.Event(), threading.Event()
-    second = [expect(), lambda _: asked.set(), lambda peer: peer.pause(go), open_stream(data(chunk("a"))), stall()]
-    with ScriptedServer([expect(), open_stream()], second) as server:
-        gateway = build(server, clock=clock)
-        stream = gateway.stream(REQUEST)
+@pytest.mark.parametrize("where", ["answer", "key", "its own token"])
+def test_p18_close_while_it_is_opened_again(build: Any, where: str) -> None:
+    """A stream that is closed while its second attempt waits for a key or for an answer ends then, and holds nothing."""
+    token = CancellationToken() if where == "its own token" else None
+    first, left = threading.Event(), threading.Event()
+    steps: dict[str, Any] = {"retry": RetryPolicy(base=0.001)}
+    if where == "key":
+        steps["pool_config"] = PoolConfig(acquire_timeout=60)
+    rpm_limit = 1 if where == "key" else 9
+    with ScriptedServer([expect(), open_stream()], [expect(), lambda _: first.set(), stall(), signal(left)]) as server:
+        gateway = build(server, [KeyConfig("sk-1", "k1", rpm_limit=rpm_limit)], **steps)
+        stream = gateway.stream(REQUEST, cancel=token)
         caught: list[BaseException] = []
 
         def reader() -> None:
@@ -211,14 +218,29 @@ def test_close_while_another_attempt_is_opened(build: Any, clock: FakeClock) -> 
 
         thread = threading.Thread(target=reader)
         thread.start()
-        assert asked.wait(5)
-        stream.close()
-        go.set()
-        thread.join(5)
-        assert [type(error) for error in caught] == [ClosedError]
-        assert (held(gateway), gateway._core.reading) == ((0, 0), {})
-    with pytest.raises(ClosedError):
-        next(stream)
+        wait_until(first.is_set if where != "key" else lambda: gateway._core.routes[0].pool._waiting)
+        (stream.close if token is None else token.cancel)()
+        thread.join(1)
+        assert not thread.is_alive()
+        assert where == "key" or left.wait(5)
+        assert [type(error) for error in caught] == [ClosedError if token is None else CallCancelledError]
+        assert (held(gateway), gateway._core.allowance.in_flight, gateway._core.reading) == ((0, 0), 0, {})
+        assert token is None or not token._callbacks
+        sent = 1 if where == "key" else 2
+        assert (len(server.requests), gateway.budget_used_usd()) == (sent, sent * PROMPT)
+    if token is None:
+        with pytest.raises(ClosedError):
+            next(stream)
+
+
+def test_a_shared_token_keeps_no_stream_that_was_opened_again(build: Any) -> None:
+    """A token that is given to one stream after another, each opened twice, keeps none of them."""
+    token = CancellationToken()
+    with ScriptedServer([expect(), open_stream()], [expect(), sse(streamed("good"))]) as server:
+        gateway = build(server, retry=RetryPolicy(base=0.001))
+        stream = gateway.stream(REQUEST, cancel=token)
+        assert list(stream.text()) == ["good"]
+        assert (token._callbacks, held(gateway)) == ({}, (0, 0))
 
 
 def test_a_slow_reader_is_not_an_idle_provider(build: Any) -> None:

@@ -93,7 +93,7 @@ def test_what_costs_nothing_passes_a_spent_budget(provider: LocalProvider, build
 
 
 @pytest.mark.parametrize("how", ["call", "stream"])
-def test_an_unknown_price_is_refused(provider: LocalProvider, build: Any, how: str) -> None:
+def test_p04_an_unknown_price_is_refused(provider: LocalProvider, build: Any, how: str) -> None:
     """With a budget a model without a price is refused before anything is sent; the key is not touched."""
     gateway = build(provider, budget_limit_usd=1.0, pricing=PriceTable())
     with pytest.raises(UnknownPriceError, match="my-own-model") as caught:

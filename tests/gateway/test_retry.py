@@ -174,7 +174,7 @@ def test_a_refused_key_does_not_hide_one_that_cools(provider: LocalProvider, bui
 
 
 @pytest.mark.parametrize(("wait", "timeout"), [(31, None), (20, 10)])
-def test_a_longer_wait_is_the_callers(
+def test_p11_a_longer_wait_is_the_callers(
     provider: LocalProvider, build: Any, clock: FakeClock, wait: float, timeout: float | None
 ) -> None:
     """A wait beyond the policy's cap, or beyond the deadline, is raised at once with its length."""
@@ -272,7 +272,7 @@ def test_retried_on_another_key_first(
     assert (other.consecutive_failures, other.reason) == (counted, None)
 
 
-def test_attempts_are_counted_out(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+def test_p10_attempts_are_counted_out(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
     """After ``max_attempts`` the provider's error is raised, with the history."""
     provider.script(fail(500, times=9, message="it broke"))
     with pytest.raises(ServerError, match="it broke") as caught:
@@ -321,7 +321,7 @@ def test_the_server_may_forbid_the_same_key_not_another(provider: LocalProvider,
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 413, 415, 422])
-def test_the_callers_mistakes_are_raised_at_once(provider: LocalProvider, build: Any, status: int) -> None:
+def test_p40_the_callers_mistakes_are_raised_at_once(provider: LocalProvider, build: Any, status: int) -> None:
     """Another 4xx is never retried, on no key and at no fallback."""
     provider.script(fail(status))
     gateway = build(provider, 2, add_fallback=(provider.endpoint(CHAT), [KeyConfig("sk-f", "f")], None))
@@ -360,7 +360,7 @@ def test_the_breaker_opens_and_one_trial_decides(provider: LocalProvider, build:
     assert (key_of(gateway).available, key_of(gateway).consecutive_failures) == (True, 0)
 
 
-def test_only_one_trial_at_a_time(build: Any, clock: FakeClock) -> None:
+def test_p39_only_one_trial_at_a_time(build: Any, clock: FakeClock) -> None:
     """While a trial is under way, the key takes no other call."""
     asked, go = threading.Event(), threading.Event()
     with ScriptedServer(
@@ -389,7 +389,7 @@ def test_only_one_trial_at_a_time(build: Any, clock: FakeClock) -> None:
 # --- outcomes that nobody knows -----------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_outcome_is_tried_again(build: Any, clock: FakeClock) -> None:
+def test_p09_an_unknown_outcome_is_tried_again(build: Any, clock: FakeClock) -> None:
     """A connection lost before a byte of the answer is tried again; each lost attempt is charged its prompt."""
     with ScriptedServer([expect()], [expect(), reset()], [expect(), respond(body=whole())]) as server:
         gateway = build(server, clock=clock, budget_limit_usd=10_000.0)
@@ -403,7 +403,7 @@ def test_an_unknown_outcome_is_tried_again(build: Any, clock: FakeClock) -> None
     assert (held(gateway), key_of(gateway).rpm_used, key_of(gateway).tpm_used) == ((0, 0), 3, 2 * PROMPT + 8)
 
 
-def test_unless_the_policy_forbids_it(provider: LocalProvider, build: Any) -> None:
+def test_p09_unless_the_policy_forbids_it(provider: LocalProvider, build: Any) -> None:
     """With ``retry_unknown=False`` a lost connection is raised, and no fallback is asked either: it was perhaps answered."""
     with ScriptedServer([expect()]) as server:
         gateway = build(

@@ -37,7 +37,7 @@ def until_text(stream: Any) -> str:
 
 
 @pytest.mark.parametrize("protocol", [CHAT, CLAUDE])
-def test_a_stream_to_its_end(provider: LocalProvider, build: Any, protocol: ProviderProtocol) -> None:
+def test_p15_a_stream_to_its_end(provider: LocalProvider, build: Any, protocol: ProviderProtocol) -> None:
     """A stream gives its events, one ``Completed`` and last, settles by the reported usage, and keeps its connection."""
     gateway = build(provider, protocol=protocol, budget_limit_usd=10_000.0)
     stream = gateway.stream("one two three")
@@ -260,7 +260,7 @@ _BREAKS = {"cut": "cut", "reset": "cut", "no_terminal": "no_terminal", "error_ev
 
 @pytest.mark.parametrize("how", _BREAKS)
 @pytest.mark.parametrize("protocol", [CHAT, CLAUDE])
-def test_after_an_event_it_is_never_tried_again(
+def test_p08_after_an_event_it_is_never_tried_again(
     provider: LocalProvider, build: Any, how: Any, protocol: ProviderProtocol
 ) -> None:
     """A break after an event raises ``StreamInterruptedError`` with what came, which is paid for; nothing is sent again."""
@@ -282,7 +282,7 @@ def test_after_an_event_it_is_never_tried_again(
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 3])
-def test_however_it_is_cut_the_events_come_before_the_error(build: Any, pieces: int) -> None:
+def test_p15_however_it_is_cut_the_events_come_before_the_error(build: Any, pieces: int) -> None:
     """Events that came in one chunk with the failure are given first; the error is what comes last."""
     frames = [data(chunk("a")), data(chunk("b")), b"data: {broken\n\n"]
     steps = {
@@ -342,6 +342,19 @@ def test_a_failed_attempt_is_not_a_failed_stream(build: Any, clock: FakeClock) -
         stream = build(server, clock=clock, retry=RetryPolicy(max_attempts=2), add_fallback=fallback).stream("hi")
         assert list(stream.text()) == ["whole"]
         assert [record.key_label for record in stream.response.attempts] == ["k1", "k1", "f"]
+
+
+def test_both_endpoints_may_cut_it(build: Any) -> None:
+    """Where the first endpoint and the fallback cut the stream before an event, the first cut is told as one of a stream."""
+    from omnillm.providers.endpoint import ProviderEndpoint
+
+    with ScriptedServer([expect(), open_stream()]) as other, ScriptedServer([expect(), open_stream()]) as server:
+        fallback = (ProviderEndpoint(CHAT.value, f"{other.base_url}/v1"), [KeyConfig("sk-f", "f")], None)
+        stream = build(server, retry=RetryPolicy(max_attempts=1), add_fallback=fallback).stream("hi")
+        with pytest.raises(StreamInterruptedError) as caught:
+            list(stream)
+    assert (caught.value.phase, caught.value.partial_response) == ("cut", None)
+    assert [record.key_label for record in caught.value.attempts] == ["k1", "f"]
 
 
 def test_nothing_listens(build: Any) -> None:

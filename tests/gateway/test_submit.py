@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from gateway_scripts import held, wait_until
+from interrupts import at_every_place, skipped_when_traced
 from own_process import run
 
 from omnillm._cancel import CancellationToken
@@ -293,6 +294,21 @@ def test_a_machine_without_threads() -> None:
 
 
 # --- processes ----------------------------------------------------------------------------------------------------------------
+
+
+@skipped_when_traced
+def test_an_interrupted_submit_leaves_nothing_queued() -> None:
+    """Wherever ``submit`` is cut, among idle workers, what it was to do is over: none of it lies in the queue."""
+    workers = Workers(2)
+    workers.submit(int).result(5)
+    wait_until(lambda: workers._idle == workers._threads)
+
+    def check() -> None:
+        wait_until(lambda: not workers._queue and workers._idle == workers._threads, 1.0)
+
+    assert at_every_place(lambda: workers.submit(int), check) > 30
+    assert workers.submit(int).result(5) == 0
+    workers.close()
 
 
 def test_exit_waits_for_nothing() -> None:

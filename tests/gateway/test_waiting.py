@@ -74,7 +74,7 @@ def is_there(gateway: Gateway, where: str, server: ScriptedServer, here: threadi
 
 
 @pytest.mark.parametrize("where", WAITS)
-def test_ctrl_c_ends_every_wait(build: Any, events: list[Any], where: str) -> None:
+def test_p14_ctrl_c_ends_every_wait(build: Any, events: list[Any], where: str) -> None:
     """Ctrl-C comes out within a second, wherever the call is, with nothing held and no key blamed for it."""
     here, times = threading.Event(), []
     with ScriptedServer([*WAITS[where][0], tell(here), stall()]) as server:

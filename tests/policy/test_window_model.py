@@ -1,6 +1,7 @@
 """The sliding window against a list that is summed up anew each time."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from omnillm.policy.hints import ObservedLimits
 from omnillm.policy.ledger import Journal
 from omnillm.policy.limits import ModelLimits
-from omnillm.policy.window import MAX_CORRECTION_S, Window, leaves_at, seconds_until
+from omnillm.policy.window import GRAIN_S, MAX_CORRECTION_S, MERGED_AT_ONCE, Window, leaves_at, seconds_until
 
 TPM, RPM = 20, 4
 STEPS = st.one_of(
@@ -25,8 +26,8 @@ class Naive:
     def __init__(self):
         self.entries = []
 
-    def used(self, now):
-        counted = [one for one in self.entries if not one["settled"] or now <= one["at"] + 60]
+    def used(self, now, late=0.0):
+        counted = [one for one in self.entries if not one["settled"] or now <= one["at"] + 60 + late]
         return sum(one["requests"] for one in counted), sum(one["tokens"] for one in counted)
 
     def fits(self, tokens, now):
@@ -44,8 +45,8 @@ def settle(window, slot, tokens, now, requests=1):
     Journal().commit(window.settling(slot, requests=requests, tokens=tokens, now=now))
 
 
-@given(st.lists(STEPS, max_size=40))
-def test_the_window_counts_what_a_list_would(steps):
+@given(st.lists(STEPS, min_size=12, max_size=60))
+def test_p02_the_window_counts_what_a_list_would(steps):
     """After any history, what counts and what fits is what a list of all requests says."""
     window, naive, now, flying = Window(ModelLimits(TPM, RPM)), Naive(), 1000.0, []
     for step in steps:
@@ -65,8 +66,35 @@ def test_the_window_counts_what_a_list_would(steps):
         assert window.used(now) == naive.used(now)
 
 
-@given(st.lists(st.tuples(st.floats(0, 70), st.integers(0, TPM)), max_size=40))
-def test_no_sixty_seconds_see_more_than_the_limit(asks):
+@pytest.mark.parametrize("seed", range(4))
+def test_p02_a_busy_window_counts_what_a_list_would(seed):
+    """Of thousands of requests, some in flight for minutes, none counts for less than it took, nor a grain too long."""
+    rng, journal = random.Random(seed), Journal()
+    window, naive, now, flying, most = Window(ModelLimits(6_000, 1_500)), Naive(), 1000.0, [], 0
+    for turn in range(4_000):
+        tokens = rng.randrange(9)
+        if window.left(now) >= tokens:
+            slot, changes = window.admitting(tokens, now)
+            journal.commit(changes)
+            entry = {"at": now, "tokens": tokens, "requests": 1, "settled": False}
+            naive.entries.append(entry)
+            flying.append((slot, entry))
+        if flying and rng.random() < 0.97:
+            slot, entry = flying.pop(rng.randrange(len(flying)))
+            requests, tokens = (1 if turn % 4 else 0), rng.randrange(slot.tokens + 1)
+            journal.commit(window.settling(slot, requests=requests, tokens=tokens, now=now))
+            entry.update(tokens=tokens, requests=requests, settled=True)
+        now += rng.expovariate(40.0) if rng.random() < 0.998 else rng.uniform(0, 61)
+        if turn % 20 == 0:
+            exact, late = naive.used(now), naive.used(now, GRAIN_S)
+            counted = window.used(now)
+            assert all(low <= count <= high for low, count, high in zip(exact, counted, late, strict=True))
+            most = max(most, exact[0])
+    assert most > 2 * MERGED_AT_ONCE
+
+
+@given(st.lists(st.tuples(st.floats(0, 70), st.integers(0, TPM)), min_size=5, max_size=40))
+def test_p02_no_sixty_seconds_see_more_than_the_limit(asks):
     """Whatever is asked and when, no closed interval of 60 seconds holds more than the limits."""
     window, now, taken = Window(ModelLimits(TPM, RPM)), 0.0, []
     for wait, tokens in asks:
@@ -165,7 +193,13 @@ def test_what_was_in_flight_at_a_report_changes_nothing_about_it():
     assert (window.left(72.0), window.left(299.0), window.left(300.0)) == (4, 4, TPM)
 
 
-@given(st.lists(STEPS, max_size=25), st.integers(0, TPM), st.integers(0, RPM), st.floats(1, 200), st.lists(STEPS, max_size=25))
+@given(
+    st.lists(STEPS, min_size=5, max_size=25),
+    st.integers(0, TPM),
+    st.integers(0, RPM),
+    st.floats(1, 200),
+    st.lists(STEPS, min_size=5, max_size=25),
+)
 def test_after_a_report_no_more_is_let_in_than_it_said(before, tokens, requests, reset, after):
     """Until its reset, what is let in after a report and not given back is at most what it said is left, and the limits hold."""
     window, now, flying = Window(ModelLimits(TPM, RPM)), 1000.0, []

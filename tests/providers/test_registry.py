@@ -27,6 +27,7 @@ from omnillm import (
 from omnillm.providers.page import page
 from omnillm.providers.presets import PRESETS
 from omnillm.testing import LocalProvider
+from omnillm.types.enums import HostFormat
 
 ROOT = Path(__file__).parents[2]
 REGISTRY = embedded_provider_registry()
@@ -69,6 +70,8 @@ BASES: dict[ProviderKind, Where] = {
     ProviderKind.OPENAI_COMPATIBLE: lambda it: ProviderEndpoint.openai_compatible(f"{it.base_url}/v1"),
     ProviderKind.AZURE_OPENAI: lambda it: ProviderEndpoint.azure_openai(it.base_url),
     ProviderKind.GEMINI: lambda it: ProviderEndpoint.gemini_generate_content(f"{it.base_url}/v1beta"),
+    ProviderKind.VERTEX_AI: lambda it: ProviderEndpoint.vertex_ai("p", "l", base_url=f"{it.base_url}/v1"),
+    ProviderKind.BEDROCK: lambda it: ProviderEndpoint.bedrock("r", base_url=it.base_url),
 }
 
 
@@ -77,6 +80,9 @@ def generates(gateway: Gateway) -> bool:
         streamed = "".join(stream.text())
     return (gateway.call("hello").text, streamed) == ("echo: hello", "echo: hello")
 
+
+# Whose model a format is of, where the host tells by that.
+MODELS = {HostFormat.BEDROCK_EMBEDDINGS: "amazon.titan-embed-text-v2:0"}
 
 # How an endpoint is called; what is raised from planned needs its line here.
 CALLS: dict[EndpointKind, Callable[[Gateway], bool]] = {
@@ -99,7 +105,7 @@ def test_every_claim_is_a_call_that_works(
 ) -> None:
     """In that format, at that provider's endpoint, through a gateway."""
     endpoint = (ENDPOINTS.get((kind, wire)) or BASES[kind])(provider)
-    with GatewayBuilder(endpoint).default_model("m").add_key(KeyConfig("k")).build() as gateway:
+    with GatewayBuilder(endpoint).default_model(MODELS.get(wire, "m")).add_key(KeyConfig("k")).build() as gateway:
         assert CALLS[support.endpoint](gateway)
     assert provider.requests
     if wire.is_generation:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from gateway_fixtures import MODEL, endpoint_of
 from gateway_scripts import held, wait_until
-from interrupts import hammer, only_the_loop, scaled, skipped_when_traced
+from interrupts import at_every_place, hammer, only_the_loop, scaled, skipped_when_traced
 
 from omnillm import Conversation, tool
 from omnillm.config import KeyConfig
@@ -29,7 +29,7 @@ pytestmark = [
 _ = only_the_loop
 
 HUGE = 10**9
-INTERRUPTS = scaled(400)
+INTERRUPTS = scaled(100, full=4_000)
 Loop = Callable[[], Any]
 
 
@@ -93,32 +93,65 @@ def talks(gateway: Gateway) -> Loop:
     return turn
 
 
-@pytest.mark.parametrize(
-    "use", [calls, reads_streams, closes_streams, drops_streams, submits, cancels, maps, leaves_maps, runs_tools, talks]
-)
+# how many of the places are cut in the bounded form: one in so many
+EVERY = {calls: 97, reads_streams: 97, closes_streams: 53, drops_streams: 53, submits: 1, maps: 7, leaves_maps: 7}
+USES = [calls, reads_streams, closes_streams, drops_streams, submits, cancels, maps, leaves_maps, runs_tools, talks]
+
+
+@pytest.mark.parametrize("use", USES)
 def test_p01_quota_is_always_returned(use: Callable[[Gateway], Loop]) -> None:
     """Wherever an interrupt hits, what was begun ends by itself; all quota is back, and whatever reached the provider is paid."""
-    with LocalProvider() as provider:
-        builder = GatewayBuilder(endpoint_of(provider)).default_model(MODEL)
-        builder.pricing(PriceTable({MODEL: {"input": 1, "output": 1}})).budget_limit_usd(100.0)
-        with builder.add_key(KeyConfig("sk-1", "k1", tpm_limit=HUGE, rpm_limit=HUGE)).build() as gateway:
-            loop = use(gateway)
-            loop()  # what is imported on first use is so now
-            wait_until(lambda: held(gateway) == (0, 0))
-            assert hammer(loop, interrupts=INTERRUPTS) > INTERRUPTS / 20
-            gc.collect()
-            workers = gateway._core.workers
-            wait_until(lambda: len(workers._idle) == len(workers._threads) and not workers._queue)
-            wait_until(lambda: held(gateway) == (0, 0) and gateway._core.allowance.in_flight == 0)
-            gateway.pool_status()  # an operation closes what the collector found
-            snapshot = gateway._core.store.snapshot()
-            budget = snapshot.budgets[0]
-            assert (budget.reserved, budget.used, gateway._core.reading) == (0, snapshot.spent, {})
-            least = LlmRequest(MODEL, "hi").estimated_prompt_tokens() * 10**6  # a dollar for a million, in pico-dollars
-            assert snapshot.keys[0].rpm_used >= len(provider.requests)
-            assert budget.used >= least * len(provider.requests)
-            assert gateway.submit("and on").result(5).text == "echo: and on"
-            wait_until(lambda: len(workers._idle) == len(workers._threads) and not workers._queue)
-            assert len(workers._threads) <= gateway._core.config.max_workers + 1
+    with LocalProvider() as provider, build(provider) as gateway:
+        loop = use(gateway)
+        loop()  # what is imported on first use is so now
+        wait_until(lambda: held(gateway) == (0, 0))
+        assert hammer(loop, interrupts=INTERRUPTS) >= INTERRUPTS
+        gc.collect()
+        check_rest(gateway)
+        check_money(gateway, provider)
+        assert gateway.submit("and on").result(5).text == "echo: and on"
+        check_rest(gateway)
+        assert len(gateway._core.workers._threads) <= gateway._core.config.max_workers + 1
+        gateway.close()
         assert provider.wait_open_connections(0, timeout=5)
     wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "omnillm-worker"])
+
+
+@pytest.mark.parametrize(("use", "every"), [(use, scaled(every, full=1)) for use, every in EVERY.items()])
+def test_p01_quota_is_always_returned_from_every_place(use: Callable[[Gateway], Loop], every: int) -> None:
+    """The same with one interrupt at each place of our code that the caller passes, one after the other."""
+    with LocalProvider() as provider, build(provider) as gateway:
+        loop = use(gateway)
+        loop()
+        wait_until(lambda: held(gateway) == (0, 0))
+        assert at_every_place(loop, lambda: check_rest(gateway), every=every) > 100
+        check_money(gateway, provider)
+        assert gateway.call("and on").text == "echo: and on"
+
+
+def build(provider: LocalProvider) -> Gateway:
+    builder = GatewayBuilder(endpoint_of(provider)).default_model(MODEL)
+    builder.pricing(PriceTable({MODEL: {"input": 1, "output": 1}})).budget_limit_usd(100.0)
+    return builder.add_key(KeyConfig("sk-1", "k1", tpm_limit=HUGE, rpm_limit=HUGE)).build()
+
+
+def check_rest(gateway: Gateway) -> None:
+    """Wait until nothing runs and nothing is held."""
+    core = gateway._core
+    workers = core.workers
+    wait_until(lambda: len(workers._idle) == len(workers._threads) and not workers._queue)
+    if held(gateway) != (0, 0):
+        gc.collect()  # an interrupted frame may be in a cycle with its exception
+    gateway.pool_status()  # an operation closes what was lost
+    wait_until(lambda: held(gateway) == (0, 0) and core.allowance.in_flight == 0)
+    budget = core.store.snapshot().budgets[0]
+    assert (budget.reserved, core.reading) == (0, {})
+
+
+def check_money(gateway: Gateway, provider: LocalProvider) -> None:
+    """Hold what was charged against what the provider was asked."""
+    snapshot = gateway._core.store.snapshot()
+    assert snapshot.budgets[0].used == snapshot.spent
+    least = LlmRequest(MODEL, "hi").estimated_prompt_tokens() * 10**6  # a dollar for a million, in pico-dollars
+    assert snapshot.keys[0].rpm_used >= len(provider.requests)
+    assert snapshot.spent >= least * len(provider.requests)

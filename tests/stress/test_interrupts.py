@@ -58,7 +58,7 @@ def test_p01_quota_is_always_returned(use):
     )
     counts = {"sent": 0}
     landed = hammer(use(KeyPool(store, "p"), Ask("p", "m", 7, 3), counts), interrupts=INTERRUPTS)
-    assert landed > INTERRUPTS / 10
+    assert landed >= INTERRUPTS
     gc.collect()
     snapshot = store.snapshot()
     assert (snapshot.held_requests, snapshot.held_tokens) == (0, 0)
@@ -76,7 +76,7 @@ def test_a_waiter_that_is_interrupted_leaves_the_queue():
     pool = KeyPool(store, "p", acquire_timeout=60.0)
     lease = pool.acquire(Ask("p", "m", 1, 0))
     assert isinstance(lease, KeyLease)
-    assert hammer(lambda: pool.acquire(Ask("p", "m", 1, 0)), interrupts=60)
+    assert hammer(lambda: pool.acquire(Ask("p", "m", 1, 0)), interrupts=30) >= 30
     pool.release(lease)
     gc.collect()
     assert pool.acquire(Ask("p", "m", 1, 0)).label == "a"

@@ -114,7 +114,7 @@ def put(value: Any, pointer: str, new: Any) -> Any:
 
 @every_format
 @pytest.mark.parametrize("pointer", [pointer for pointer, _ in leaves(RICH.to_dict()) if not pointer.endswith("/type")])
-def test_no_field_is_lost_without_a_word(wire: o.WireFormat, pointer: str) -> None:
+def test_p41_no_field_is_lost_without_a_word(wire: o.WireFormat, pointer: str) -> None:
     """Change any leaf of a request: the payload changes, or a loss points to the field or to what holds it."""
     given = RICH.to_dict()
     try:
@@ -135,7 +135,7 @@ def test_a_full_request_has_no_more_losses_than_there_are(wire: o.WireFormat) ->
 
 @every_format
 @given(requests)
-def test_any_request_is_written_and_read_back(wire: o.WireFormat, request: o.LlmRequest) -> None:
+def test_p41_any_request_is_written_and_read_back(wire: o.WireFormat, request: o.LlmRequest) -> None:
     """Only a protocol error is raised; what was written is read, and written again is the same."""
     before = copy.deepcopy(request)
     try:
@@ -152,7 +152,7 @@ def test_any_request_is_written_and_read_back(wire: o.WireFormat, request: o.Llm
 
 @every_format
 @given(responses)
-def test_any_response_is_written_and_read_back(wire: o.WireFormat, response: o.LlmResponse) -> None:
+def test_p41_any_response_is_written_and_read_back(wire: o.WireFormat, response: o.LlmResponse) -> None:
     """Only a protocol error is raised; what was written is read, and written again is the same."""
     try:
         written = o.emit_response(wire.protocol, response)

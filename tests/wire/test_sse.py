@@ -132,7 +132,7 @@ LINES = st.lists(
 
 
 @given(LINES, st.lists(st.sampled_from([b"\n", b"\r", b"\r\n"]), min_size=30, max_size=30), st.data())
-def test_any_cutting_gives_the_frames_of_the_standard(lines: list[bytes], ends: list[bytes], draw: st.DataObject) -> None:
+def test_p16_any_cutting_gives_the_frames_of_the_standard(lines: list[bytes], ends: list[bytes], draw: st.DataObject) -> None:
     """Whatever the lines, their ends and the cuts, the frames are those of the standard."""
     stream = b"".join(line + end for line, end in zip(lines, ends, strict=False)) + b"\n\n"
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(stream)), max_size=8)))

@@ -1,4 +1,4 @@
-"""Transcription: ``POST /v1/audio/transcriptions``, a form to upload.
+"""Transcription: ``POST /v1/audio/transcriptions``, a form to upload; into English: ``POST /v1/audio/translations``.
 
 Contract: the answer is JSON (``json``, ``verbose_json``, ``diarized_json``), a text (``text``, ``srt``, ``vtt``), or a stream
 that adds up to one. The text of subtitles is their file's, and its cues are the segments.
@@ -77,6 +77,9 @@ def emit_body(request: AudioTranscriptionRequest, emission: Emission) -> Multipa
     """Write a request as the form that is sent."""
     audio = request.audio
     settings = set_fields({}, request, _SETTINGS)
+    if request.translate and request.language is not None:
+        del settings["language"]
+        emission.lose("/language", "a translation is into English, and finds out from what")
     if request.timestamp_granularities:
         settings["timestamp_granularities"] = list(request.timestamp_granularities)
     emission.lay(settings, request.vendor_extensions, "")
@@ -172,8 +175,8 @@ def _gathered(text: str) -> Payload:
     raise IncompleteStreamError("the stream ended without transcript.text.done")
 
 
-def _path(_request: AudioTranscriptionRequest, _streamed: bool) -> str:
-    return "/audio/transcriptions"
+def _path(request: AudioTranscriptionRequest, _streamed: bool) -> str:
+    return "/audio/translations" if request.translate else "/audio/transcriptions"
 
 
 def _accepts(request: AudioTranscriptionRequest) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from ...types.enums import EndpointKind, HostFormat
 from ...types.request import LlmRequest
 from .._codec import Codec, Payload
 from .._formats import for_anthropic
@@ -49,6 +50,11 @@ CODEC = Codec(
     prepare_body=_without_model,
     path=_path,
     headers={},
+    endpoints={
+        EndpointKind.EMBEDDINGS: HostFormat.BEDROCK_EMBEDDINGS,
+        EndpointKind.IMAGE_GENERATIONS: HostFormat.BEDROCK_IMAGES,
+        EndpointKind.RERANK: HostFormat.BEDROCK_RERANK,
+    },
     usage_details=usage_details,
     fit_format=for_anthropic,
 )

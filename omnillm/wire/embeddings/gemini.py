@@ -119,8 +119,12 @@ def _text_of(content: Any) -> str | None:
 
 def emit_request(request: EmbeddingRequest, emission: Emission) -> Payload:
     """Write a request in the form that it was read in, or that its number of inputs asks for."""
+    return write_request(request, emission, form_of(request))
+
+
+def write_request(request: EmbeddingRequest, emission: Emission, form: str) -> Payload:
+    """Write a request in one of the forms: ``single``, ``batch``, ``predict``."""
     lose_fields(emission, request, ("encoding_format", "user"))
-    form = form_of(request)
     if form == "predict":
         return _write_predict(request, emission)
     model = request.model and (request.model if _is_bare(request) else _PREFIX + request.model)
@@ -176,10 +180,15 @@ def _write_content(text: str, known: Any) -> Payload:
     return fill({"parts": [part]}, known)
 
 
+_OF_INSTANCES = {"taskType": "task_type", "task_type": "task_type", "title": "title"}
+
+
 def _write_predict(request: EmbeddingRequest, emission: Emission) -> Payload:
     out: Payload = {"instances": []}
+    given = request.vendor_extensions
+    own = {_OF_INSTANCES[name]: value for name, value in given.items() if name in _OF_INSTANCES}
     for i, item in enumerate(request.input):
-        instance: Payload = {} if item.text is None else {"content": item.text}
+        instance: Payload = dict(own) if item.text is None else {**own, "content": item.text}
         if item.tokens is not None:
             emission.lose(f"/input/{i}/tokens", "Vertex AI embeds texts, not token ids")
         out["instances"].append(emission.lay(instance, item.vendor_extensions, f"/input/{i}"))
@@ -187,7 +196,8 @@ def _write_predict(request: EmbeddingRequest, emission: Emission) -> Payload:
         out["parameters"] = fill(
             {"outputDimensionality": request.dimensions}, kept(request.vendor_extensions, WIRE).get("parameters")
         )
-    return emission.lay(out, request.vendor_extensions, "")
+    rest = {name: value for name, value in given.items() if name not in _OF_INSTANCES} if own else given
+    return emission.lay(out, rest, "")
 
 
 # --- responses ----------------------------------------------------------------------------------------------------------------
@@ -289,8 +299,13 @@ def _write_prediction(vector: EmbeddingVector, emission: Emission, pointer: str)
 
 
 def _path(request: EmbeddingRequest, _streamed: bool) -> str:
-    action = {"single": "embedContent", "batch": "batchEmbedContents", "predict": "predict"}[form_of(request)]
-    return f"/models/{model_segment(request.model.removeprefix(_PREFIX))}:{action}"
+    return path_of(request.model, form_of(request))
+
+
+def path_of(model: str, form: str) -> str:
+    """Give the path of a form."""
+    action = {"single": "embedContent", "batch": "batchEmbedContents", "predict": "predict"}[form]
+    return f"/models/{model_segment(model.removeprefix(_PREFIX))}:{action}"
 
 
 CODEC = EndpointCodec(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...types.enums import EndpointKind, WireFormat
+from ...types.enums import EndpointKind, HostFormat, WireFormat
 from .._codec import Codec, Payload
 from .._formats import for_gemini
 from ._encoder import ChunkEncoder, emit_event
@@ -36,7 +36,10 @@ CODEC = Codec(
     prepare_body=prepare_body,
     path=path,
     headers={},
-    endpoints={EndpointKind.EMBEDDINGS: WireFormat.GEMINI_EMBED_CONTENT},
+    endpoints={
+        EndpointKind.EMBEDDINGS: WireFormat.GEMINI_EMBED_CONTENT,
+        EndpointKind.IMAGE_GENERATIONS: HostFormat.GOOGLE_IMAGES,
+    },
     usage_details=usage_details,
     fit_format=for_gemini,
 )

@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import InvalidShapeError
 from ...types.enums import ProviderProtocol, WireFormat
 from .. import _fields
-from .._fields import SPELLING, Fields
+from .._fields import SPELLING, Fields, Wire
 
 WIRE = WireFormat.GEMINI_GENERATE_CONTENT
 PROTOCOL = ProviderProtocol.GEMINI_GENERATE_CONTENT
@@ -56,7 +56,7 @@ class _Opened(Fields):
         super().keep(name, value)
         self._kept.add(name)
 
-    def extensions(self, wire: WireFormat) -> dict[str, Any]:
+    def extensions(self, wire: Wire) -> dict[str, Any]:
         noted = self._rest.get(SPELLING, {})
         for name in noted.pop("snake", ()):
             if name in self._rest and name not in self._kept:

@@ -8,18 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import InvalidShapeError, MissingFieldError
-from ...types.enums import WireFormat
 from ...types.retrieval import RerankDocument, RerankRequest, RerankResponse, RerankResult, RerankUsage
 from .._codec import Payload
 from .._endpoint import lone_text, objects
-from .._fields import Emission, Fields, spelling
+from .._fields import Emission, Fields, Wire, spelling
 
 _SCORES = ("relevance_score", "relevanceScore", "score")  # Bedrock's, and that of Text Embeddings Inference
 _LIMITS = ("top_n", "top_k")  # Voyage's
 _RESULTS = ("results", "data")  # Voyage's
 
 
-def read_request(fields: Fields, wire: WireFormat) -> RerankRequest:
+def read_request(fields: Fields, wire: Wire) -> RerankRequest:
     """Read a request."""
     model, query = lone_text(fields, "model"), fields.required_text("query")
     documents = tuple(
@@ -40,12 +39,12 @@ def _called(fields: Fields, names: tuple[str, ...]) -> str:
     return found
 
 
-def _spelled(extensions: dict[str, Any], wire: WireFormat, names: tuple[str, ...]) -> str:
+def _spelled(extensions: dict[str, Any], wire: Wire, names: tuple[str, ...]) -> str:
     found = spelling(extensions, wire).get(names[0])
     return found if found in names else names[0]
 
 
-def _read_document(value: Any, wire: WireFormat, pointer: str) -> RerankDocument:
+def _read_document(value: Any, wire: Wire, pointer: str) -> RerankDocument:
     if isinstance(value, str):
         return RerankDocument(value)
     if not isinstance(value, dict):
@@ -77,7 +76,7 @@ def write_document(document: RerankDocument, emission: Emission, pointer: str) -
     return document.text or ""
 
 
-def read_response(fields: Fields, wire: WireFormat, usage: RerankUsage | None) -> RerankResponse:
+def read_response(fields: Fields, wire: Wire, usage: RerankUsage | None) -> RerankResponse:
     """Read a response, the usage apart."""
     if not fields.peek("model"):
         fields.spell("model", False)
@@ -87,7 +86,7 @@ def read_response(fields: Fields, wire: WireFormat, usage: RerankUsage | None) -
     return RerankResponse(model, results, usage, vendor_extensions=fields.extensions(wire))
 
 
-def _read_result(fields: Fields, wire: WireFormat) -> RerankResult:
+def _read_result(fields: Fields, wire: Wire) -> RerankResult:
     index = fields.integer("index")
     if index is None:
         raise MissingFieldError("index: required, and not there", pointer=fields.at("index"))
