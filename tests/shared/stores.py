@@ -149,13 +149,14 @@ def make_store(
     clock: FakeClock,
     rng: Any = None,
     name: str | None = None,
+    url: str | None = None,
     lease: float = FOR_EVER_S,
 ) -> StateStore:
     """Make a store of that kind which runs by the clock given."""
     if kind == "memory":
         return MemoryState(pools, pool_config=config, budgets=budgets, clock=clock, rng=rng)
     time_of = {"clock": clock, "server_time": clock.wall, "timeout": PATIENCE_S, "lease": lease}
-    state = RedisState(url_of(kind), name=name or new_name(), rng=rng, **time_of)
+    state = RedisState(url or url_of(kind), name=name or new_name(), rng=rng, **time_of)
     if budgets:
         state.add_budgets(budgets)
     for pool, specs in pools.items():

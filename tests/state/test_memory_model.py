@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, precondition, rule
-from stores import binaries, make_store, one_clock
+from stores import binaries, make_store, one_clock, url_of
+from toll import Toll
 
 from omnillm.policy.limits import Budget, ModelLimits, PoolConfig
 from omnillm.policy.window import leaves_at
@@ -154,10 +155,13 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.clock = FakeClock(monotonic=1000.0) if self.kind == "memory" else one_clock()
         config = PoolConfig(circuit_breaker_threshold=THRESHOLD, circuit_breaker_cooldown=COOLDOWN, selection=self.selection)
-        self.store = make_store(self.kind, {"p": SPECS}, config=config, budgets=BUDGETS, clock=self.clock, rng=random.Random(7))
+        self.store = self.store_at(config=config, budgets=BUDGETS, clock=self.clock, rng=random.Random(7))
         self.model = Model(self.clock)
         self.live = {}
         self.settled = []
+
+    def store_at(self, **options):
+        return make_store(self.kind, {"p": SPECS}, **options)
 
     @rule(
         target=leases,
@@ -359,12 +363,33 @@ class Redis(Shared):
     selection = "least_loaded"
 
 
+class Lossy(Shared):
+    """The same, where of every three replies the first is lost, and its operation runs twice."""
+
+    kind = "valkey"
+
+    def __init__(self):
+        url_of(self.kind)
+        self.toll = Toll(int(url_of(self.kind).rpartition(":")[2].partition("/")[0])).__enter__()
+        self.toll.lose_every = 3
+        super().__init__()
+
+    def store_at(self, **options):
+        return make_store(self.kind, {"p": SPECS}, url=self.toll.url, **options)
+
+    def teardown(self):
+        super().teardown()
+        self.store.close()
+        self.toll.__exit__()
+
+
 TestRandom, TestLeastLoaded, TestLatency = Machine.TestCase, LeastLoaded.TestCase, Latency.TestCase
 TestRandom.settings = TestLeastLoaded.settings = TestLatency.settings = settings(
     max_examples=100, stateful_step_count=50, suppress_health_check=list(HealthCheck)
 )
 
-TestValkey = Valkey.TestCase
+TestValkey, TestLossy = Valkey.TestCase, Lossy.TestCase
+TestLossy.settings = settings(max_examples=8, stateful_step_count=20, suppress_health_check=list(HealthCheck))
 TestValkey.settings = settings(max_examples=20, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 if "redis" in binaries():  # its package has no wheel for every interpreter
     TestRedis = Redis.TestCase

@@ -208,9 +208,23 @@ end
 if not lane or not lane.takes then
   lane, answer = search()
 end
+local key = held_key(prefix, owner)
+
+-- Give what was answered before, and lost on its way; the decision above counts for nothing.
+local function replayed()
+  local known = call('HGET', key, name)
+  if not known then
+    return nil
+  elseif known == '+' then
+    return '~'
+  end
+  known = unpacked(known)
+  return string.format('+ %d %d', known.seat, known.trial)
+end
+
 if not lane or dry == 1 then
   write_reported()
-  return answer or '+ 0 0'
+  return dry == 0 and replayed() or answer or '+ 0 0'
 end
 
 local fields = ''
@@ -223,15 +237,10 @@ for _, account in ipairs(shared) do
   fields = fields .. account.field .. '\0'
   account.rh, account.rl = plus(account.rh, account.rl, ch, cl)
 end
-local key, position, trial = held_key(prefix, owner), lane.tail, lane.open >= 0 and 1 or 0
+local position, trial = lane.tail, lane.open >= 0 and 1 or 0
 local raw = pack(HELD, now, position, tokens, ch, cl, pt, ph, pl, lane.gen, lane.seat, trial, cooldown, lane.key) .. fields
-if call('HSETNX', key, name, raw) == 0 then -- a replay
-  local known = call('HGET', key, name)
-  if known == '+' then
-    return '~'
-  end
-  known = unpacked(known)
-  return string.format('+ %d %d', known.seat, known.trial)
+if call('HSETNX', key, name, raw) == 0 then
+  return replayed()
 end
 if trial == 1 then
   lane.trial = owner .. ':' .. name
