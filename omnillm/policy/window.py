@@ -232,7 +232,9 @@ class Window:
         changes: list[Change] = []
         if observed.remaining_requests is not None:
             new_requests = 0
-            changes.append((setattr, (self, "_request_word", self._word(observed.remaining_requests, observed.reset_requests, now))))
+            changes.append(
+                (setattr, (self, "_request_word", self._word(observed.remaining_requests, observed.reset_requests, now)))
+            )
         if observed.remaining_tokens is not None:
             new_tokens = 0
             changes.append((setattr, (self, "_token_word", self._word(observed.remaining_tokens, observed.reset_tokens, now))))

@@ -353,15 +353,15 @@ class MemoryState:
         if trial:
             changes.append((setattr, (lane, "breaker", breaker.trying(id))))
         for account in accounts:
-            changes.append(account.reserving(charge))  # noqa: PERF401  # a list made in between costs more than the loop
+            changes.append(account.reserving(charge))  # a list made in between costs more than the loop
         changes.append((ledger.held.__setitem__, (id, held)))
         self._journal.commit(changes)
         return lease
 
     def _settled(self, held: _Held, settlement: Settlement, outcome: Outcome, now: float, wall: float) -> None:
         reservation, lane = held.reservation, held.lane
-        charge = settlement.charge if settlement.charge > 0 else 0
-        tokens = settlement.tokens if settlement.tokens > 0 else 0
+        charge = max(0, settlement.charge)
+        tokens = max(0, settlement.tokens)
         requests = 0 if settlement.refund_request else 1
         changes = lane.window.settling(held.slot, requests=requests, tokens=tokens, now=now)
         for account in self._book.keep(held.accounts, wall):

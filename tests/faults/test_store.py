@@ -13,9 +13,9 @@ import redis
 from stores import Server, new_name, servers
 from toll import Toll
 
-from omnillm.errors import BudgetExceededError, StateUnavailableError
-from omnillm.policy.limits import PICO, Budget, PoolConfig
-from omnillm.state import Ask, KeyLease, KeySpec, Refusal, Settlement, Verdict
+from omnillm.errors import StateUnavailableError
+from omnillm.policy.limits import PICO, Budget
+from omnillm.state import Ask, KeyLease, KeySpec, Refusal, Settlement
 from omnillm.state.redis import RedisState
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer
 from omnillm.types.hooks import AttemptStarted

@@ -389,8 +389,8 @@ TestRandom.settings = TestLeastLoaded.settings = TestLatency.settings = settings
 )
 
 TestValkey, TestLossy = Valkey.TestCase, Lossy.TestCase
-TestLossy.settings = settings(max_examples=8, stateful_step_count=20, suppress_health_check=list(HealthCheck))
-TestValkey.settings = settings(max_examples=20, stateful_step_count=30, suppress_health_check=list(HealthCheck))
+TestLossy.settings = settings(max_examples=5, stateful_step_count=20, suppress_health_check=list(HealthCheck))
+TestValkey.settings = settings(max_examples=8, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 if "redis" in binaries():  # its package has no wheel for every interpreter
     TestRedis = Redis.TestCase
     TestRedis.settings = TestValkey.settings

@@ -353,6 +353,7 @@ class RedisState:
             return self._refused(pool, ask, answer)
         reservation.label = pool.seats(ask.model).labels[int(answer[1])]
         reservation.trial = answer[2] == "1"
+        reservation.admitted_at = float(answer[3])  # by the server's clock
         if self._server_time is None:
             self._pulse.start()
         assert held.ref is not None

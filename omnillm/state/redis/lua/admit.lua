@@ -1,5 +1,5 @@
 -- Take a key, its windows and the money in one step, or nothing at all. Reads everything before it writes anything.
--- Answers: '+ SEAT TRIAL', '- REASON WAIT PAIRS', '$ PLACE SPENT RESERVED RESETS NOW' (four numbers of money), '@ NOW' (another
+-- Answers: '+ SEAT TRIAL AT', '- REASON WAIT PAIRS', '$ PLACE SPENT RESERVED RESETS NOW' (four numbers of money), '@ NOW' (another
 -- calendar), '!' (the books are gone), '~' (the reservation is over already).
 
 local prefix, pool, name, owner, model, of_key = KEYS[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[12]
@@ -219,12 +219,12 @@ local function replayed()
     return '~'
   end
   known = unpacked(known)
-  return string.format('+ %d %d', known.seat, known.trial)
+  return string.format('+ %d %d %.6f', known.seat, known.trial, known.at)
 end
 
 if not lane or dry == 1 then
   write_reported()
-  return dry == 0 and replayed() or answer or '+ 0 0'
+  return dry == 0 and replayed() or answer or '+ 0 0 0'
 end
 
 local fields = ''
@@ -265,4 +265,4 @@ forget(prefix, owner, ARGV[9])
 if beats == 1 then
   beat(prefix, owner, now, lease)
 end
-return string.format('+ %d %d', lane.seat, trial)
+return string.format('+ %d %d %.6f', lane.seat, trial, now)
