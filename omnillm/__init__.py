@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ._cancel import CancellationToken
+from ._late import importing
 from ._secret import Secret
 from .errors import (
     AdmissionError,
@@ -207,8 +208,8 @@ _NAMES = {
         PrimitiveAsyncJobOperation PrimitiveAsyncJobRequest PrimitiveAsyncJobResponse PrimitiveAsyncJobStatus
         PrimitiveBillableUnit PrimitiveBinaryChunk PrimitiveBudgetClass PrimitiveCompleted PrimitiveEndpointKind
         PrimitiveEndpointSupport PrimitiveProviderDescriptor PrimitiveProviderEndpoint PrimitiveProviderKind
-        PrimitiveProviderRegistry PrimitiveRequest PrimitiveResponse PrimitiveSseFrame PrimitiveStreamEvent
-        PrimitiveStreamMode PrimitiveUsageReported PrimitiveUsageTelemetry PrimitiveWebSocketMessage
+        PrimitiveProviderRegistry PrimitiveRealtimeSession PrimitiveRequest PrimitiveResponse PrimitiveSseFrame
+        PrimitiveStreamEvent PrimitiveStreamMode PrimitiveUsageReported PrimitiveUsageTelemetry PrimitiveWebSocketMessage
         ProviderPrimitiveWireFormat embedded_primitive_provider_registry
     """,
     ".providers.auth": "AuthScheme",
@@ -240,7 +241,8 @@ def __getattr__(name: str) -> Any:
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(module, __name__), name)
+    with importing:
+        value = getattr(importlib.import_module(module, __name__), name)
     globals()[name] = value
     return value
 
@@ -371,6 +373,7 @@ __all__ = [
     "PrimitiveProviderEndpoint",
     "PrimitiveProviderKind",
     "PrimitiveProviderRegistry",
+    "PrimitiveRealtimeSession",
     "PrimitiveRequest",
     "PrimitiveResponse",
     "PrimitiveSseFrame",

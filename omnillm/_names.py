@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ._late import importing
+
 
 def closest(name: object, known: Iterable[str]) -> str | None:
     """Give the known name that was meant, however it is written (``maxOutputTokens``, ``tempurature``), or ``None``."""
-    import difflib  # on the way to an error alone
+    with importing:
+        import difflib  # on the way to an error alone
 
     flat = {_flat(right): right for right in sorted(known)}
     text = _flat(str(name))

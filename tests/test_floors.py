@@ -11,7 +11,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "omnillm"
 FLOORS = {
-    "errors": 0, "_secret": 0, "_clock": 0, "_bell": 0, "_cancel": 0, "_json": 0, "_loopback": 0, "_names": 0,
+    "errors": 0, "_secret": 0, "_clock": 0, "_bell": 0, "_cancel": 0, "_json": 0, "_late": 0, "_loopback": 0,
+    "_names": 0,
     "types": 1,
     "wire": 2,
     "policy": 3,
@@ -22,7 +23,7 @@ FLOORS = {
 }  # fmt: skip
 SIDEWAYS = {0, 5, 6, 7}  # floors whose modules may import each other; elsewhere only inside the same folder
 PURE_FLOORS = range(3)
-TIME_AND_SIGNALS = {"_bell", "_clock", "_cancel"}
+TIME_AND_SIGNALS = {"_bell", "_clock", "_cancel", "_late"}
 IMPURE = {
     "asyncio", "datetime.datetime", "logging", "multiprocessing", "os", "random", "redis", "requests", "secrets", "select",
     "signal", "socket", "ssl", "subprocess", "threading", "time", "urllib.request", "urllib3",
@@ -124,6 +125,30 @@ def test_files_and_functions_stay_small(path: Path) -> None:
     assert too_long(source) == []
 
 
+def forkable(source: str) -> list[str]:
+    """Name the imports inside functions that a fork may cut in two: those that are not made in ``with importing``."""
+    found = []
+
+    def visit(node: ast.AST, *, inside: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if inside and isinstance(child, ast.Import | ast.ImportFrom):
+                found.append(f"line {child.lineno}: {ast.unparse(child)}")
+            held = isinstance(child, ast.With) and any(ast.unparse(item) == "importing" for item in child.items)
+            function = isinstance(child, ast.FunctionDef | ast.Lambda)
+            if not held:
+                visit(child, inside=inside or function)
+
+    visit(ast.parse(source), inside=False)
+    return found
+
+
+@EACH_FILE
+def test_no_fork_cuts_an_import_in_two(path: Path) -> None:
+    """What is imported on first use, which may be on the road of a call, is imported where a fork waits for it."""
+    if not inside(path) or FLOORS[inside(path)[0]] < 7 or inside(path)[0] == "replay":
+        assert forkable(path.read_text("utf-8")) == []
+
+
 @EACH_FILE
 def test_relative_imports_stay_relative(path: Path) -> None:
     """Inside the package nobody imports it by its name, but for the command line."""
@@ -177,8 +202,48 @@ def test_an_impure_import_is_found_however_it_is_written(source: str, wrong: boo
     assert bool(impure(source, ("wire",))) is wrong
 
 
+@pytest.mark.parametrize(
+    ("source", "wrong"),
+    [
+        ("import a\nif True:\n    from b import c", False),
+        ("def f():\n    import a", True),
+        ("def f():\n    if True:\n        from a import b", True),
+        ("class A:\n    def f(self):\n        try:\n            import a\n        except ImportError:\n            pass", True),
+        ("def f():\n    with importing:\n        import a", False),
+        ("def f():\n    with other:\n        import a", True),
+    ],
+)
+def test_an_import_that_a_fork_may_cut_is_found(source: str, wrong: bool) -> None:
+    """At the top it is nobody's first use; inside a function it must be in ``with importing``."""
+    assert bool(forkable(source)) is wrong
+
+
 def test_a_long_function_is_found() -> None:
     """Forty lines pass, one more does not; methods count too."""
     body = "        pass\n" * 39
     assert too_long(f"class A:\n    def f(self):\n{body}") == []
     assert too_long(f"class A:\n    def f(self):\n{body}        pass\n") == ["f: 41 lines"]
+
+
+PLAIN_LOCKS = {
+    "Lock",
+    "Semaphore",
+    "BoundedSemaphore",
+    "Barrier",
+    "Event",
+    "allocate_lock",
+    "Queue",
+    "LifoQueue",
+    "PriorityQueue",
+}
+
+
+def test_p20_every_lock_may_be_taken_again_by_its_thread() -> None:
+    """What a signal handler or a finaliser may meet is an ``RLock``, or no lock at all; the doubles may have what they like."""
+    plain = {}
+    for path in FILES:
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
+        if names & PLAIN_LOCKS and inside(path)[0] not in ("testing", "_pytest_plugin"):
+            plain[path.name] = names & PLAIN_LOCKS
+    assert plain == {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .._late import importing
 from .._secret import KEY_PREFIXES, Secret, fault_of, sealed
 from ..errors import ConfigurationError, NoAvailableKeyError
 from ..hooks import Hook
@@ -269,7 +270,8 @@ class GatewayConfig:
 
         Raises ``ConfigurationError`` naming the field. A key that is given as ``${VARIABLE}`` is held by reference, and pickles.
         """
-        from . import sources
+        with importing:
+            from . import sources
 
         value = sealed(value)
         return sources.from_mapping(value, name)
@@ -277,14 +279,16 @@ class GatewayConfig:
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, name: str | None = None) -> GatewayConfig:
         """Read a TOML file in the same way; its errors name the file, and its keys are ``${VARIABLE}`` alone."""
-        from . import sources
+        with importing:
+            from . import sources
 
         return sources.from_file(path, name)
 
     @classmethod
     def from_env(cls) -> GatewayConfig:
         """Read ``OMNILLM_CONFIG`` and ``OMNILLM_GATEWAY``, or ``OMNILLM_MODEL`` and what stands with it."""
-        from . import sources
+        with importing:
+            from . import sources
 
         return sources.from_environment()
 

@@ -33,6 +33,7 @@ from ..state import Ask, KeyLease, Settlement, Verdict
 from ..transport import Watch
 from ..transport.body import HttpResponse
 from ..transport.http import HttpRequest
+from ..transport.websocket import Handshake, WebSocketConnection
 from ..types.hooks import AttemptEnded, AttemptStarted
 from ..types.response import LlmResponse, Metered, ResponseMeta
 from ..types.usage import TokenUsage
@@ -58,8 +59,10 @@ class Attempt:
     """
 
     __slots__ = (
+        "_handshake",
         "call",
         "charged",
+        "connection",
         "core",
         "disposition",
         "elsewhere",
@@ -81,7 +84,9 @@ class Attempt:
         self.lease = lease
         self.estimate = estimate
         self.http: HttpResponse | None = None
+        self.connection: WebSocketConnection | None = None  # of a session
         self.watch: Watch | None = None
+        self._handshake: Handshake | None = None
         self.settled = False
         self.charged: tuple[int, int] | None = None  # tokens and pico-dollars, of a failed one
         self.disposition: Disposition | None = None
@@ -129,7 +134,11 @@ class Attempt:
 
     def open(self) -> Attempt:
         """Send the request for a stream and read the status; whoever keeps the attempt must ``settle`` or ``fail`` it."""
-        self._send()
+        http = self._send()
+        if self._handshake is not None:
+            self.connection = self.call.connected(
+                self, WebSocketConnection(http, self._handshake, stall=self.core.config.timeouts.idle)
+            )
         return self
 
     def _send(self) -> HttpResponse:
@@ -145,7 +154,7 @@ class Attempt:
         limits = observed_limits(http.headers, now_wall=core.clock.wall())
         if limits is not None:
             core.store.report(route.pool.name, lease.label, self.model, limits)
-        if not 200 <= http.status < 300:
+        if not (200 <= http.status < 300 if self._handshake is None else http.status == 101):
             self._refused(http)
         if call.records:
             core.allowance.end_retry(call.ticket)  # the answer has begun: it keeps no place from another call's retry
@@ -166,6 +175,7 @@ class Attempt:
         reservation.observed_tokens = self.estimate.prompt_tokens
         reservation.observed_charge = self.estimate.prompt_charge
         timeouts = core.config.timeouts
+        self._handshake = Handshake() if call.switches else None
         self.http = core.transport.send(
             request,
             deadline=call.deadline,
@@ -175,6 +185,7 @@ class Attempt:
             stream=call.streaming,
             begun=partial(setattr, reservation, "sent", "maybe"),
             watch=self.watch,
+            upgrade=None if self._handshake is None else self._handshake.headers,
         )
         reservation.sent = "yes"
         return self.http
@@ -183,9 +194,8 @@ class Attempt:
         """Raise the error that a status of failure means."""
         if http.status < 400:
             http.close()
-            raise MalformedResponseError(
-                f"the upstream answered {http.status}: redirects are not followed", status=http.status, sent="yes"
-            )
+            why = "redirects are not followed" if http.status >= 300 else "expected 101, a session"
+            raise MalformedResponseError(f"the upstream answered {http.status}: {why}", status=http.status, sent="yes")
         wire = self.route.endpoint.protocol.wire_protocol
         raise self.described(parse_error(wire, http.status, self._error_body(http)), http)  # no local holds what may show a key
 

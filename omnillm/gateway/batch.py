@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from .._cancel import CancellationToken
+from .._late import importing
 from ..errors import ConfigurationError
 from ..policy.limits import check_count
 from ..types.request import LlmRequest
@@ -79,7 +80,8 @@ def _answer(future: WorkerFuture[LlmResponse], *, return_exceptions: bool) -> Ll
 def _bar(requests: Iterable[Any]) -> Callable[[], Any]:
     """Give what makes a progress bar; raises ``ConfigurationError`` where there is none to be had."""
     try:
-        from tqdm.auto import tqdm
+        with importing:
+            from tqdm.auto import tqdm
     except ImportError:
         raise ConfigurationError("progress: the bar is tqdm's: pip install tqdm", field="progress") from None
     return partial(tqdm, total=operator.length_hint(requests) or None, unit="call")

@@ -6,11 +6,12 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .. import _json
 from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
+from .._late import importing
 from .._secret import Headers
 from ..errors import (
     AttemptRecord,
@@ -35,7 +36,7 @@ from ..types.parts import AudioPart
 from ..types.report import Loss
 from ..types.request import AUDIO_TOKENS, BYTES_PER_TOKEN, LlmRequest
 from ..types.response import LlmResponse
-from ..types.usage import TokenUsage
+from ..types.usage import TokenUsage, UsageDetails
 from ..wire import emit_request_with_losses, parse_response, usage_details
 from .strict import check_payload, strict_prompt_tokens, unbounded
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ..people.structured import Target
     from ..policy.retry import CallTicket
     from ..transport.body import HttpResponse
+    from ..transport.websocket import WebSocketConnection
     from .attempt import Attempt
     from .core import Core, Route
 
@@ -77,8 +79,7 @@ class Emitted:
         return HttpRequest(self.method, url, headers, self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """What an attempt reserves: tokens for the window, pico-dollars for the budgets, and the prompt's share of both.
 
     ``output_cap`` is the output cap that the provider is told, where it is told one; ``tier`` the tier of service, as asked.
@@ -135,6 +136,7 @@ class Call:
 
     max_bytes: ClassVar[int] = MAX_BODY  # of the answer
     may_downgrade: ClassVar[bool] = True
+    switches: ClassVar[bool] = False  # to a session over a WebSocket
 
     __slots__ = (
         "_asked",
@@ -269,9 +271,14 @@ class Call:
         except ProtocolError as error:
             return attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}", final=error.beyond)
 
+    def connected(self, _attempt: Attempt, connection: WebSocketConnection) -> WebSocketConnection:
+        """Give the connection of a session that was opened, what is said first having been said."""
+        return connection
+
     def reader(self, attempt: Attempt) -> Any:
         """Give what reads the answer's bytes into the events of a stream."""
-        from .reading import Reader
+        with importing:
+            from .reading import Reader
 
         return Reader(attempt)
 
@@ -299,15 +306,7 @@ class Call:
 
     def cost(self, attempt: Attempt, usage: TokenUsage, response: Any) -> Cost | None:
         """Give what the usage costs, at the tier and in the region that answered, or ``None`` where the model has no price."""
-        price = attempt.estimate.price
-        if price is None:
-            return None
-        details = usage_details(usage, response)
-        asked, route = attempt.estimate.tier, attempt.route
-        tier, region = details.tier or asked, details.region or route.region
-        if (tier, region) != (asked, route.region):
-            price = attempt.core.price(attempt.model, route.provider, region=region, tier=tier) or price
-        return price.cost(usage, details)
+        return None if attempt.estimate.price is None else cost_of(attempt, usage, usage_details(usage, response))
 
     @property
     def is_cancelled(self) -> bool:
@@ -403,6 +402,17 @@ def _warn_of_refused(request: LlmRequest, route: Route) -> None:
             logger.warning("%s is known to refuse %s", request.model, name)
 
 
+def cost_of(attempt: Attempt, usage: TokenUsage, details: UsageDetails) -> Cost | None:
+    """Give what an attempt's usage costs, at the tier and in the region that answered, or ``None`` without a price."""
+    price, asked, route = attempt.estimate.price, attempt.estimate.tier, attempt.route
+    if price is None:
+        return None
+    tier, region = details.tier or asked, details.region or route.region
+    if (tier, region) != (asked, route.region):
+        price = attempt.core.price(attempt.model, route.provider, region=region, tier=tier) or price
+    return price.cost(usage, details)
+
+
 def unpriced(model: str) -> UnknownPriceError:
     """Give the error of a model that has no price where there is a budget."""
     how = f'pricing=PriceTable({{"{model}": {{"input": …, "output": …}}}}), in USD per million tokens'
@@ -416,6 +426,7 @@ def is_credible(usage: TokenUsage) -> bool:
 
 def _gathered(attempt: Attempt, body: bytes) -> LlmResponse | GatewayError:
     """Read a stream that came where none was asked for."""
-    from .reading import gather
+    with importing:
+        from .reading import gather
 
     return gather(attempt, body)

@@ -15,9 +15,10 @@ import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._clock import SYSTEM_CLOCK, Clock
+from .._late import importing
 from .._secret import Headers, Secret
 from ..config import GatewayConfig, RouteConfig
 from ..errors import AttemptRecord, ClosedError, ConfigurationError
@@ -52,8 +53,7 @@ LEAST_OUTPUT_CAP = 1024  # hardly a model that answers has a smaller one
 PRICE_SECONDS = 1800  # prices change at a date or an hour of the day, whole or half
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What is left of a stream that nobody left: enough to close and to report it, and not its lease, which must go with it."""
 
     http: HttpResponse
@@ -283,7 +283,8 @@ class Core:
     @property
     def workers(self) -> Workers:
         """Give the threads of this gateway; none runs before it has something to do."""
-        from .workers import Workers
+        with importing:
+            from .workers import Workers
 
         found = self._workers.get("them") or self._workers.setdefault("them", Workers(self.config.max_workers))
         if self.closed:
@@ -333,7 +334,8 @@ def _estimates(kind: PromptEstimate) -> PromptEstimates | None:
     """Give the estimates that learn, or ``None`` for the fixed rule."""
     if kind == "fixed":
         return None
-    from ..policy.estimates import prompt_estimates
+    with importing:
+        from ..policy.estimates import prompt_estimates
 
     return prompt_estimates(kind)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack, overload
 
 from .._cancel import CancellationToken
 from .._clock import SYSTEM_CLOCK, Clock, seconds_of
+from .._late import importing
 from .._secret import sealed
 from ..config import GatewayConfig
 from ..errors import ConfigurationError
@@ -25,6 +26,7 @@ from .attempt import Attempt
 from .call import Call
 from .core import Core
 from .overlay import Overlay, Settings, laid_over
+from .primitives import Primitives
 from .request import checked_request, request_of
 from .route import Walk
 from .shorthands import Endpoints
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 Seconds = float | timedelta
 
 
-class Gateway(Endpoints):
+class Gateway(Endpoints, Primitives):
     """Call language models from any thread: keys, limits, breaker, budget, retries and fallback are taken care of.
 
     Made by ``GatewayBuilder`` or of a ``GatewayConfig``. ``close()`` it, or use it in ``with``, when it is no longer needed.
@@ -148,7 +150,8 @@ class Gateway(Endpoints):
         if overlay:
             request = laid_over(request_of(request, core.config.default_model), overlay)
         if into is not None:
-            from ..people.structured import target_of
+            with importing:
+                from ..people.structured import target_of
 
             target = target_of(into)
             request = target.asked_of(request_of(request, core.config.default_model))
@@ -177,7 +180,8 @@ class Gateway(Endpoints):
         by itself. A ``tool_choice`` that demands a tool holds for the first turn. ``meta`` adds all turns up; ``usage`` is of
         the last one.
         """
-        from ..people.loop import run
+        with importing:
+            from ..people.loop import run
 
         request = self._laid_over(request, overlay)
         options = {"timeout": timeout, "cancel": cancel, "tenant": tenant, "into": into}
@@ -209,7 +213,8 @@ class Gateway(Endpoints):
         return self._submitted(request, *tokens, timeout=timeout, tenant=tenant, into=into, **overlay)
 
     def _submitted(self, request: LlmRequest | str, *tokens: CancellationToken, **options: Any) -> WorkerFuture[LlmResponse]:
-        from .workers import WorkerFuture
+        with importing:
+            from .workers import WorkerFuture
 
         self._core.check()
         future: WorkerFuture[LlmResponse] = WorkerFuture()
@@ -267,7 +272,8 @@ class Gateway(Endpoints):
         ``return_exceptions``. Leaving the iterator, by ``close()`` or for good, cancels what runs. ``progress`` shows tqdm's bar.
         The rest is as for ``call``, of each.
         """
-        from .batch import mapped
+        with importing:
+            from .batch import mapped
 
         self._core.check()
         tokens = () if cancel is None else (checked_token(cancel),)

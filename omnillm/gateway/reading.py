@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from .._late import importing
 from ..errors import (
     GatewayError,
     IncompleteStreamError,
@@ -50,13 +51,19 @@ Phase = Literal["idle", "cut", "error", "no_terminal"]
 class Reader:
     """Turn chunks of bytes into events; a failure becomes the gateway's error, with what had arrived."""
 
-    __slots__ = ("_attempt", "_decoder", "_parser", "partial")
+    __slots__ = ("_attempt", "_decoder", "_parser")
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._decoder = _decoder(attempt.http)
+        self._decoder = stream_decoder(attempt.http)
         self._parser = StreamParser(attempt.route.endpoint.protocol.wire_protocol)
-        self.partial = self._parser.partial
+
+    def partial(self) -> LlmResponse | None:
+        """Give what has arrived so far, ``None`` where that is nothing, or no answer in its protocol."""
+        try:
+            return self._parser.partial()
+        except ProtocolError:
+            return None
 
     def feed(self, chunk: bytes) -> list[LlmStreamEvent]:
         """Give the events that the chunk completes; what breaks the protocol is a ``StreamFailed`` behind those before it."""
@@ -105,13 +112,15 @@ class MessageDecoder:
     __slots__ = ("_reader",)
 
     def __init__(self) -> None:
-        from ..transport.aws import MessageReader
+        with importing:
+            from ..transport.aws import MessageReader
 
         self._reader = MessageReader()
 
     def feed(self, data: bytes, /) -> Iterator[SseFrame]:
         """Give the frames that these bytes complete."""
-        from ..wire.bedrock.messages import read_message
+        with importing:
+            from ..wire.bedrock.messages import read_message
 
         return (read_message(headers, payload) for headers, payload in self._reader.feed(data))
 
@@ -123,16 +132,21 @@ class MessageDecoder:
 _DECODERS: dict[str, Callable[[], Frames]] = {AMAZON_EVENT_STREAM: MessageDecoder}
 
 
-def _decoder(http: HttpResponse | None) -> Frames:
+def stream_decoder(http: HttpResponse | None, max_event_bytes: int = 1 << 20) -> Frames:
     """Give the decoder of what a stream came as."""
     kind = "" if http is None else media_type(http.headers.get("content-type", ""))
-    return _DECODERS.get(kind, SseDecoder)()
+    return _DECODERS[kind]() if kind in _DECODERS else SseDecoder(max_event_bytes)
 
 
 def check_stream_type(kind: str) -> None:
-    """Refuse a kind of stream that could not be read when it came; raises ``ConfigurationError`` that says what to install."""
+    """Refuse a kind of stream that could not be read when it came; raises ``ConfigurationError`` that says what to install.
+
+    What reads it is imported here, and not in the midst of a call.
+    """
     if kind in _DECODERS:
-        from ..transport.aws import require
+        with importing:
+            from ..transport.aws import require
+            from ..wire.bedrock import messages  # noqa: F401
 
         require()
 

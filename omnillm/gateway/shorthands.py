@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, Unpack, overload
 
 from .._cancel import CancellationToken
 from .._clock import seconds_of
+from .._late import importing
 from ..errors import ConfigurationError
 from ..types.request import LlmRequest
 from .core import Core
@@ -91,8 +92,9 @@ class Endpoints:
         tenant: str | None = None,
         batch_size: int | None = None,
     ) -> Any:
-        from .endpoints import KINDS, request_endpoint
-        from .gateway import checked_token
+        with importing:
+            from .endpoints import KINDS, request_endpoint
+            from .gateway import checked_token
 
         core = self._core
         core.check()
@@ -122,7 +124,8 @@ class Endpoints:
         More of them than the provider takes in one request, or than ``batch_size``, go out in several: the answer is one, its
         usage their sum, and one that fails is the whole's failure.
         """
-        from ..types.media import EmbeddingRequest
+        with importing:
+            from ..types.media import EmbeddingRequest
 
         if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
             raise ConfigurationError("batch_size: expected an integer from 1", field="batch_size")
@@ -147,7 +150,8 @@ class Endpoints:
         **options: Unpack[RequestOptions],
     ) -> ImageGenerationResponse:
         """Generate images of a prompt, or edit the ``images``: files by path, bytes or open."""
-        from ..types.media import ImageGenerationRequest
+        with importing:
+            from ..types.media import ImageGenerationRequest
 
         given = images if isinstance(images, list | tuple) or images is None else (images,)
         settings = {
@@ -182,7 +186,8 @@ class Endpoints:
 
         With ``translate`` it is written down in English, whatever it is in.
         """
-        from ..types.media import AudioTranscriptionRequest
+        with importing:
+            from ..types.media import AudioTranscriptionRequest
 
         settings = {
             "model": model,
@@ -209,7 +214,8 @@ class Endpoints:
         **options: Unpack[RequestOptions],
     ) -> AudioSpeechResponse:
         """Say a text; ``voice`` is ``alloy`` where none is given."""
-        from ..types.media import AudioSpeechRequest
+        with importing:
+            from ..types.media import AudioSpeechRequest
 
         if voice is None and not isinstance(input, AudioSpeechRequest):
             voice = DEFAULT_VOICE
@@ -235,7 +241,8 @@ class Endpoints:
         **options: Unpack[RequestOptions],
     ) -> RerankResponse:
         """Order documents by how well they answer the query."""
-        from ..types.media import RerankRequest
+        with importing:
+            from ..types.media import RerankRequest
 
         if documents is None and not isinstance(query, RerankRequest):
             raise ConfigurationError("documents: expected texts or RerankDocuments", field="documents")

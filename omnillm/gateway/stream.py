@@ -137,7 +137,7 @@ class OwnedStream(Generic[E, R]):
         return is_whole(http.headers.get("content-type", ""))
 
     @abstractmethod
-    def _events_of(self, answer: R) -> Iterable[E]:
+    def _events_of(self, answer: R, /) -> Iterable[E]:
         """Give the events of an answer that came whole."""
 
     @abstractmethod
@@ -195,14 +195,19 @@ class OwnedStream(Generic[E, R]):
             self._turn.clear()
 
     def _read(self) -> list[E]:
-        http, call = self._http(), self._walk.call
+        call = self._walk.call
         if call.left or self._core.closed:  # perhaps while it was being opened
             raise CallCancelledError("the stream was closed", sent="yes")
         if call.cancel is not None:
             call.cancel.raise_if_cancelled()
         total = call.deadline
         idle_at = self._waits_since + self._core.config.timeouts.idle
-        http.deadline = total if total.at <= idle_at else Deadline(idle_at, self._core.clock)
+        return self._receive(total if total.at <= idle_at else Deadline(idle_at, self._core.clock))
+
+    def _receive(self, deadline: Deadline) -> list[E]:
+        """Wait for what comes next, until then."""
+        http = self._http()
+        http.deadline = deadline
         if self._chunks is None:
             return list(self._events_of(self._attempt.whole(http)))
         chunk = next(self._chunks, None)
@@ -355,7 +360,7 @@ class GatewayStream(OwnedStream[LlmStreamEvent, LlmResponse]):
 
     __slots__ = ()
 
-    def _events_of(self, answer: LlmResponse) -> Iterable[LlmStreamEvent]:
+    def _events_of(self, answer: LlmResponse, /) -> Iterable[LlmStreamEvent]:
         return events_of(answer)
 
     def _finish(self, response: LlmResponse) -> None:

@@ -79,6 +79,12 @@ def check_payload(payload: Mapping[str, Any], cap: int | None) -> None:
         raise unbounded("the request has no output cap")
 
 
+def output_cap(payload: Any) -> int | None:
+    """Give the output cap that a body names, under whichever name; ``None`` where it names none."""
+    caps = [value for name, value in _settings(payload) if name in _CAPS and type(value) is int and value >= 0]
+    return max(caps, default=None)
+
+
 def _settings(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for name, inner in value.items():

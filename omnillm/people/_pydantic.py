@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _json
+from .._late import importing
 from ..errors import ConfigurationError, InvalidShapeError, MissingFieldError, ProtocolError
 from ..types._model import escape
 from ._shapes import DEFS, OBJECT, SPOKEN, Defs, Schema
@@ -26,7 +27,8 @@ class Foreign:
     hashable = True  # if it is not, the set says so
 
     def __init__(self, hint: Any, at: str) -> None:
-        import pydantic
+        with importing:
+            import pydantic
 
         self._refusal = pydantic.ValidationError
         try:

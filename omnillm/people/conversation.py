@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
 from .. import _json
 from .._cancel import CancellationToken
+from .._late import importing
 from ..errors import ConfigurationError, InvalidShapeError, MissingFieldError
 from ..policy.pricing import Cost
 from ..types._given import wrong_type
@@ -116,7 +117,8 @@ class Conversation:
         Where tools run, the events of all calls follow each other, with a ``ToolResultAdded`` for each result and one
         ``Completed``, last.
         """
-        from .conversation_stream import ConversationStream
+        with importing:
+            from .conversation_stream import ConversationStream
 
         def prepare() -> tuple[tuple[RequestItem, ...], Loop]:
             said = self._said(what)

@@ -10,15 +10,13 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Phase = Literal["closed", "open", "half_open", "trying"]
 Outcome = Literal["success", "failure", "neutral", "lost"]
 
 
-@dataclass(frozen=True, slots=True)
-class Breaker:
+class Breaker(NamedTuple):
     """One breaker: its failures in a row, until when it is open, and the trial that is under way."""
 
     failures: int = 0

@@ -18,7 +18,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .alone import alone
 from .ledger import Change
@@ -27,8 +27,7 @@ from .limits import PICO, Budget, BudgetScope, BudgetWindow, check_count, pico_u
 __all__ = ["PICO", "Account", "Book", "BudgetRefusal", "BudgetStatus", "BudgetTracker", "period_end"]
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetRefusal:
+class BudgetRefusal(NamedTuple):
     """Say which budget has no room, and how much it lacks (pico-dollars); ``resets_at`` is Unix seconds."""
 
     scope: BudgetScope
@@ -39,8 +38,7 @@ class BudgetRefusal:
     resets_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetStatus:
+class BudgetStatus(NamedTuple):
     """Tell how one budget stands (pico-dollars), for one tenant, key or model where its scope is that."""
 
     scope: BudgetScope

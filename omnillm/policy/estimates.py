@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from .. import _json
+from .._late import importing
 from ..types.message import Message
 from ..types.parts import (
     AudioPart,
@@ -206,6 +207,7 @@ def prompt_estimates(kind: PromptEstimate) -> PromptEstimates:
     """Give estimates that begin with a tokenizer's count or without; raises ``ConfigurationError`` where tiktoken is missing."""
     if kind == "learned":
         return PromptEstimates()
-    from .tokenizer import tiktoken_counter
+    with importing:
+        from .tokenizer import tiktoken_counter
 
     return PromptEstimates(tiktoken_counter())

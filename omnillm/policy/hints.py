@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..wire._errors import EXHAUSTED_CODES
 
@@ -49,6 +48,18 @@ _ANTHROPIC_WINDOWS = tuple(
     for kind in ("requests", "tokens", "input-tokens", "output-tokens")
 )
 
+
+def _headers_of(kinds: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Spell the headers of each kind of window once: what is left, the limit and the reset; Anthropic's of the same."""
+    openai = ("x-ratelimit-remaining-", "x-ratelimit-limit-", "x-ratelimit-reset-")
+    anthropic = ("-remaining", "-reset")
+    return tuple(
+        (*(start + kind for start in openai), *(f"anthropic-ratelimit-{kind}{end}" for end in anthropic)) for kind in kinds
+    )
+
+
+_OF_REQUESTS, _OF_TOKENS = _headers_of(_REQUESTS), _headers_of(_TOKENS)
+
 # By status, because other refusals quote the caller's own words.
 QUOTA_PHRASES = {
     400: ("credit balance is too low",),  # Anthropic
@@ -57,8 +68,7 @@ QUOTA_PHRASES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedLimits:
+class ObservedLimits(NamedTuple):
     """Tell what a provider's headers said is left of its windows, and in how many seconds they are whole again."""
 
     remaining_requests: int | None = None
@@ -104,9 +114,11 @@ def is_quota_exhausted(status: int | None, code: str | None, message: str, body:
 
 def observed_limits(headers: Mapping[str, str], *, now_wall: float) -> ObservedLimits | None:
     """Read what is left of the provider's windows, or ``None`` where the headers do not tell."""
+    if not any("remaining" in name.lower() for name in headers):  # which all of them say
+        return None
     named = _lower(headers)
-    requests, reset_requests = _tightest(_windows(named, _REQUESTS, now_wall), _plain_window(named, now_wall))
-    tokens, reset_tokens = _tightest(_windows(named, _TOKENS, now_wall))
+    requests, reset_requests = _tightest(_windows(named, _OF_REQUESTS, now_wall), _plain_window(named, now_wall))
+    tokens, reset_tokens = _tightest(_windows(named, _OF_TOKENS, now_wall))
     if requests is None and tokens is None:
         return None
     return ObservedLimits(requests, tokens, reset_requests, reset_tokens)
@@ -204,22 +216,24 @@ def _has_room(remaining: str | None) -> bool:
 
 
 def _count(text: str | None) -> int | None:
-    text = (text or "").strip()
+    if not text:
+        return None
+    text = text.strip()
     return int(text) if _INTEGER.fullmatch(text) else None
 
 
 _Window = tuple[int | None, float | None]
 
 
-def _windows(named: Mapping[str, str], kinds: tuple[str, ...], now_wall: float) -> Iterator[_Window]:
+def _windows(named: Mapping[str, str], kinds: Iterable[tuple[str, ...]], now_wall: float) -> Iterator[_Window]:
     """Give what is left of every window that the headers tell of, and in how many seconds it is whole again."""
-    for kind in kinds:
+    for remaining, limit, reset, anthropic_remaining, anthropic_reset in kinds:
         # Azure sends a limit of 0 or -1 for "unknown", and then the rest means nothing
-        if (left := _count(named.get(f"x-ratelimit-remaining-{kind}"))) is not None:
-            if _count(named.get(f"x-ratelimit-limit-{kind}", "1")):
-                yield left, _plausible(_duration(named.get(f"x-ratelimit-reset-{kind}", "")))
-        elif (left := _count(named.get(f"anthropic-ratelimit-{kind}-remaining"))) is not None:
-            yield left, _plausible(_until_rfc3339(named.get(f"anthropic-ratelimit-{kind}-reset", ""), now_wall))
+        if (left := _count(named.get(remaining))) is not None:
+            if _count(named.get(limit, "1")):
+                yield left, _plausible(_duration(named.get(reset, "")))
+        elif (left := _count(named.get(anthropic_remaining))) is not None:
+            yield left, _plausible(_until_rfc3339(named.get(anthropic_reset, ""), now_wall))
 
 
 def _plain_window(named: Mapping[str, str], now_wall: float) -> Iterator[_Window]:

@@ -66,7 +66,7 @@ class Reservation:
         "trial",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # by position: one is made for each attempt, and by name that takes twice as long
         self,
         id: str,
         pool: str,

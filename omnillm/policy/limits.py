@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import zoneinfo
 from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -107,6 +106,8 @@ def zone(name: str) -> dt.tzinfo:
     """Give the time zone of that name; ``UTC`` needs no zone data."""
     if name == "UTC":
         return dt.UTC
+    import zoneinfo
+
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError, OSError):

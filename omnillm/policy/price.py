@@ -14,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, fields, replace
+from dataclasses import KW_ONLY, dataclass, fields
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from operator import add, attrgetter
 from typing import Any
@@ -190,7 +190,7 @@ class ModelPrice:
     def cost(self, usage: TokenUsage, details: UsageDetails | None = None) -> Cost:
         """Give what the usage costs, with what else it is charged by."""
         if details is not None and details.passes:
-            return sum(map(self.cost, details.passes), self.cost(usage, replace(details, passes=())))
+            return sum(map(self.cost, details.passes), self.cost(usage, details._replace(passes=())))
         prompt, output = max(usage.prompt_tokens, 0), max(usage.completion_tokens, 0)
         if details is not None:
             output += max(details.uncounted_output_tokens, 0)

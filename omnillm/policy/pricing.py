@@ -7,12 +7,11 @@ Contract: a model is found under the names that providers write it with, never b
 from __future__ import annotations
 
 import datetime as dt
-import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..errors import ConfigurationError, UnknownPriceError
 from ..types.enums import ProviderKind
@@ -27,8 +26,7 @@ __all__ = ["FREE", "PICO_PER_USD", "RATES", "Cost", "Listed", "ModelPrice", "Pri
 Moment = dt.datetime | dt.date
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """Tell where a model was found in a list: by which provider, under which id."""
 
     provider: str
@@ -151,6 +149,8 @@ DEFAULT_PRICES = PriceTable()
 
 
 def _read_file(path: Path) -> Any:
+    import gzip
+
     try:
         raw = path.read_bytes()
         return json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
@@ -202,7 +202,7 @@ def cost(
     )
     if counted != NO_DETAILS:
         changed = {name: value for name in _COUNTED if (value := getattr(counted, name))}
-        details = replace(details, **changed)
+        details = details._replace(**changed)
     price = (table or DEFAULT_PRICES).require(model, provider, tier=details.tier, region=region or details.region, at=at)
     for name, rate in _COUNTED.items():
         if rate is not None and getattr(counted, name) and getattr(price, rate) is None and not usage.total():

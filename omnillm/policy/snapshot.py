@@ -8,11 +8,11 @@ that lay rates over them, and ``uplift``, in thousandths, by region. A rate is a
 from __future__ import annotations
 
 import datetime as dt
-import gzip
 import json
-import pkgutil
+import zlib
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -24,6 +24,7 @@ PLAIN_TIERS = frozenset({"", "default", "auto", "standard", "standard_only", "on
 _TIER_NAMES = {"batches": "batch", "fast": "priority"}  # what a tier is called elsewhere, where the row has no such
 _UPLIFT_GROUPS = {"eu": "eu", "europe": "eu", "us": "us"}
 _MOST = 10**18
+_GZIP = 16 + zlib.MAX_WBITS
 
 
 class Rows(Mapping[str, Mapping[str, Any]]):
@@ -35,9 +36,8 @@ class Rows(Mapping[str, Mapping[str, Any]]):
     __slots__ = ("_lines", "_read", "head")
 
     def __init__(self, name: str) -> None:
-        packed = pkgutil.get_data("omnillm", f"data/{name}")
-        assert packed is not None  # it is shipped with the package
-        head, *lines = gzip.decompress(packed).splitlines()
+        packed = __loader__.get_data(str(Path(__file__).parents[1] / "data" / name))  # type: ignore[name-defined]  # this module's own
+        head, *lines = zlib.decompress(packed, wbits=_GZIP).splitlines()
         self.head: Mapping[str, Any] = json.loads(head)
         self._lines = dict(zip(self.head["providers"], lines, strict=True))
         self._read: dict[str, Mapping[str, Any]] = {}

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._late import importing
 from ..errors import ConfigurationError
 from .estimates import Counter
 
@@ -27,8 +28,9 @@ _ENCODINGS = ("o200k_base", "cl100k_base")  # of every chat model since gpt-3.5;
 def tiktoken_counter() -> Counter:
     """Give a counter by tiktoken; raises ``ConfigurationError`` where it is not installed."""
     try:
-        import tiktoken
-        from tiktoken.model import encoding_name_for_model
+        with importing:
+            import tiktoken
+            from tiktoken.model import encoding_name_for_model
     except ImportError:
         message = "pool.prompt_estimates: tokenizer needs tiktoken; pip install 'omnillm[tokens]'"
         raise ConfigurationError(message, field="pool.prompt_estimates") from None

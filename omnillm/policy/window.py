@@ -55,9 +55,9 @@ class Slot:
         self.settled = False
 
 
-# Where the log begins and ends; the requests and tokens that count in all; the requests and tokens among them that are past their
-# minute and not settled; those let in since the provider's last word on requests, and on tokens. A plain tuple: a window makes two
-# for each call, and a named one takes five times as long.
+# Where the log begins and ends; the requests and tokens that count in all; those among them that are past their minute and not
+# settled; those let in since the provider's last word on requests, and on tokens. Plain: a window makes two for each call, and a
+# named tuple takes five times as long.
 _Sums = tuple[int, int, int, int, int, int, int, int]
 
 

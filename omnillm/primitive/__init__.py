@@ -13,6 +13,7 @@ from ..types.primitive import (
     ProviderPrimitiveWireFormat,
 )
 from .job import PrimitiveAsyncJobRequest, PrimitiveAsyncJobResponse
+from .realtime import PrimitiveRealtimeSession
 from .registry import (
     PrimitiveEndpointSupport,
     PrimitiveProviderDescriptor,
@@ -46,6 +47,7 @@ __all__ = [
     "PrimitiveProviderEndpoint",
     "PrimitiveProviderKind",
     "PrimitiveProviderRegistry",
+    "PrimitiveRealtimeSession",
     "PrimitiveRequest",
     "PrimitiveResponse",
     "PrimitiveSseFrame",

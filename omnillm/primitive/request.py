@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from .._late import importing
 from ..errors import ConfigurationError
 from ..providers.primitive_endpoint import check_path, checked_header
 from ..types._content import Content
@@ -179,7 +180,8 @@ class PrimitiveRequest(Model):
     @property
     def budget_class(self) -> PrimitiveBudgetClass:
         """Tell how the request is budgeted."""
-        from .registry import budget_class_of
+        with importing:
+            from .registry import budget_class_of
 
         return budget_class_of(self.endpoint, self.wire_format)
 
@@ -226,7 +228,8 @@ def _fields(given: Mapping[str, Any]) -> list[MultipartField]:
 
 
 def _value(name: str, value: Any) -> MultipartText | MultipartFile:
-    from ..types._content import checked_content, named
+    with importing:
+        from ..types._content import checked_content, named
 
     if isinstance(value, MultipartText | MultipartFile):
         return value

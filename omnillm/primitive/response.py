@@ -19,7 +19,7 @@ class PrimitiveResponse(Metered, Model):
     Header names are lower case. ``meta`` is the gateway's account of the call: it is not compared, and not in ``to_json()``.
     """
 
-    _not_in_json: ClassVar[frozenset[str]] = frozenset({"meta"})
+    _not_in_json: ClassVar[frozenset[str]] = frozenset({"meta", "measure"})
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -31,6 +31,7 @@ class PrimitiveResponse(Metered, Model):
     wire_format: ProviderPrimitiveWireFormat | None = field(default=None, kw_only=True)
     metadata: dict[str, Any] = field(default_factory=dict, kw_only=True)
     meta: ResponseMeta = field(default=NO_META, compare=False, repr=False, kw_only=True)
+    measure: Any = field(default=None, compare=False, repr=False, kw_only=True)  # what the gateway settles it by
 
     def json(self) -> Any:
         """Give the JSON of the body, ``None`` where it is none."""

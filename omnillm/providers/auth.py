@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote
 
+from .._late import importing
 from .._secret import Headers, Sealed, Secret
 from ..errors import ConfigurationError
 from .credentials import AwsCredentials, CredentialReference, GoogleCredentials
@@ -189,7 +190,8 @@ def _aws_signer(scheme: AuthScheme, secret: Secret, _transport: HttpTransport, c
     source = secret.source
     region, service = str(scheme.region), str(scheme.service)
     if isinstance(source, AwsCredentials):
-        from ..transport import aws
+        with importing:
+            from ..transport import aws
 
         return aws.SigV4(aws.found(source.profile, source.credentials), region, service, clock)
     if ":" not in secret.reveal():
@@ -200,7 +202,8 @@ def _aws_signer(scheme: AuthScheme, secret: Secret, _transport: HttpTransport, c
         return None  # an API key
     if not _AWS_TEXT.fullmatch(secret.reveal()):
         raise ConfigurationError("key: expected ACCESS:SECRET or ACCESS:SECRET:TOKEN", field="key")
-    from ..transport import aws
+    with importing:
+        from ..transport import aws
 
     return aws.SigV4(aws.given(*secret.reveal().split(":", 2)), region, service, clock)
 
@@ -209,7 +212,8 @@ def _google_signer(scheme: AuthScheme, secret: Secret, transport: HttpTransport,
     source = secret.source
     if not isinstance(source, GoogleCredentials):
         return None
-    from ..transport import google
+    with importing:
+        from ..transport import google
 
     return google.GoogleTokens(google.found(source.file, source.credentials, scheme.scopes), transport, clock)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from .._late import importing
 from .._loopback import is_loopback_host
 from .._secret import Headers, sealed
 from ..errors import ConfigurationError, UnsupportedFeatureError
@@ -36,7 +37,7 @@ _WHOLE = {
     ":generateContent": "gemini_generate_content_compat",
 }
 _HOST_FORMATS = frozenset(HostFormat)
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
+_FORBIDDEN = re.compile(r"[^!-\[\]-~]")  # all but visible ASCII without the backslash
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -156,7 +157,8 @@ class ProviderEndpoint:
         deployment, which is the model of each request where none is given here. The key goes into the header ``api-key``; for an
         Entra token there is ``with_auth(AuthScheme.bearer())``. ``protocol`` may be ``responses``.
         """
-        from .hosts import azure_openai
+        with importing:
+            from .hosts import azure_openai
 
         return azure_openai(resource, deployment, api_version, protocol)
 
@@ -173,7 +175,8 @@ class ProviderEndpoint:
 
         A key is ``GoogleCredentials``, or the text of an access token. ``base_url`` is a private endpoint, up to ``/v1``.
         """
-        from .hosts import vertex_ai
+        with importing:
+            from .hosts import vertex_ai
 
         return vertex_ai(project, location, publisher, base_url)
 
@@ -186,7 +189,8 @@ class ProviderEndpoint:
         A key is ``"ACCESS:SECRET"`` or ``"ACCESS:SECRET:TOKEN"`` or ``AwsCredentials``, which sign, or the text of a Bedrock
         API key. A model is a model id, an inference profile's id or an ARN. ``base_url`` is a private endpoint.
         """
-        from .hosts import bedrock
+        with importing:
+            from .hosts import bedrock
 
         return bedrock(region, api, base_url)
 

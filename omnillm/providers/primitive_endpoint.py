@@ -57,7 +57,8 @@ _HOSTS = (
     (re.compile(r".*(?:openai\.azure\.com|services\.ai\.azure\.com|cognitiveservices\.azure\.com)"), ProviderKind.AZURE_OPENAI),
     (re.compile(r".*aiplatform\.(?:[a-z0-9-]+\.rep\.)?googleapis\.com"), ProviderKind.VERTEX_AI),
 )
-_AT_THE_ROOT = re.compile(r"/(?:upload|download)/")  # Google's media paths stand beside the version, not below it
+_AT_THE_ROOT = re.compile(r"/(?:upload|download|ws)/")  # Google's paths of media and sessions stand beside the version
+_GOOGLE = (ProviderKind.GEMINI, ProviderKind.VERTEX_AI)
 _PUBLISHER = re.compile(r"/publishers/[^/]+$")
 
 
@@ -176,7 +177,7 @@ class PrimitiveProviderEndpoint:
             if urlsplit(given)[:2] != urlsplit(base)[:2]:
                 raise _wrong("a whole URL must be of the endpoint's own origin: the key goes nowhere else")
             base = ""
-        elif _AT_THE_ROOT.match(given) and self.provider is ProviderKind.GEMINI:
+        elif _AT_THE_ROOT.match(given) and self.provider in _GOOGLE:
             base = f"{urlsplit(base).scheme}://{urlsplit(base).netloc}"
         elif not given.startswith("/"):
             given = f"/{given}"

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from ..errors import ConfigurationError, NoKeyReason
 from ..policy.budget import BudgetRefusal, BudgetStatus
@@ -80,8 +80,7 @@ class Ask:
         check_count(self.charge, "charge", least=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Say what a call's outcome means for its key; ``seconds`` is how long it rests, infinity until it is revived.
 
     ``latency`` is how long it took (seconds): of a success that, of anything else that long at least.
@@ -123,8 +122,7 @@ class Verdict:
         return cls("set_aside", seconds, per_model)
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """Say how a call ended: what it used, what it cost (pico-dollars) and what its key deserves.
 
     ``refund_request``: nothing was sent, so that the request's place in the window goes back too.
@@ -136,8 +134,7 @@ class Settlement:
     refund_request: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Say why nothing was admitted: no key (``reason``), or no money (``budget``)."""
 
     reason: NoKeyReason | None = None

@@ -76,7 +76,7 @@ class _Held:
 
     __slots__ = ("accounts", "generation", "key", "lane", "pool", "ref", "reservation", "slot")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # as a reservation: by position
         self, pool: _Pool, seat: Seat, reservation: Reservation, slot: Slot, accounts: Sequence[Account], ref: LeaseRef
     ) -> None:
         self.pool = pool
@@ -345,7 +345,6 @@ class MemoryState:
         lane, ledger, tokens, charge = seat.lane, self._ledger, ask.tokens, ask.charge
         breaker, id = lane.breaker, ledger.new_id()
         trial = breaker.open_until is not None
-        # in their order: a call by name takes twice as long, and this one is made for each attempt
         reservation = Reservation(id, pool.name, seat.key.label, ask.model, ask.tenant, tokens, charge, now, trial)
         lease = KeyLease(reservation)
         slot, changes = lane.window.admitting(tokens, now)

@@ -50,13 +50,21 @@ class HttpReply:
     ending: Ending = "end"
 
 
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Switch to another protocol: send the head, and leave the connection to ``talk``, whose end is the connection's."""
+
+    headers: Mapping[str, str]
+    talk: Callable[[socket.socket, BufferedReader], None]
+
+
 class HttpServer:
     """Serve a loopback port in daemon threads.
 
     ``handle`` is called in them; ``None`` from it is silence until the client leaves.
     """
 
-    def __init__(self, handle: Callable[[HttpRequest], HttpReply | None]) -> None:
+    def __init__(self, handle: Callable[[HttpRequest], HttpReply | Switch | None]) -> None:
         self._handle = handle
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         self.port: int = self._listener.getsockname()[1]
@@ -125,6 +133,10 @@ class HttpServer:
                 reply = self._handle(request)
                 if reply is None:
                     _await_leave(sock)
+                    break
+                if isinstance(reply, Switch):
+                    sock.sendall(_lines(101, reply.headers))
+                    reply.talk(sock, reader)
                     break
                 if not _send(sock, reply) or request.headers.get("connection", "").lower() == "close":
                     break
@@ -223,12 +235,12 @@ def _send(sock: socket.socket, reply: HttpReply) -> bool:
 
 
 def _head(reply: HttpReply, framing: str) -> bytes:
-    lines = [
-        f"HTTP/1.1 {reply.status} {_phrase(reply.status)}",
-        framing,
-        *(f"{name}: {value}" for name, value in reply.headers.items()),
-    ]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return _lines(reply.status, reply.headers, framing)
+
+
+def _lines(status: int, headers: Mapping[str, str], *more: str) -> bytes:
+    said = (f"{name}: {value}" for name, value in headers.items())
+    return "\r\n".join([f"HTTP/1.1 {status} {_phrase(status)}", *more, *said, "", ""]).encode("latin-1")
 
 
 def _phrase(status: int) -> str:

@@ -6,34 +6,46 @@ import itertools
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs
 
 from .. import _json
 from .._clock import SYSTEM_CLOCK, Clock, seconds_of
-from ..errors import ConfigurationError, ProtocolError, ProviderError
+from ..errors import ConfigurationError, ProtocolError
 from ..types.enums import EndpointProtocol, ProviderProtocol
-from ..types.events import StreamFailed
 from ..types.response import LlmResponse
-from ..types.usage import TokenUsage
-from ..wire import StreamEmitter, emit_error, emit_response, emit_stream_event
-from ..wire._errors import error_class
-from ._answers import events_of, respond, respond_with
 from ._clouds import TOKEN_PATH, Signatures, Tokens, service_account
 from ._endpoint_routes import EndpointRoute, find_endpoint
-from ._http import Ending, HttpReply, HttpRequest, HttpServer
+from ._http import HttpReply, HttpRequest, HttpServer, Switch
 from ._limits import RequestLimits
+from ._native import MissingError, NativeRoute
+from ._native_routes import find_native
+from ._native_store import NativeStore
+from ._replies import (
+    ENDINGS,
+    Incoming,
+    Served,
+    broken_off,
+    endpoint_reply,
+    error_frame,
+    failure,
+    frames_of,
+    json_reply,
+    refusal,
+    response_to,
+    switched,
+    whole,
+)
 from ._routes import BY_PROTOCOL, Route, find_route
+from ._sessions import Session, find_session
 from ._steps import Answer, BreakStream, Delay, Fail, Hang, Malformed, Step
 
 if TYPE_CHECKING:
     from ..providers.endpoint import ProviderEndpoint
 
 _SIGNED = re.compile(r"\s*Credential=([^/,\s]+)/")  # AWS signs instead of showing its key, and names it
-R = TypeVar("R", Route, EndpointRoute)
-_ENDINGS: dict[str, Ending] = {"cut": "cut", "reset": "reset", "hang": "hang"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +115,8 @@ class LocalProvider:
         self._requests: list[ReceivedRequest] = []
         self._script: list[_Scripted] = []
         self._numbers = itertools.count(1)
+        self._store = NativeStore()
+        self._turn = threading.Lock()
         self._server = HttpServer(self._exchange)
         self._signatures = Signatures(given or (), self.base_url, clock)
         self._tokens = Tokens(self.base_url + TOKEN_PATH, clock)
@@ -201,42 +215,51 @@ class LocalProvider:
 
     # --- one exchange ---------------------------------------------------------------------------------------------------------
 
-    def _exchange(self, http: HttpRequest) -> HttpReply | None:
+    def _exchange(self, http: HttpRequest) -> HttpReply | Switch | None:
         path, _, query = http.target.partition("?")
         if path == TOKEN_PATH:
             return self._tokens.answer(http)
-        route = _route_of(path, http.body)
+        route = _route_of(path, http.body) or find_session(path) or find_native(http.method, path, http.headers)
         received = self._record(http, route, query)
         if route is None:
-            return _json_reply(404, {"error": {"message": f"no such path: {path}", "type": "not_found_error"}})
+            return json_reply(404, {"error": {"message": f"no such path: {path}", "type": "not_found_error"}})
         self._wait(self._latency)
         try:
             return self._routed(route, received)
         except Exception as error:  # noqa: BLE001  # the boundary of a server: a fault of its own is an answer, not a dead thread
             said = f"the local provider failed: {type(error).__name__}: {error}"
-            return _json_reply(500, {"error": {"message": said, "type": "local_provider_error"}})
+            return json_reply(500, {"error": {"message": said, "type": "local_provider_error"}})
 
-    def _routed(self, route: Route | EndpointRoute, received: ReceivedRequest) -> HttpReply | None:
+    def _routed(self, route: Served, received: ReceivedRequest) -> HttpReply | Switch | None:
         number = next(self._numbers)
         headers = {route.id_header: f"req_{number}"}
-        if received.method != "POST":
-            return _refusal(route, 405, f"{received.method} is not allowed here", headers | {"allow": "POST"})
-        refused = self._refused_key(route, received, headers)
+        allowed = _method_of(route)
+        if received.method != allowed:
+            return refusal(route, 405, f"{received.method} is not allowed here", headers | {"allow": allowed})
+        resumed = isinstance(route, NativeRoute) and "upload_id=" in received.path  # the URL of an upload is its own key
+        refused = None if resumed else self._refused_key(route, received, headers)
         if refused is not None:
             return refused
         path, _, query = received.path.partition("?")
+        if isinstance(route, NativeRoute):
+            asked = route.asked(received, parse_qs(query), self.base_url)
+            return self._answer(Incoming(route, asked, received, headers, number))
         lacking = route.lacks(path, parse_qs(query), received.json)
         if lacking is not None:
-            return _refusal(route, 400, lacking, headers)
+            return refusal(route, 400, lacking, headers)
         try:
             kind = received.headers.get("content-type", "")
-            request = route.read(received.body, kind, path)
+            request: Any = (
+                route.open(received.headers, parse_qs(query))
+                if isinstance(route, Session)
+                else route.read(received.body, kind, path)
+            )
         except ProtocolError as error:
-            return _refusal(route, 400, f"{error.message} at {error.pointer or '/'}", headers)
-        call: _Call[Any] = _Call(route, request, received, headers, number)
+            return refusal(route, 400, f"{error.message} at {error.pointer or '/'}", headers)
+        call: Incoming[Any] = Incoming(route, request, received, headers, number)
         return self._answer(call)
 
-    def _record(self, http: HttpRequest, route: Route | EndpointRoute | None, query: str) -> ReceivedRequest:
+    def _record(self, http: HttpRequest, route: Served | None, query: str) -> ReceivedRequest:
         try:
             value = _json.loads(http.body) if http.body else None
         except ProtocolError:
@@ -257,26 +280,26 @@ class LocalProvider:
             self._arrived.notify_all()
         return received
 
-    def _refused_key(self, route: Route | EndpointRoute, received: ReceivedRequest, headers: dict[str, str]) -> HttpReply | None:
+    def _refused_key(self, route: Served, received: ReceivedRequest, headers: dict[str, str]) -> HttpReply | None:
         key = received.key
         if key is None:
-            return _refusal(route, 401, "no API key was given", headers)
+            return refusal(route, 401, "no API key was given", headers)
         if key in self.dead_keys or (self._keys is not None and key not in self._keys):
-            return _refusal(route, 401, "the API key is not valid", headers)
+            return refusal(route, 401, "the API key is not valid", headers)
         if not self._tokens.is_good(key):
-            return _refusal(route, 401, "the access token is not valid", headers)
+            return refusal(route, 401, "the access token is not valid", headers)
         if self._signatures.knows(key) and (fault := self._signatures.fault(received)) is not None:
-            return _refusal(route, 403, fault, headers | {"x-amzn-errortype": "InvalidSignatureException"})
+            return refusal(route, 403, fault, headers | {"x-amzn-errortype": "InvalidSignatureException"})
         standing = self._limits.take(key)
         if standing is not None:
             headers |= route.limit_headers(standing)
             if not standing.allowed:
-                return _refusal(route, 429, f"more than {standing.limit} requests per minute", headers)
+                return refusal(route, 429, f"more than {standing.limit} requests per minute", headers)
         return None
 
-    def _answer(self, call: _Call[Any]) -> HttpReply | None:
+    def _answer(self, call: Incoming[Any]) -> HttpReply | Switch | None:
         if (call.received.key, call.request.model) in self.forbidden:
-            return _refusal(call.route, 403, f"the key may not use the model {call.request.model}", call.headers)
+            return refusal(call.route, 403, f"the key may not use the model {call.request.model}", call.headers)
         step = self._next_step(call)
         while isinstance(step, Delay):
             self._wait(step.seconds)
@@ -284,16 +307,34 @@ class LocalProvider:
         if isinstance(step, Hang):
             return None
         if isinstance(step, Fail):
-            return _failure(call, step)
+            return failure(call, step)
         if isinstance(step, Malformed):
             return HttpReply(200, {"content-type": step.content_type, **call.headers}, step.body)
         broken = step if isinstance(step, BreakStream) else None
+        if isinstance(call.route, NativeRoute):
+            return self._native(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
+        if isinstance(call.route, Session):
+            return switched(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
         if isinstance(call.route, EndpointRoute):
-            return _endpoint_reply(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
-        response = _response(call, step)
-        return self._streamed(call, response, broken) if call.streams else _whole(call, response, broken)
+            return endpoint_reply(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
+        response = response_to(call, step)
+        return self._streamed(call, response, broken) if call.streams else whole(call, response, broken)
 
-    def _next_step(self, call: _Call[Any]) -> Step | None:
+    def _native(self, call: Incoming[Any], route: NativeRoute, scripted: Any, broken: BreakStream | None) -> HttpReply:
+        """Answer a native request, in turn: what is kept changes by one at a time."""
+        if isinstance(scripted, dict | list):
+            return json_reply(200, scripted, call.headers)
+        try:
+            with self._turn:
+                reply = route.answer(self._store, call.request)
+        except ProtocolError as error:
+            return refusal(route, 400, f"{error.message} at {error.pointer or '/'}", call.headers)
+        except MissingError as error:
+            return refusal(route, 404, str(error), call.headers)
+        headers = {"content-type": reply.media_type, **call.headers, **reply.headers}
+        return broken_off(call, HttpReply(reply.status, headers, reply.body()), broken)
+
+    def _next_step(self, call: Incoming[Any]) -> Step | None:
         # Critical section: find a step and count it as taken, so that no two requests take the same one.
         with self._lock:
             for scripted in self._script:
@@ -308,15 +349,15 @@ class LocalProvider:
         if seconds > 0:
             self._clock.wait(self._closing, seconds)
 
-    def _streamed(self, call: _Call[Route], response: LlmResponse, broken: BreakStream | None) -> HttpReply:
+    def _streamed(self, call: Incoming[Route], response: LlmResponse, broken: BreakStream | None) -> HttpReply:
         headers = {"content-type": call.route.stream_type, "cache-control": "no-cache", **call.headers}
-        content, terminal = _frames(call, response)
+        content, terminal = frames_of(call, response)
         if broken is None:
             return HttpReply(200, headers, self._paced(content + terminal))
         frames = content[: broken.after_events]
         if broken.how == "error_event":
-            frames.append(_error_frame(call.route))
-        return HttpReply(200, headers, self._paced(frames), _ENDINGS.get(broken.how, "end"))
+            frames.append(error_frame(call.route))
+        return HttpReply(200, headers, self._paced(frames), ENDINGS.get(broken.how, "end"))
 
     def _paced(self, frames: Iterable[bytes]) -> Iterator[bytes]:
         for frame in frames:
@@ -324,25 +365,16 @@ class LocalProvider:
             yield frame
 
 
-@dataclass(frozen=True, slots=True)
-class _Call(Generic[R]):
-    """Hold what is known of a request that was found good."""
-
-    route: R
-    request: Any
-    received: ReceivedRequest
-    headers: dict[str, str]
-    number: int
-
-    @property
-    def streams(self) -> bool:
-        return bool(getattr(self.request, "stream", None))
-
-
 def _route_of(path: str, body: bytes) -> Route | EndpointRoute | None:
     """Give the row that serves a request; what AWS invokes is told by its body alone."""
     invoked = find_endpoint(path, body) if path.endswith("/invoke") else None
     return invoked or find_route(path) or find_endpoint(path, body)
+
+
+def _method_of(route: Served) -> str:
+    if isinstance(route, NativeRoute):
+        return route.method
+    return "GET" if isinstance(route, Session) else "POST"
 
 
 def _key_of(headers: Mapping[str, str], query: str) -> str | None:
@@ -353,88 +385,6 @@ def _key_of(headers: Mapping[str, str], query: str) -> str | None:
     for name in ("x-api-key", "api-key", "x-goog-api-key"):
         found = found or headers.get(name, "")
     return found or parse_qs(query).get("key", [""])[0] or None
-
-
-def _response(call: _Call[Route], step: Step | None) -> LlmResponse:
-    if not isinstance(step, Answer):
-        return respond(call.request, call.route.voice, call.number)
-    if isinstance(step.answer, str):
-        return respond_with(step.answer, call.request, call.route.voice, call.number)
-    if not isinstance(step.answer, LlmResponse):
-        return respond(call.request, call.route.voice, call.number)
-    return replace(step.answer, response_id=step.answer.response_id or call.route.voice.response_id.format(call.number))
-
-
-def _frames(call: _Call[Route], response: LlmResponse) -> tuple[list[bytes], list[bytes]]:
-    """Give a stream as bytes, event by event: its content, and what ends it."""
-    if not call.route.reports_usage(call.received.json):
-        response = replace(response, usage=TokenUsage(estimated=True))
-    emitter = StreamEmitter(call.route.protocol)
-    *events, completed = events_of(response)
-    content = [frame for event in events for frame in emitter.feed(event)]
-    terminal = [*emitter.feed(completed), *emitter.finish()]
-    return list(map(call.route.encode, content)), list(map(call.route.encode, terminal))
-
-
-# --- replies ------------------------------------------------------------------------------------------------------------------
-
-
-def _json_reply(status: int, value: Any, headers: Mapping[str, str] = MappingProxyType({}), ending: Ending = "end") -> HttpReply:
-    return HttpReply(status, {"content-type": "application/json", **headers}, _json.dump_bytes(value), ending)
-
-
-def _error(route: Route | EndpointRoute, status: int, message: str, code: str | None = None) -> ProviderError:
-    codes = frozenset({code} if code else ())
-    return error_class(status, codes)(message, protocol=route.protocol, status=status, code=code)
-
-
-def _refusal(
-    route: Route | EndpointRoute, status: int, message: str, headers: Mapping[str, str], code: str | None = None
-) -> HttpReply:
-    return _json_reply(status, emit_error(route.protocol, _error(route, status, message, code)), headers)
-
-
-def _failure(call: _Call[Any], step: Fail) -> HttpReply:
-    headers = dict(call.headers)
-    if step.retry_after is not None:
-        headers["retry-after"] = f"{step.retry_after:g}"
-    headers |= {name.lower(): value for name, value in step.headers.items()}
-    if step.body is None:
-        return _refusal(call.route, step.status, step.message or f"scripted failure {step.status}", headers, step.code)
-    if isinstance(step.body, str | bytes):
-        body = step.body.encode() if isinstance(step.body, str) else step.body
-        return HttpReply(step.status, {"content-type": "text/plain; charset=utf-8", **headers}, body)
-    return _json_reply(step.status, step.body, headers)
-
-
-def _error_frame(route: Route) -> bytes:
-    error = _error(route, 500, "scripted failure of a stream")
-    frame = emit_stream_event(route.protocol, StreamFailed(error.message, error))
-    return b"" if frame is None else route.encode(frame)
-
-
-def _endpoint_reply(call: _Call[Any], route: EndpointRoute, scripted: Any, broken: BreakStream | None) -> HttpReply:
-    own, body = route.answer(call.request, scripted)
-    headers = {**own, **call.headers}
-    if broken is None:
-        return HttpReply(200, headers, body)
-    if broken.how == "error_event":
-        return _json_reply(200, emit_error(route.protocol, _error(route, 500, "scripted failure")), call.headers)
-    if broken.how == "no_terminal":
-        return HttpReply(200, headers, body[: len(body) // 2])
-    return HttpReply(200, headers, body, _ENDINGS.get(broken.how, "end"))
-
-
-def _whole(call: _Call[Route], response: LlmResponse, broken: BreakStream | None) -> HttpReply:
-    payload = emit_response(call.route.protocol, response)
-    if broken is None:
-        return _json_reply(200, payload, call.headers)
-    if broken.how == "error_event":
-        return _json_reply(200, emit_error(call.route.protocol, _error(call.route, 500, "scripted failure")), call.headers)
-    reply = _json_reply(200, payload, call.headers, _ENDINGS.get(broken.how, "end"))
-    if broken.how == "no_terminal" and isinstance(reply.body, bytes):
-        return replace(reply, body=reply.body[: len(reply.body) // 2])
-    return reply
 
 
 # --- what the caller gave -----------------------------------------------------------------------------------------------------

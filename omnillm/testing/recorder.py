@@ -112,6 +112,11 @@ def _unsigned(core: Core) -> Iterator[None]:
         core.routes = real
 
 
+def _refuse_session(options: Mapping[str, Any]) -> None:
+    if options.get("upgrade") is not None:
+        raise ConfigurationError("a session is neither recorded nor played: LocalProvider serves them", field="request")
+
+
 # --- recording ----------------------------------------------------------------------------------------------------------------
 
 
@@ -139,6 +144,7 @@ class _Recorder:
         self.exchanges: list[_Exchange] = []
 
     def send(self, request: HttpRequest, **options: Any) -> HttpResponse:
+        _refuse_session(options)
         response = self._real.send(request, **options)
         exchange = _Exchange(request, response.status, dict(response.headers.items()))
         with self._lock:
@@ -195,7 +201,8 @@ class _Player:
         self._parts = parts
         self._lock = threading.Lock()
 
-    def send(self, request: HttpRequest, *, cancel: CancellationToken | None = None, **_: Any) -> HttpResponse:
+    def send(self, request: HttpRequest, *, cancel: CancellationToken | None = None, **options: Any) -> HttpResponse:
+        _refuse_session(options)
         if cancel is not None:
             cancel.raise_if_cancelled()
         asked = sanitize_transport_request(as_sent(request, self._core)[1], secrets=self._secrets)

@@ -30,7 +30,8 @@ _WORTH_IT = 16  # chunks
 _PROTOCOL = b"HTTP/1."
 _TLS_ALERT = b"\x15\x03"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
-_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\0\n]*)\n", re.ASCII)  # blanks are stripped: here they cost the square
+# blanks are stripped afterwards: here they cost the square
+_HEADER = re.compile(r"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\0\n]*)\n", re.ASCII | re.MULTILINE)
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -88,14 +89,14 @@ class Answer(http.client.HTTPResponse):
     def begin(self) -> None:
         for _ in range(MAX_INTERIM + 1):
             minor = self._read_status_line()
-            lines = self._read_lines()
-            if self.status >= 200:
+            head, count = self._read_head()
+            if self.status >= 200 or (self.status == 101 and self._exchange.switches):
                 break
             if self.status == 101:
                 raise StoppedError(self._exchange.malformed("it switched protocols unasked", final=True))
         else:
             raise StoppedError(self._exchange.malformed("no end of interim answers"))
-        self.fields = self._parsed(lines)
+        self.fields = self._parsed(head, count)
         self._frame(keep_alive=minor != b"0")
 
     def _read_status_line(self) -> bytes:
@@ -108,7 +109,7 @@ class Answer(http.client.HTTPResponse):
         line = self.fp.readline(MAX_LINE + 1)
         if not line.endswith(b"\n") and len(line) <= MAX_LINE:
             raise StoppedError(self._exchange.lost())
-        match = _STATUS_LINE.fullmatch(line)
+        match = _STATUS_LINE.fullmatch(line) if len(line) <= MAX_LINE else None
         if match is None:
             raise StoppedError(self._exchange.malformed("the answer is not HTTP/1"))
         minor, status, reason = match.groups()
@@ -117,7 +118,21 @@ class Answer(http.client.HTTPResponse):
         self.version = 10 if minor == b"0" else 11
         return minor
 
-    def _read_lines(self) -> list[str]:
+    def _read_head(self) -> tuple[str, int]:
+        """Give the lines of the headers, and how many there are."""
+        assert self.fp is not None
+        data = self.fp.peek()
+        end = data.find(b"\n\r\n") + 1
+        if not end or b"\n\n" in data[:end] or data.startswith((b"\r\n", b"\n")):
+            return self._read_lines()
+        count = data.count(b"\n", 0, end)
+        if count > MAX_HEADERS:
+            raise StoppedError(self._exchange.malformed("too many headers"))
+        self.fp.read(end + 2)
+        return data[:end].decode("latin-1"), count
+
+    def _read_lines(self) -> tuple[str, int]:
+        """Read a head that does not lie whole in the buffer, line by line."""
         assert self.fp is not None
         lines: list[str] = []
         while (line := self.fp.readline(MAX_LINE + 1)) not in (b"\r\n", b"\n"):
@@ -128,16 +143,16 @@ class Answer(http.client.HTTPResponse):
             if len(lines) == MAX_HEADERS:
                 raise StoppedError(self._exchange.malformed("too many headers"))
             lines.append(line.decode("latin-1"))
-        return lines
+        return "".join(lines), len(lines)
 
-    def _parsed(self, lines: list[str]) -> urllib3.HTTPHeaderDict:
+    def _parsed(self, head: str, count: int) -> urllib3.HTTPHeaderDict:
+        found = _HEADER.findall(head)
+        if len(found) != count:  # a folded line is none either: RFC 9112 section 5.2 lets us refuse it
+            raise StoppedError(self._exchange.malformed("a header is malformed"))
         fields = urllib3.HTTPHeaderDict()
-        for line in lines:
-            match = _HEADER.fullmatch(line)
-            if match is None:  # a folded line too: RFC 9112 section 5.2 lets us refuse it
-                raise StoppedError(self._exchange.malformed("a header is malformed"))
-            name, value = match.groups()
-            fields.add(name, value.removesuffix("\r").strip(" \t"))
+        add = fields.add
+        for name, value in found:
+            add(name, value.removesuffix("\r").strip(" \t"))
         return fields
 
     def _frame(self, *, keep_alive: bool) -> None:
@@ -149,7 +164,9 @@ class Answer(http.client.HTTPResponse):
         lengths = (
             {length.strip() for length in fields.get("content-length", "").split(",")} if "content-length" in fields else None
         )
-        if self._method == "HEAD" or self.status in (204, 304):
+        if self.status == 101:
+            self.will_close = True  # what follows is no body, and nobody's to read but who asked for it
+        elif self._method == "HEAD" or self.status in (204, 304):
             self.length = 0
         elif coding is not None:
             if coding.lower() != "chunked":
@@ -187,6 +204,11 @@ class Answer(http.client.HTTPResponse):
         fp.read(taken)
         self.chunk_left = None
         return b"".join(found)
+
+    def beyond(self) -> bytes:
+        """Give what was received behind the head already, where no body follows it."""
+        fp = self.fp
+        return b"" if fp is None else fp.read(self._inflow.count - fp.tell())
 
     def _read_next_chunk_size(self) -> int:
         assert self.fp is not None

@@ -109,6 +109,7 @@ class Exchange:
         "socket",
         "started",
         "stream",
+        "switches",
         "total",
         "watch",
         "where",
@@ -128,6 +129,7 @@ class Exchange:
         self.where = where
         self.total = total
         self.stream = stream
+        self.switches = False  # whether the answer may be that the protocol is another from here on
         self.is_here = False  # whether it may go nowhere but to this machine
         self.begun = begun  # to be told before the first byte goes out
         self.deadline = total  # of the step that is running

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from .._late import importing
 from .._secret import Headers, Secret
 from ..errors import ConfigurationError, InvalidShapeError, UnauthorizedError
 from .http import HttpRequest
@@ -33,8 +34,9 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 def require() -> None:
     """Refuse to go on without botocore; raises ``ConfigurationError`` that says what to install."""
     try:
-        import botocore.auth
-        import botocore.eventstream  # noqa: F401
+        with importing:
+            import botocore.auth
+            import botocore.eventstream  # noqa: F401
     except ImportError:
         raise ConfigurationError("auth: AWS needs botocore: pip install omnillm[bedrock]", field="auth") from None
 
@@ -42,7 +44,8 @@ def require() -> None:
 def given(access_key: str, secret_key: str, token: str | None = None) -> Source:
     """Give the source of credentials that were given as text."""
     require()
-    from botocore.credentials import Credentials
+    with importing:
+        from botocore.credentials import Credentials
 
     frozen = Credentials(access_key, secret_key, token).get_frozen_credentials()
     return lambda: frozen
@@ -62,8 +65,9 @@ def found(profile: str | None, credentials: Any) -> Source:
 
 
 def _look_up(profile: str | None) -> Any:
-    from botocore.exceptions import BotoCoreError
-    from botocore.session import Session
+    with importing:
+        from botocore.exceptions import BotoCoreError
+        from botocore.session import Session
 
     said = "the default chain has none" if profile is None else f"profile {profile!r:.80} has none"
     try:
@@ -114,7 +118,8 @@ class SigV4:
         return tuple(self._shown)
 
     def _frozen(self) -> Any:
-        from botocore.exceptions import BotoCoreError
+        with importing:
+            from botocore.exceptions import BotoCoreError
 
         try:
             credentials = self._source()
@@ -130,8 +135,9 @@ class SigV4:
 
 def signed_headers(request: HttpRequest, credentials: Any, region: str, service: str, stamp: str) -> Headers:
     """Give the headers of a request with its date and its signature."""
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
+    with importing:
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
 
     prepared = AWSRequest(method=request.method, url=request.url, headers=dict(request.headers), data=request.body)
     prepared.context["timestamp"] = stamp
@@ -150,13 +156,15 @@ class MessageReader:
 
     def __init__(self) -> None:
         require()
-        from botocore.eventstream import EventStreamBuffer
+        with importing:
+            from botocore.eventstream import EventStreamBuffer
 
         self._buffer = EventStreamBuffer()
 
     def feed(self, data: bytes) -> Iterator[tuple[dict[str, str], bytes]]:
         """Give the messages that these bytes complete, headers and payload; raises ``InvalidShapeError`` behind the last good."""
-        from botocore.eventstream import ParserError
+        with importing:
+            from botocore.eventstream import ParserError
 
         self._buffer.add_data(data)
         while True:

@@ -138,6 +138,11 @@ class HttpResponse:
         """End the answer from any thread, a signal handler or a finaliser: a reader that waits raises ``CallCancelledError``."""
         self._exchange.abort()
 
+    def switched(self) -> tuple[Any, bytes, Exchange]:
+        """Give the socket of a connection that speaks another protocol now, what of that is here already, and the exchange."""
+        answer = self._raw._original_response
+        return answer.owner.sock, answer.beyond(), self._exchange
+
     # --- within -----------------------------------------------------------------------------------------------------------------
 
     def _receive(self, read: Any, amount: int) -> bytes:

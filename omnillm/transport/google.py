@@ -4,7 +4,9 @@ Contract. ``GoogleTokens`` holds one token and shows it in each request. It is r
 while the others go on with the old one; once it is over they wait for the new one, each until its own deadline, its own
 cancellation or the end of the renewal. What is told of a refused token is that it is refused: the next request renews it.
 
-Rules. No lock: a renewal is an entry that ``setdefault`` makes, by process, so that none is left over in the child of a fork.
+Rules. No lock: a renewal is an entry that ``setdefault`` makes, by process, so that none is left over in the child of a fork. The
+entry is weak: an interrupt takes it along with the frame that made it. Who comes back into a renewal of its own thread, a signal
+handler for one, is refused: it would wait for itself.
 Time is counted from when a token came, on the monotonic clock. google-auth asks the network through ``_Asking`` alone.
 """
 
@@ -13,20 +15,24 @@ from __future__ import annotations
 import json
 import math
 import os
-import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from .._bell import Bell
+from .._late import importing
 from .._secret import Headers, Secret
 from ..errors import (
     ConfigurationError,
     DeadlineExceededError,
     GatewayError,
     ServerError,
+    StateUnavailableError,
     TransportError,
     UnauthorizedError,
 )
@@ -55,6 +61,16 @@ class _Token:
     over_at: float
 
 
+class _Turn:
+    """Be the renewal that a frame makes, and be gone with it."""
+
+    __slots__ = ("__weakref__", "bell", "thread")
+
+    def __init__(self) -> None:
+        self.bell = Bell()
+        self.thread = get_ident()
+
+
 class GoogleTokens:
     """Show the token of credentials in each request."""
 
@@ -67,7 +83,7 @@ class GoogleTokens:
         self._held: dict[str, Any] = {}  # the credentials, once they were looked for
         self._token: _Token | None = None
         self._shown: deque[Secret] = deque(maxlen=4)  # the tokens before it, too: they may be under way
-        self._turns: dict[int, threading.Event] = {}  # by process: whoever renewed in the parent does not in the child
+        self._turns: dict[int, weakref.ref[_Turn]] = {}  # by process: whoever renewed in the parent does not in the child
 
     def sign(self, request: HttpRequest, *, deadline: Deadline, cancel: CancellationToken | None) -> HttpRequest:
         """Give the request with the token; raises ``GatewayError`` with ``sent="no"`` where none can be had in time."""
@@ -96,25 +112,35 @@ class GoogleTokens:
             now = self._clock.monotonic()
             if held is not None and now < held.stale_at:
                 return held
-            mine = threading.Event()
-            turn = self._turns.setdefault(os.getpid(), mine)
-            if turn is mine:
+            mine = _Turn()
+            theirs = self._turns.setdefault(os.getpid(), weakref.ref(mine))
+            if theirs() is mine:
                 return self._renewed(held, mine, deadline, cancel)
             if held is not None and now < held.over_at:
                 return held
-            self._wait(turn, deadline, cancel)
+            self._wait(theirs, deadline, cancel)
 
-    def _wait(self, turn: threading.Event, deadline: Deadline, cancel: CancellationToken | None) -> None:
-        while not turn.is_set():
+    def _wait(self, theirs: weakref.ref[_Turn], deadline: Deadline, cancel: CancellationToken | None) -> None:
+        """Wait for the end of a renewal; it is not held meanwhile, for it may go by an interrupt."""
+        while True:
+            turn = theirs()
+            if turn is None:
+                if self._turns.get(os.getpid()) is theirs:
+                    self._turns.pop(os.getpid(), None)
+                return
+            bell, thread = turn.bell, turn.thread
+            del turn
+            if bell.is_set():
+                return
+            if thread == get_ident():
+                raise StateUnavailableError("the access token is being renewed by the very thread that asks for it")
             if cancel is not None:
                 cancel.raise_if_cancelled()
             if deadline.expired:
                 raise DeadlineExceededError("time ran out while the access token was renewed", phase="connect", sent="no")
-            self._clock.wait(turn, min(WAIT_SECONDS, deadline.remaining()))
+            self._clock.wait(bell, min(WAIT_SECONDS, deadline.remaining()))
 
-    def _renewed(
-        self, held: _Token | None, mine: threading.Event, deadline: Deadline, cancel: CancellationToken | None
-    ) -> _Token:
+    def _renewed(self, held: _Token | None, mine: _Turn, deadline: Deadline, cancel: CancellationToken | None) -> _Token:
         try:
             current = self._token
             if current is not None and current is not held:
@@ -128,10 +154,11 @@ class GoogleTokens:
             return self._token
         finally:
             self._turns.pop(os.getpid(), None)
-            mine.set()
+            mine.bell.set()
 
     def _renew(self, deadline: Deadline, cancel: CancellationToken | None) -> _Token:
-        from google.auth.exceptions import GoogleAuthError
+        with importing:
+            from google.auth.exceptions import GoogleAuthError
 
         asking = _Asking(self._transport, self._clock, deadline, cancel)
         failure: GatewayError
@@ -159,7 +186,8 @@ class GoogleTokens:
         return self._held["them"]
 
     def _token_of(self, credentials: Any) -> _Token:
-        from google.auth import _helpers
+        with importing:
+            from google.auth import _helpers
 
         if not credentials.token:
             raise UnauthorizedError("Google gave no access token", sent="no")
@@ -177,8 +205,13 @@ def found(file: str | os.PathLike[str] | None, credentials: Any, scopes: Sequenc
     Raises ``ConfigurationError`` that says what to install.
     """
     try:
-        import google.auth
-        from google.auth.credentials import with_scopes_if_required
+        with importing:  # all that the kinds of credentials need, too: not in the midst of a call
+            import google.auth
+            import google.auth.compute_engine
+            import google.auth.identity_pool
+            import google.oauth2.credentials
+            import google.oauth2.service_account
+            from google.auth.credentials import with_scopes_if_required
     except ImportError:
         raise ConfigurationError("auth: Google's tokens need google-auth: pip install omnillm[vertex]", field="auth") from None
 
@@ -203,8 +236,9 @@ class _Answer:
 
 def _of_file(file: str, scopes: list[str]) -> Any:
     """Read a file by the type that it says; google-auth's own reader of any type is deprecated."""
-    from google.auth import identity_pool
-    from google.oauth2 import credentials, service_account
+    with importing:
+        from google.auth import identity_pool
+        from google.oauth2 import credentials, service_account
 
     readers: dict[str, Callable[..., Any]] = {
         "service_account": service_account.Credentials.from_service_account_info,
@@ -251,7 +285,8 @@ class _Asking:
         return answer
 
     def _of_the_machine(self, request: HttpRequest, deadline: Deadline) -> _Answer:
-        from google.auth import exceptions
+        with importing:
+            from google.auth import exceptions
 
         transport = HttpTransport(allow_http=True, clock=self._clock)
         try:

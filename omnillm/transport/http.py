@@ -13,7 +13,8 @@ Rules.
 - TLS is always verified, with certifi's authorities or those of ``ca_bundle``; there is no switch.
 - Nothing is read from the environment, but for the proxies with ``trust_proxy_env``.
 - A kept connection that dies before a byte of the answer is replaced, once; nothing else is tried twice.
-- A child of ``fork`` has pools of its own. Those of its parent it only drops, and so closes its copies of their descriptors.
+- A child of ``fork`` has pools of its own, before any thread of it can run; where it forked behind Python's back, at its first
+  exchange. Those of its parent it only drops, and so closes its copies of their descriptors.
 - No lock is held while anything goes over a socket.
 """
 
@@ -26,7 +27,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 import certifi
 import requests
@@ -116,6 +117,7 @@ class HttpTransport:
         self._clock = clock
         self._closed = False
         self._open()
+        _TRANSPORTS.add(self)
 
     def send(
         self,
@@ -128,21 +130,23 @@ class HttpTransport:
         stream: bool = False,
         watch: Watch | None = None,
         begun: Callable[[], object] = bool,
+        upgrade: Mapping[str, str] | None = None,
     ) -> HttpResponse:
         """Send a request and read the head of the answer; close what comes back, or read it to its end.
 
         ``connect`` and ``first_byte`` are seconds, within the deadline; ``watch`` is told where the first byte is late,
-        ``begun`` before a byte of the request goes out.
+        ``begun`` before a byte of the request goes out. With the headers of an ``upgrade`` the answer may be 101.
         Raises ``ConnectError``, ``TlsError``, ``ConnectionLostError``, ``MalformedResponseError``, ``DeadlineExceededError``,
         ``CallCancelledError``, ``ClosedError``.
         """
         self._check(cancel)
         route = self._route(request.url)
         prepared = _Prepared(request, route, stream=stream)
+        prepared.headers.update(upgrade or {})
         exchange = Exchange(
             route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, watch=watch, begun=begun
         )
-        exchange.is_here = route.is_here
+        exchange.is_here, exchange.switches = route.is_here, upgrade is not None
         self._running[id(exchange)] = exchange
         if self._closed:  # meanwhile: ``abort`` may have looked before this one was there
             raise ClosedError("the transport is closed")
@@ -329,6 +333,19 @@ class _Adapter(HTTPAdapter):
                 context.load_verify_locations(cafile=bundle)
             self._context = context
         return self._context
+
+
+_TRANSPORTS: WeakSet[HttpTransport] = WeakSet()
+
+
+def _after_fork() -> None:
+    """Open the transports of a forked child anew."""
+    for transport in list(_TRANSPORTS):
+        transport._open()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _failure(error: Exception, exchange: Exchange) -> GatewayError:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from .. import _json
+from .._late import importing
 from ..errors import InvalidShapeError, MissingFieldError, ProtocolError
 
 Json = Any  # a JSON value: None, bool, int, float, str, list, dict with str keys
@@ -72,7 +73,8 @@ class Model:
 
 
 def _prepared(cls: type) -> Any:
-    import dataclasses_json  # the at-rest road alone pays for it
+    with importing:
+        import dataclasses_json  # the at-rest road alone pays for it
 
     if cls not in _ready:
         hints = typing.get_type_hints(cls, include_extras=True)

@@ -28,10 +28,10 @@ class TextBody(Model):
 
 @dataclass(frozen=True, slots=True)
 class BinaryBody(Model):
-    """Be a body of bytes."""
+    """Be a body of bytes; one that is sent may be a path or an open file, which is read when it is sent."""
 
     _tag: ClassVar[str | None] = "binary"
-    data: bytes
+    data: ContentField
     media_type: str | None = None
 
 

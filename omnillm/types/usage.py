@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._model import Model
 
@@ -39,8 +39,7 @@ class TokenUsage(Model):
         return self.total_tokens if self.total_tokens is not None else self.prompt_tokens + self.completion_tokens
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageDetails:
+class UsageDetails(NamedTuple):
     """Tell what else a call is charged by; the tokens named here are among the usage's own, and the cached ones among both.
 
     ``tier`` and ``region`` are the tier of service and where the answer was made, where the provider says so; ``audio_seconds``

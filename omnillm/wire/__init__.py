@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _json
+from .._late import importing
 from ..errors import (
     ConfigurationError,
     EndpointMismatchError,
@@ -95,7 +96,8 @@ def row_of(given: WireFormat | ProviderProtocol) -> Codec | EndpointCodec:
         module = _MODULES.get(wire)
         if module is None:
             raise UnsupportedFeatureError(f"there is no codec for {wire.value}, only for {_known()}")
-        found = importlib.import_module(module, __name__).CODEC
+        with importing:
+            found = importlib.import_module(module, __name__).CODEC
         if isinstance(found, Codec):
             CODECS[wire] = found
         else:

@@ -85,6 +85,10 @@ def _any_schema(config: StructuredOutputConfig) -> StructuredOutputConfig:
     return config
 
 
+def _no_usage(_usage: Any, _pointer: str) -> TokenUsage:
+    return TokenUsage(estimated=True)
+
+
 def _no_details(_usage: TokenUsage, _response: LlmResponse | None) -> UsageDetails:
     return NO_DETAILS
 
@@ -99,7 +103,7 @@ class Codec:
     that is sent: without what the URL says. ``fit_format`` gives a schema that the library made in the part of JSON Schema that
     the API takes; a schema that a caller gave as structured output goes out as it is. ``endpoints`` are the formats of the other
     endpoints that are found beside this one. ``usage_details`` reads what else a usage is charged by from what was kept of it,
-    and of the response where there is one.
+    and of the response where there is one. ``read_usage`` reads the object that stands in an answer's ``usage_field``.
     """
 
     wire_format: WireFormat
@@ -120,6 +124,8 @@ class Codec:
     prepare_body: Callable[[Payload], Payload] = _as_it_is
     fit_format: Callable[[StructuredOutputConfig], StructuredOutputConfig] = _any_schema
     usage_details: Callable[[TokenUsage, LlmResponse | None], UsageDetails] = _no_details
+    usage_field: str = "usage"
+    read_usage: Callable[[Any, str], TokenUsage] = _no_usage
     endpoints: Mapping[EndpointKind, WireFormat | HostFormat] = field(default_factory=dict)
     request_type: type = LlmRequest
     response_type: type = LlmResponse

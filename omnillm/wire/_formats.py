@@ -7,8 +7,8 @@ said in words, in the description, as the vendors' own SDKs do; the reader of th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from .. import _json
 from ..types.capabilities import StructuredOutputConfig
@@ -23,8 +23,7 @@ _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostnam
 _NUMBERS = frozenset({"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(NamedTuple):
     """What an API takes: ``keywords`` beside the structure, ``formats`` of strings, and the greatest ``minItems``.
 
     Where it ``closes`` objects, one with properties must say that it has no others.

@@ -10,8 +10,8 @@ gives as an extension of the request, and which is written where a format has no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from ..types.enums import MessageRole, PromptCacheRetention, WireFormat
 from ..types.message import Message, RequestItem
@@ -33,8 +33,7 @@ _BOTH = (WireFormat.OPENAI_RESPONSES, WireFormat.OPENAI_CHAT_COMPLETIONS)
 Carriers = Mapping[MessageRole, frozenset[type]]
 
 
-@dataclass(frozen=True, slots=True)
-class CacheForm:
+class CacheForm(NamedTuple):
     """Say what a format takes: the parts that carry a breakpoint, by who says them, and whether a whole request may stay long."""
 
     carriers: Carriers

@@ -67,6 +67,9 @@ def test_row_71_an_exception_at_any_bytecode(
     (budget,) = gateway._core.store.snapshot().budgets
     assert len(cuts) >= CUTS
     assert (held(gateway), budget.reserved, budget.used / 10**12) == ((0, 0), 0, gateway.budget_used_usd())
+    status = key_of(gateway)
+    assert (status.available, status.consecutive_failures, status.tpm_inflight) == (True, 0, 0)
+    assert gateway.budget_used_usd() == status.tpm_used  # at a dollar a token the window and the money agree
     assert (gateway._core.allowance.in_flight, gateway._core.reading) == (0, {})
     assert gateway.call("hi").text == "echo: hi"
     gateway.close()
@@ -103,8 +106,10 @@ def test_row_72_a_thread_that_ends(provider: LocalProvider, build: Any) -> None:
     gc.collect()
     assert key_of(gateway).tpm_inflight == 0
     assert provider.wait_open_connections(0, timeout=5)
-    assert gateway.budget_used_usd() > LlmRequest("m", "hi there").estimated_prompt_tokens()
-    assert held(gateway) == (0, 0)
+    assert gateway.budget_used_usd() == LlmRequest("m", "hi there").estimated_prompt_tokens() + 2  # "echo:" is two tokens
+    status = key_of(gateway)
+    assert (held(gateway), status.available, status.consecutive_failures) == ((0, 0), True, 0)
+    assert len(provider.requests) == 1
 
 
 @needs_fork
@@ -132,8 +137,12 @@ def test_row_73_a_fork_among_busy_threads() -> None:
             thread.start()
 
         def child():
-            assert gateway.call("child").text == "echo: child"
+            before = gateway.budget_used_usd()
+            answer = gateway.call("child")
+            assert answer.text == "echo: child"
+            assert gateway.budget_used_usd() == before + answer.cost_usd
             assert all(status.tpm_inflight == 0 for status in gateway.pool_status())
+            assert all(status.consecutive_failures == 0 for status in gateway.pool_status())
 
         for _ in range(4):
             in_child(child)
@@ -142,6 +151,7 @@ def test_row_73_a_fork_among_busy_threads() -> None:
             thread.join(10)
         assert not faults, faults
         assert all(status.tpm_inflight == 0 for status in gateway.pool_status())
+        assert gateway.budget_used_usd() + gateway.budget_remaining_usd() == 1.0
         gateway.close()
         provider.close()
     """)
@@ -164,11 +174,14 @@ def test_row_74_a_fork_with_an_open_stream() -> None:
             else:
                 raise AssertionError("the child read its parent's stream")
             stream.close()
+            assert gateway.budget_used_usd() == 0 == gateway.pool_status()[0].tpm_inflight
             gateway.close()
 
         in_child(child)
+        assert gateway.pool_status()[0].tpm_inflight > 0
         assert first + "".join(stream.text()) == "echo: one two three"
         assert gateway.budget_used_usd() == stream.response.cost_usd
+        assert len(provider.requests) == len(stream.response.attempts) == 1
         gateway.close()
         provider.close()
     """)
@@ -207,6 +220,9 @@ def test_row_75_garbage_collection_everywhere(provider: LocalProvider, build: An
     gateway.pool_status()
     assert (faults, held(gateway), gateway._core.reading) == ([], (0, 0), {})
     assert provider.wait_open_connections(0, timeout=5)
+    status, prompt = key_of(gateway), LlmRequest("m", "one two three").estimated_prompt_tokens()
+    assert (len(provider.requests), status.rpm_used, status.consecutive_failures) == (12, 12, 0)
+    assert 12 * prompt <= gateway.budget_used_usd() == status.tpm_used
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no timer signals here")
@@ -242,7 +258,10 @@ def test_row_76_a_signal_handler_that_calls() -> None:
             assert list(gateway.stream("hi").text()) == ["echo:", " hi"]
         signal.setitimer(signal.ITIMER_REAL, 0)
         assert done["ok"] >= 10, done
-        assert gateway.pool_status()[0].tpm_inflight == 0
+        status = gateway.pool_status()[0]
+        assert (status.tpm_inflight, status.consecutive_failures, status.available) == (0, 0, True)
+        assert status.rpm_used == len(provider.requests)
+        assert gateway._core.allowance.in_flight == 0
         gateway.close()
         provider.close()
     """)
@@ -255,8 +274,12 @@ def test_row_77_a_hook_that_raises(provider: LocalProvider, build: Any, caplog: 
         if type(event) is CallEnded:
             raise LookupError("sk-CANARY")
 
+    gateway = build(provider, on_event=broken)
     with caplog.at_level(logging.DEBUG):
-        assert build(provider, on_event=broken).call("hi").text == "echo: hi"
+        answer = gateway.call("hi")
+    assert (answer.text, len(answer.attempts), len(provider.requests)) == ("echo: hi", 1, 1)
+    assert (gateway.budget_used_usd(), held(gateway)) == (answer.cost_usd, (0, 0))
+    assert key_of(gateway).consecutive_failures == 0
     (record,) = (record for record in caplog.records if record.name == "omnillm")
     assert "LookupError" in record.getMessage()
     assert "CANARY" not in caplog.text
@@ -279,6 +302,8 @@ def test_row_77_a_hook_that_blocks(provider: LocalProvider, build: Any) -> None:
     assert thread.is_alive()
     go.set()
     thread.join(5)
+    assert (thread.is_alive(), held(gateway), len(provider.requests)) == (False, (0, 0), 2)
+    assert gateway.budget_used_usd() == key_of(gateway).tpm_used
 
 
 def test_row_77_a_hook_that_calls(provider: LocalProvider, build: Any) -> None:
@@ -293,6 +318,8 @@ def test_row_77_a_hook_that_calls(provider: LocalProvider, build: Any) -> None:
     gateway = build(provider, on_event=curious)
     assert gateway.call("hi").text == "echo: hi"
     assert (answers, held(gateway)) == (["echo: from a hook", "True"], (0, 0))
+    assert (len(provider.requests), key_of(gateway).consecutive_failures) == (2, 0)
+    assert gateway.budget_used_usd() == key_of(gateway).tpm_used
 
 
 def test_row_78_exit_with_open_streams() -> None:
@@ -334,8 +361,10 @@ def test_row_79_the_wall_clock_jumps(provider: LocalProvider, build: Any, clock:
     with pytest.raises(NoAvailableKeyError) as refused:
         gateway.call("hi")
     assert refused.value.retry_after == pytest.approx(40, abs=0.1)
+    assert (len(provider.requests), gateway.budget_used_usd(), key_of(gateway).consecutive_failures) == (1, 0, 0)
     clock.advance(40)
-    assert gateway.call("hi").text == "echo: hi"
+    answer = gateway.call("hi")
+    assert (answer.text, gateway.budget_used_usd()) == ("echo: hi", answer.cost_usd)
 
 
 def test_row_79_the_machine_sleeps(build: Any, serve: Any) -> None:
@@ -357,7 +386,8 @@ def test_row_79_the_machine_sleeps(build: Any, serve: Any) -> None:
     clock.advance(3_600)
     thread.join(5)
     assert [type(error) for error in caught] == [StreamInterruptedError]
-    assert caught[0].phase == "idle"
+    assert (caught[0].phase, caught[0].partial_response.text, len(caught[0].attempts)) == ("idle", "a", 1)
+    assert (held(gateway), gateway.budget_used_usd(), key_of(gateway).consecutive_failures) == ((0, 0), PROMPT + 1, 1)
 
 
 def test_row_80_no_descriptors(play: Play) -> None:
@@ -393,6 +423,7 @@ def test_row_80_no_memory(build: Any, serve: Any, outcome: Callable[..., Outcome
     status = key_of(gateway)
     assert (held(gateway), status.consecutive_failures, status.tpm_inflight) == ((0, 0), 0, 0)
     assert gateway.budget_used_usd() == PROMPT
+    assert len(server.requests) == 1
     assert outcome("no memory").money == "prompt"
 
 
@@ -413,7 +444,8 @@ def test_row_81_many_threads_over_few_connections(provider: LocalProvider, build
     assert answers == {n: f"echo: number {n}" for n in range(500)}
     assert provider.wait_open_connections(10, timeout=5)
     assert caplog.text == ""
-    assert held(gateway) == (0, 0)
+    assert (held(gateway), len(provider.requests), key_of(gateway).consecutive_failures) == ((0, 0), 500, 0)
+    assert gateway.budget_used_usd() == key_of(gateway).tpm_used
 
 
 def test_row_82_the_environment(provider: LocalProvider, build: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -425,7 +457,9 @@ def test_row_82_the_environment(provider: LocalProvider, build: Any, monkeypatch
             monkeypatch.setenv(variable, "http://127.0.0.1:9")
     for name in ("NETRC", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.setenv(name, str(netrc))
-    assert build(provider).call("hi").text == "echo: hi"
+    gateway = build(provider)
+    answer = gateway.call("hi")
+    assert (answer.text, len(answer.attempts), gateway.budget_used_usd()) == ("echo: hi", 1, answer.cost_usd)
     (request,) = provider.requests
     assert request.headers["authorization"] == "Bearer sk-1"
 

@@ -15,7 +15,14 @@ from gateway_scripts import chunk, data, held, key_of, open_stream, wait_until, 
 
 from omnillm._cancel import CancellationToken
 from omnillm.config import KeyConfig
-from omnillm.errors import AdmissionError, BudgetExceededError, ClosedError, GatewayError, NoAvailableKeyError
+from omnillm.errors import (
+    AdmissionError,
+    BudgetExceededError,
+    ClosedError,
+    DeadlineExceededError,
+    GatewayError,
+    NoAvailableKeyError,
+)
 from omnillm.policy.limits import Budget, ModelLimits, PoolConfig
 from omnillm.policy.retry import RetryPolicy
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, fail
@@ -82,7 +89,7 @@ def test_p03_only_what_calls_in_flight_cost_above_their_reservations_comes_on_to
     there, go, ended = threading.Semaphore(0), threading.Event(), []
     script = [expect(), lambda _: there.release(), wait(go), respond(body=answer(PROMPT + more_each, 10))]
     limit = float(calls * RESERVED + RESERVED - 1)  # room for four, and not for a fifth
-    with ScriptedServer(script) as server:
+    with ScriptedServer(*[script] * calls, [expect(), respond(body=answer(PROMPT, 10))]) as server:
         gateway = build(server, budget_limit_usd=limit)
 
         def one() -> None:
@@ -127,8 +134,8 @@ def test_p03_what_is_in_flight_counts_in_the_window_to_come(build: Any, clock: F
     """A day or month that ends while a call runs forgets what was spent, and not what is reserved."""
     go, there = threading.Event(), threading.Event()
     late = [expect(), signal(there), wait(go), respond(body=answer(PROMPT, 10))]
-    with ScriptedServer(late) as server:
-        gateway = build(server, clock=clock, budget=Budget(float(RESERVED + 5), window=window))
+    with ScriptedServer(late, [expect(), respond(body=answer(PROMPT, 10))]) as server:
+        gateway = build(server, budget=Budget(float(RESERVED + 5), window=window), clock=clock)
         thread = threading.Thread(target=gateway.call, args=(TEN,))
         thread.start()
         assert there.wait(5)
@@ -318,6 +325,16 @@ def test_p09_an_unknown_outcome_is_tried_again_only_where_that_is_allowed(build:
         tries = 3 if allowed else 1
         assert (len(server.requests), len(caught.value.attempts)) == (tries, tries)
         assert (gateway.budget_used_usd(), held(gateway)) == (tries * PROMPT, (0, 0))
+
+
+def test_p09_a_time_out_after_sending_is_not_tried_again(build: Any) -> None:
+    """Though the call has time left, and keys: what was slow once would be as slow again, and as dear."""
+    with ScriptedServer([expect(), stall()]) as server:
+        gateway = build(server, 3, timeouts={"first_byte": 0.1}, retry=RetryPolicy(max_attempts=3, base=0.001))
+        with pytest.raises(DeadlineExceededError) as caught:
+            gateway.stream(TEN)
+        assert (caught.value.phase, caught.value.sent, len(caught.value.attempts)) == ("first_byte", "maybe", 1)
+        assert (len(server.requests), gateway.budget_used_usd(), held(gateway)) == (1, PROMPT, (0, 0))
 
 
 def test_p09_only_a_reused_connection_is_replaced_unseen(build: Any) -> None:

@@ -7,7 +7,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from gateway_scripts import held, key_of, labels, let_pass, whole
+from gateway_scripts import held, key_of, labels, let_pass, wait_until, whole
 
 from omnillm.config import KeyConfig
 from omnillm.errors import (
@@ -27,7 +27,7 @@ from omnillm.errors import (
 from omnillm.policy.limits import PoolConfig
 from omnillm.policy.retry import RetryPolicy
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, break_stream, fail
-from omnillm.testing.scripted import expect, reset, respond, stall
+from omnillm.testing.scripted import expect, reset, respond, stall, wait
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.hooks import RetryScheduled
 from omnillm.types.request import LlmRequest
@@ -113,7 +113,7 @@ def test_403_sets_the_pair_aside(provider: LocalProvider, build: Any) -> None:
         ({"retry-after": "soon"}, None, 60),
     ],
 )
-def test_429_cools_the_key(
+def test_p11_429_cools_the_key(
     provider: LocalProvider, build: Any, clock: FakeClock, headers: dict[str, str], body: Any, seconds: float
 ) -> None:
     """A rate-limited key rests as long as the provider says, else 60 s; the error says when to come back; the breaker is out."""
@@ -132,6 +132,40 @@ def test_429_cools_the_key(
     assert refused.value.retry_after == pytest.approx(seconds, abs=0.1)
     clock.advance(seconds)
     assert gateway.call("hi").text == "echo: hi"
+
+
+@pytest.mark.parametrize("order", [(100, 5), (5, 100)])
+def test_p11_a_shorter_wait_shortens_no_longer_one(build: Any, clock: FakeClock, order: tuple[int, int]) -> None:
+    """Of two calls that a key is refused for at once, the longer wait holds, whichever is told first."""
+    there, first, second = threading.Semaphore(0), threading.Event(), threading.Event()
+
+    def script(go: threading.Event, seconds: int) -> list[Any]:
+        return [expect(), lambda _: there.release(), wait(go), respond(429, {"Retry-After": str(seconds)}, b"{}")]
+
+    with ScriptedServer(script(first, order[0]), script(second, order[1])) as server:
+        gateway = build(server, clock=clock, retry=RetryPolicy(max_attempts=1))
+        caught: list[float | None] = []
+
+        def call() -> None:
+            with pytest.raises(RateLimitedError) as refused:
+                gateway.call("hi")
+            caught.append(refused.value.retry_after)
+
+        threads = [threading.Thread(target=call) for _ in order]
+        for thread in threads:
+            thread.start()
+        for _ in order:
+            assert there.acquire(timeout=5)
+        for place, go in enumerate((first, second)):
+            go.set()
+            wait_until(lambda place=place: len(caught) > place)
+        for thread in threads:
+            thread.join(5)
+        assert (key_of(gateway).cool_down_until or 0) - clock.wall() == pytest.approx(100)
+        clock.advance(99)
+        with pytest.raises(NoAvailableKeyError) as refused:
+            gateway.call("hi")
+        assert (refused.value.retry_after, len(server.requests)) == (pytest.approx(1), 2)
 
 
 def test_429_goes_to_another_key_for_free(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
@@ -422,7 +456,7 @@ def test_a_timeout_after_sending_is_final(build: Any) -> None:
     with ScriptedServer([expect(), stall()]) as server:
         gateway = build(server, 2)
         with pytest.raises(DeadlineExceededError) as caught:
-            gateway.call("hi", timeout=0.15)
+            gateway.call("hi", timeout=0.5)
         assert isinstance(caught.value, TimeoutError)
         assert (caught.value.phase, caught.value.sent, len(caught.value.attempts)) == ("first_byte", "maybe", 1)
         assert (server.connections, gateway.budget_used_usd(), held(gateway)) == (1, PROMPT, (0, 0))
@@ -459,7 +493,7 @@ def test_a_body_that_breaks_off(provider: LocalProvider, build: Any, clock: Fake
     assert gateway.budget_used_usd() == PROMPT + answer.cost_usd
 
 
-def test_the_allowance_bounds_retries(build: Any) -> None:
+def test_p10_the_allowance_bounds_retries(build: Any) -> None:
     """Of few calls in flight three may retry; the others give up with their error."""
     arrived, ended, go, clock = threading.Semaphore(0), threading.Semaphore(0), threading.Event(), FakeClock()
 

@@ -77,7 +77,7 @@ def test_a_price_with_one_rate_charges_every_token_once(data: st.DataObject, pro
         prompt_cache=PromptCacheUsage(**{name: data.draw(st.none() | counts) for name in PromptCacheUsage.__slots__}),
     )
     told = details(
-        **{name: data.draw(counts) for name in UsageDetails.__slots__ if name.endswith("_tokens") and name not in BESIDE}
+        **{name: data.draw(counts) for name in UsageDetails._fields if name.endswith("_tokens") and name not in BESIDE}
     )
     spent = flat.cost(usage, told)
     assert spent.total_pico == prompt + output
@@ -86,8 +86,8 @@ def test_a_price_with_one_rate_charges_every_token_once(data: st.DataObject, pro
 
 
 @given(usage=st.builds(TokenUsage, st.integers(0, 10**6), st.integers(0, 10**5)), told=st.builds(
-    UsageDetails,
-    **{name: st.integers(0, 10**6) for name in UsageDetails.__slots__ if name.endswith("_tokens") and name not in UNCOUNTED},
+    details,
+    **{name: st.integers(0, 10**6) for name in UsageDetails._fields if name.endswith("_tokens") and name not in UNCOUNTED},
 ))  # fmt: skip
 def test_a_price_that_tells_nothing_apart_charges_text(usage: TokenUsage, told: UsageDetails) -> None:
     """Details change the cost only where the price names a rate for them."""

@@ -92,7 +92,20 @@ def test_p28_each_key_goes_to_its_own_origin(build: Any) -> None:
 
 @pytest.mark.parametrize(
     "model",
-    ["../../evil", "models/../../evil", "models/a/../../b", "a?key=1&x=", "a#b", "//evil/x", "a\r\nX-Evil: 1", "a b", "ä/../b"],
+    [
+        *(
+            "../../evil",
+            "models/../../evil",
+            "models/a/../../b",
+            "a?key=1&x=",
+            "a#b",
+            "//evil/x",
+            "a\r\nX-Evil: 1",
+            "a b",
+            "ä/../b",
+        ),
+        *("models/a?key=1&x=", "models/a#b", "models/a\r\nX-Evil: 1", "models/a b", "models/ä", "models/a%2f..%2f..%2fb"),
+    ],
 )
 @pytest.mark.parametrize("auth", [AuthScheme.header("x-goog-api-key"), AuthScheme.query("key")], ids=lambda auth: auth.kind)
 def test_p28_a_models_name_leads_nowhere_else(build: Any, model: str, auth: AuthScheme) -> None:
@@ -107,6 +120,7 @@ def test_p28_a_models_name_leads_nowhere_else(build: Any, model: str, auth: Auth
             assert path.startswith("/v1beta/models/")
             assert path.endswith(":generateContent")
             assert ".." not in path.split("/")
+            assert "%2f" not in path  # a percent sign of the name's own is one
             assert query == (f"key={KEY}" if auth.kind == "query" else "")
             assert "x-evil" not in request.headers
 

@@ -12,18 +12,9 @@ import omnillm
 
 ROOT = str(Path(omnillm.__file__).parent.parent)
 
-PRELUDE = """
+FORK = """
 import faulthandler, os, sys, threading
 faulthandler.dump_traceback_later(60, exit=True)
-from omnillm.config import KeyConfig
-from omnillm.errors import ClosedError
-from omnillm.gateway.builder import GatewayBuilder
-from omnillm.testing import LocalProvider, break_stream, delay
-from omnillm.types.enums import ProviderProtocol
-
-def build(provider, keys=1, **limits):
-    builder = GatewayBuilder(provider.endpoint(ProviderProtocol.OPENAI_CHAT_COMPLETIONS)).default_model("gpt-4.1-mini")
-    return builder.add_keys([KeyConfig(f"sk-{n}", f"k{n}", **limits) for n in range(keys)]).budget_limit_usd(1.0).build()
 
 def in_child(step):
     pid = os.fork()
@@ -42,19 +33,34 @@ def in_child(step):
     assert status == 0, f"the child ended with {status}"
 """
 
+PRELUDE = (
+    FORK
+    + """
+from omnillm.config import KeyConfig
+from omnillm.errors import ClosedError
+from omnillm.gateway.builder import GatewayBuilder
+from omnillm.testing import LocalProvider, break_stream, delay
+from omnillm.types.enums import ProviderProtocol
+
+def build(provider, keys=1, **limits):
+    builder = GatewayBuilder(provider.endpoint(ProviderProtocol.OPENAI_CHAT_COMPLETIONS)).default_model("gpt-4.1-mini")
+    return builder.add_keys([KeyConfig(f"sk-{n}", f"k{n}", **limits) for n in range(keys)]).budget_limit_usd(1.0).build()
+"""
+)
+
 
 def environment() -> dict[str, str]:
     """Give the environment of a process that imports what this one does."""
     return {**os.environ, "PYTHONPATH": ROOT}
 
 
-def run(code: str, *, before: str = "") -> str:
+def run(code: str, *, before: str = "", prelude: str = PRELUDE) -> str:
     """Run code in a process of its own, which has a limit of time; give what it printed.
 
-    ``before`` comes before anything is imported.
+    ``before`` comes before anything is imported; ``prelude`` is what is at hand.
     """
     done = subprocess.run(
-        [sys.executable, "-c", before + PRELUDE + textwrap.dedent(code)],
+        [sys.executable, "-c", before + prelude + textwrap.dedent(code)],
         env=environment(),
         capture_output=True,
         text=True,

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from typing import Self
 
 
 class Toll:
@@ -25,7 +26,7 @@ class Toll:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def __enter__(self) -> Toll:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

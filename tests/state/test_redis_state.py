@@ -1,4 +1,4 @@
-"""What only a shared store has to hold: owners that die, sleep and fork, replies nobody waits for, keys that expire, no secrets."""
+"""What only a shared store has to hold: owners that die, sleep and fork, lost replies, keys that expire, no secrets."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_wrong_value_is_named_before_anything_is_sent(make: Any) -> None:
 
 @pytest.mark.parametrize("sleeps", [False, True])
 def test_p37_what_a_dead_process_held_comes_back(sleeps: bool, closing: ExitStack) -> None:
-    """Within the lease nothing is held any more; of the money the prompt's estimate is spent. One that only slept pays the rest."""
+    """Within the lease nothing is held any more; the prompt's estimate is spent. One that only slept pays the rest."""
     clock, name = one_clock(), new_name()
     options: dict[str, Any] = {"budgets": [Budget(1.0), Budget(1.0, scope="key")], "clock": clock, "name": name, "lease": 30.0}
     dead, living = (make_store(KIND, {"p": [SPEC]}, **options) for _ in range(2))

@@ -44,13 +44,14 @@ FAULTS: list[Any] = [
     break_stream(2, how="reset"),
     break_stream(2, how="error_event"),
     break_stream(3, how="no_terminal"),
+    break_stream(2, how="hang"),
     malformed(b"<html>"),
     hang(),
 ]
 
 
 def provide(requests: int) -> None:
-    """Serve until the standard input ends; each fault comes once in every hundred requests."""
+    """Serve until the standard input ends; each fault comes once in every hundred requests, and at last it is told how often."""
     rng = random.Random(1)
     with LocalProvider() as provider:
         for _ in range(requests // 100 + 1):
@@ -70,6 +71,13 @@ def provide(requests: int) -> None:
 
         threading.Thread(target=forget, daemon=True).start()
         sys.stdin.read()
+        left = Counter(repr(scripted.step) for scripted in provider._script)
+        print(json.dumps({told(fault): requests // 100 + 1 - left[repr(fault)] for fault in FAULTS}))
+
+
+def told(fault: Any) -> str:
+    """Name a fault."""
+    return " ".join([type(fault).__name__, *(str(getattr(fault, name)) for name in ("status", "how") if hasattr(fault, name))])
 
 
 class FastClock:
@@ -208,6 +216,7 @@ def main(calls: int, streams: int) -> None:
         }
         assert server.stdin is not None
         server.stdin.close()
+        report["faults"] = json.loads(server.stdout.readline())
     print(json.dumps(report))
 
 

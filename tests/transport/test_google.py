@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +22,15 @@ from own_process import run
 
 from omnillm._cancel import CancellationToken
 from omnillm._clock import SYSTEM_CLOCK, Clock, Deadline
-from omnillm.errors import CallCancelledError, ConnectError, DeadlineExceededError, GatewayError, ServerError, UnauthorizedError
+from omnillm.errors import (
+    CallCancelledError,
+    ConnectError,
+    DeadlineExceededError,
+    GatewayError,
+    ServerError,
+    StateUnavailableError,
+    UnauthorizedError,
+)
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, scripted
 from omnillm.transport import HttpRequest, HttpTransport, google
 
@@ -225,6 +235,49 @@ def test_one_thread_renews_and_the_others_wait(make: Make) -> None:
         credentials.go_on.set()
         assert {future.result(5) for future in waiting} == {"token-1"}
     assert credentials.renewals == 1
+
+
+def test_p20_who_comes_back_into_a_renewal_is_refused_not_deadlocked(make: Make) -> None:
+    """A signal handler that calls while its own thread renews the token would wait for itself: it is told so."""
+    caught: list[BaseException] = []
+
+    class Interrupted(Counting):
+        def refresh(self, request: Any) -> None:
+            if not caught:
+                with pytest.raises(StateUnavailableError, match="the very thread") as refused:
+                    shown(tokens, seconds=math.inf)
+                caught.append(refused.value)
+            super().refresh(request)
+
+    tokens = make(Interrupted())
+    assert [shown(tokens), shown(tokens)] == ["token-1", "token-1"]
+    assert [error.sent for error in caught if isinstance(error, StateUnavailableError)] == ["no"]
+
+
+def test_a_renewal_that_an_interrupt_took_along_is_made_by_the_next(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where it came before the renewal could say that it ended: who waits for it, or comes later, waits for nobody."""
+    tokens, entered, go = make(Counting()), threading.Event(), threading.Event()
+    renewed = google.GoogleTokens._renewed
+
+    def interrupted(self: Any, *_: Any) -> Any:
+        entered.set()
+        assert go.wait(5)
+        raise KeyboardInterrupt
+
+    def first() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            shown(tokens)
+
+    monkeypatch.setattr(google.GoogleTokens, "_renewed", interrupted)
+    with ThreadPoolExecutor(2) as pool:
+        gone = pool.submit(first)
+        assert entered.wait(5)
+        monkeypatch.setattr(google.GoogleTokens, "_renewed", renewed)
+        waiting = pool.submit(shown, tokens)
+        go.set()
+        gone.result(5)
+        assert waiting.result(5) == "token-1"
+    assert shown(tokens) == "token-1"
 
 
 def test_who_has_an_old_token_goes_on_with_it_meanwhile(make: Make, clock: FakeClock) -> None:

@@ -49,6 +49,27 @@ for turn in range(3):
     assert ask(f"/parent-{turn}").read() == f"/parent-{turn}".encode()
 """
 
+BEGIN_AT_ONCE = """
+import threading
+ask("/warm").read()
+def work():
+    assert transport._pid == os.getpid() and not transport._running
+    adapter, gate = transport._adapter, threading.Barrier(8)
+    def first(turn):
+        gate.wait(5)
+        assert ask(f"/child-{turn}").read() == b"child"
+        done.append(turn)
+    done = []
+    threads = [threading.Thread(target=first, args=(turn,)) for turn in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(done) == list(range(8))
+    assert transport._adapter is adapter
+child(work)
+"""
+
 OPEN_STREAM = """
 answer = ask("/stream")
 chunks = answer.chunks()
@@ -97,6 +118,13 @@ def test_parent_and_child_share_no_connection() -> None:
         _, said = process.communicate(timeout=30)
         assert process.returncode == 0, said
         assert server.connections == 2
+
+
+def test_threads_of_a_child_that_begin_at_once_share_one_set_of_pools() -> None:
+    """The child's pools are there before its first thread runs: none makes them anew under another, which nobody would close."""
+    with ScriptedServer([repeat(expect(), respond(body=b"child"))]) as server, run(BEGIN_AT_ONCE, server.base_url) as process:
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 0, said
 
 
 def test_a_stream_of_the_parent_is_not_the_childs() -> None:

@@ -11,7 +11,7 @@ from .._formats import for_anthropic
 from ._own import WIRE
 from ._stream_encoder import ConverseStreamEncoder
 from ._stream_single import emit_event, parse_event
-from ._usage import usage_details
+from ._usage import read_usage, usage_details
 from .error import embedded_error, emit_error, parse_error
 from .request import emit_request, parse_request
 from .response import emit_response, parse_response
@@ -56,5 +56,6 @@ CODEC = Codec(
         EndpointKind.RERANK: HostFormat.BEDROCK_RERANK,
     },
     usage_details=usage_details,
+    read_usage=read_usage,
     fit_format=for_anthropic,
 )

@@ -7,7 +7,7 @@ from .._codec import Codec, Payload
 from .._formats import for_gemini
 from ._encoder import ChunkEncoder, emit_event
 from ._own import WIRE
-from ._usage import usage_details
+from ._usage import read_usage, usage_details
 from .error import embedded_error, emit_error, parse_error
 from .request import emit_request, parse_request, path, prepare_body
 from .response import emit_response, parse_response
@@ -41,5 +41,7 @@ CODEC = Codec(
         EndpointKind.IMAGE_GENERATIONS: HostFormat.GOOGLE_IMAGES,
     },
     usage_details=usage_details,
+    usage_field="usageMetadata",
+    read_usage=read_usage,
     fit_format=for_gemini,
 )

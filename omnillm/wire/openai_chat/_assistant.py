@@ -28,7 +28,7 @@ from ._annotations import read_annotations, write_annotations
 from ._content import CHAT, TEXT_ROLE, WIRE, Placed, drop, inner, read_content, text_or_empty, write_content
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")  # the first one counts where the other repeats it
-_REASONING = frozenset((*REASONING_FIELDS, "reasoning_details"))
+REASONING = frozenset((*REASONING_FIELDS, "reasoning_details"))
 _CONTENT = TEXT_ROLE | {ReasoningPart, RefusalPart}
 
 
@@ -64,7 +64,7 @@ def read_assistant(fields: Fields, *, reply: bool) -> Message:
 
 
 def _read_reasoning(fields: Fields) -> list[MessagePart]:
-    if fields.lacks(_REASONING):
+    if fields.lacks(REASONING):
         return []
     parts: list[MessagePart] = []
     details = fields.peek("reasoning_details")

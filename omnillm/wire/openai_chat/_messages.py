@@ -18,9 +18,9 @@ from ... import _json
 from ...types.enums import MessageRole
 from ...types.message import Message, RawMessage, RequestItem, ResponseItem
 from ...types.parts import MessagePart, RefusalPart, TextPart, ToolCallPart, ToolResultPart, VendorPart
-from .._fields import Emission, Fields, kept, names_in, spelling
+from .._fields import SPELLING, Emission, Fields, kept, names_in, spelling
 from .._plain import plain_text
-from ._assistant import read_assistant, write_assistant
+from ._assistant import REASONING, read_assistant, write_assistant
 from ._content import CHAT, TEXT_ROLE, USER_ROLE, WIRE, Placed, drop, read_content, read_part, text_or_empty, write_content
 
 Part = TypeVar("Part", bound=MessagePart)
@@ -34,6 +34,8 @@ _ROLES = {
     "function": MessageRole.TOOL,
 }
 PLAIN_ROLES = {name: _ROLES[name] for name in ("system", "developer", "user", "assistant")}
+_TEXT_ALONE = frozenset(("role", "content"))
+_BESIDE_A_TEXT = ("refusal", "audio", "tool_calls", "function_call", "annotations", *REASONING)
 _NOT_PLAIN = frozenset(("tool_calls", "function_call", "annotations"))
 
 
@@ -78,6 +80,9 @@ def _calls_alone(message: Message, value: dict[str, Any]) -> bool:
 
 def read_reply(value: Any, pointer: str) -> Message:
     """Read the message of a choice."""
+    usual = _read_usual_reply(value)
+    if usual is not None:
+        return usual
     fields = Fields(value, pointer)
     if fields.peek("role") == "assistant":
         fields.take("role")
@@ -87,6 +92,17 @@ def read_reply(value: Any, pointer: str) -> Message:
     if write_reply(message, Emission(WIRE)) == value:
         return message
     return replace(message, raw_message=RawMessage(CHAT, value))
+
+
+def _read_usual_reply(value: Any) -> Message | None:
+    """Read a reply that says a text and nothing beside it: it is surely rebuilt, whatever fields it has that say nothing."""
+    if type(value) is not dict or value.get("role") != "assistant" or SPELLING in value or any(map(value.get, _BESIDE_A_TEXT)):
+        return None
+    text = value.get("content")
+    if type(text) is not str or not text:
+        return None
+    rest = {name: item for name, item in value.items() if name not in _TEXT_ALONE}
+    return Message(MessageRole.ASSISTANT, (TextPart(text),), vendor_extensions={WIRE.value: rest} if rest else {})
 
 
 def _read_result(fields: Fields, content: Any, *, legacy: bool) -> Message:

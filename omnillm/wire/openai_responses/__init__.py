@@ -7,7 +7,7 @@ from .._beside import OPENAI_ENDPOINTS
 from .._codec import Codec
 from .._formats import for_strict_openai
 from ._encoder import Encoder, emit_event
-from ._usage import usage_details
+from ._usage import read_usage, usage_details
 from .error import embedded_error, emit_error, parse_error
 from .request import ask_for_usage, emit_request, parse_request, path
 from .response import emit_response, parse_response
@@ -31,5 +31,6 @@ CODEC = Codec(
     headers={},
     endpoints=OPENAI_ENDPOINTS,
     usage_details=usage_details,
+    read_usage=read_usage,
     fit_format=for_strict_openai,
 )
