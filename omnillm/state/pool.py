@@ -91,7 +91,8 @@ class KeyPool:
         self._check(deadline, cancel)
         timeout = self._acquire_timeout if timeout is None else timeout
         place = self._place(ask)
-        if self._is_behind(place):
+        is_behind = self._is_behind(place)
+        if is_behind:
             refusal = self._store.peek(ask)
             if refusal is not None and (refusal.is_final or timeout <= 0):
                 raise self._error(ask, refusal)
@@ -101,7 +102,8 @@ class KeyPool:
                 return outcome
             if outcome.is_final or timeout <= 0:
                 raise self._error(ask, outcome)
-        return self._wait(ask, place, deadline, cancel, timeout)
+        pause = 0.0 if is_behind else self._store.pause()
+        return self._wait(ask, place, deadline, cancel, timeout, pause=pause)
 
     def settle(self, lease: KeyLease, settlement: Settlement) -> bool:
         """Settle the call by what it used; true the first time only."""
@@ -128,10 +130,17 @@ class KeyPool:
     # --- waiting --------------------------------------------------------------------------------------------------------------
 
     def _wait(
-        self, ask: Ask, place: Place, deadline: Deadline | None, cancel: CancellationToken | None, timeout: float
+        self,
+        ask: Ask,
+        place: Place,
+        deadline: Deadline | None,
+        cancel: CancellationToken | None,
+        timeout: float,
+        *,
+        pause: float,
     ) -> KeyLease:
-        bell, ticket, handle, turn = Waiter(place), next(self._tickets), None, -math.inf
-        patience = Deadline.after(timeout, self._clock)
+        bell, ticket, handle = Waiter(place), next(self._tickets), None
+        patience, turn = Deadline.after(timeout, self._clock), self._clock.monotonic() + pause
         try:
             self._waiting[ticket] = weakref.ref(bell)
             if cancel is not None:

@@ -109,6 +109,20 @@ def test_row_61_down_before_the_reservation(states: States, toll: Toll, rule: An
     assert isinstance(costly.admit(ask(0)), KeyLease)
 
 
+def test_p38_never_a_mix_within_one_call(states: States, toll: Toll) -> None:
+    """What the share admitted settles with the share, though the server is back; and the other way round."""
+    state = states(toll.url, on_state_error="local_share")
+    ours = admitted(state.admit(ask()))
+    toll.down()
+    shared = admitted(state.admit(ask()))
+    toll.up()
+    assert settle(state, shared)
+    assert settle(state, ours)
+    assert not settle(state, shared)
+    key = state.snapshot().keys[0]
+    assert (key.rpm_used, key.tpm_used, state.snapshot().held_requests) == (1, 5, 0)
+
+
 def test_row_62_down_before_the_settlement(provider: LocalProvider, build: Any, states: States, toll: Toll) -> None:
     """The caller has the answer; what it cost stays reserved until the server is told, and is then spent once."""
     state = RedisState(toll.url, name=new_name(), timeout=2.0)

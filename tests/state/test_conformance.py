@@ -367,3 +367,40 @@ def test_the_wait_for_tokens_counts_what_leaves(store_of):
     assert store.admit(ask(tokens=35)).retry_after == pytest.approx(60 - 10 + 3, abs=1e-4)
     clock.advance(store.admit(ask(tokens=35)).retry_after)
     assert isinstance(store.admit(ask(tokens=35)), KeyLease)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_p35_every_store_tells_the_same_story(store_of, seed):
+    """A history of calls on two keys, one too small for most of them, has the same answers in each store as in memory."""
+
+    def story(make, clock):
+        rng = random.Random(seed)
+        store = make(
+            KeySpec("a", 40, 6), KeySpec("b", 9, 9), clock=clock, budgets=[Budget(300e-12), Budget(90e-12, window="day")],
+            config=PoolConfig(circuit_breaker_threshold=2, selection="least_loaded"),
+        )  # fmt: skip
+        told, running = [], []
+        for _ in range(120):
+            if running and rng.random() < 0.45:
+                lease = running.pop(rng.randrange(len(running)))
+                verdict = rng.choice(
+                    [Verdict.success(0.5), Verdict.success(), Verdict.failure(), Verdict.cool(3), Verdict.neutral()]
+                )
+                told.append(store.settle(lease.reservation.id, Settlement(rng.randrange(9), rng.randrange(5), verdict)))
+                continue
+            outcome = store.admit(ask(tokens=rng.randrange(1, 14), charge=rng.randrange(9)))
+            if isinstance(outcome, KeyLease):
+                running.append(outcome)
+                told.append((outcome.label, outcome.reservation.trial))
+            else:
+                wait = outcome.retry_after
+                told.append((outcome.reason, outcome.budget, None if wait is None else round(wait, 3)))
+            clock.advance(rng.choice([0.0, 0.25, 2.0, 20.0]))
+        snapshot = store.snapshot()
+        keys = [(key.label, key.reason, key.rpm_used, key.tpm_used, key.consecutive_failures) for key in snapshot.keys]
+        return told, keys, snapshot.spent, snapshot.held_tokens
+
+    def in_memory(*specs, clock, config, budgets):
+        return make_store("memory", {"p": specs}, config=config, budgets=budgets, clock=clock, rng=random.Random(1))
+
+    assert story(store_of, one_clock()) == story(in_memory, one_clock())

@@ -190,6 +190,32 @@ def test_ctrl_c_in_the_midst_of_a_round_trip(closing: ExitStack) -> None:
     assert (snapshot.held_requests, snapshot.spent, snapshot.budgets[0].used) == (0, 7, 7)
 
 
+def test_p36_every_operation_may_run_twice(closing: ExitStack) -> None:
+    """Admission, settlement, release, renewal, report and revival: the first reply of each is lost, and nothing counts twice."""
+    toll = closing.enter_context(Toll(client_port()))
+    state = state_of(closing, toll.url, budgets=[Budget(1.0)])
+    state.snapshot()
+
+    def twice(operation: Any) -> Any:
+        toll.lose, before = 1, toll.exchanges
+        answer = operation()
+        assert toll.exchanges >= before + 2
+        return answer
+
+    state.release(admitted(state.admit(ask(1))).reservation.id)  # the scripts are there
+    first, second = (admitted(twice(lambda: state.admit(ask(PICO // 4)))) for _ in range(2))
+    assert (state.snapshot().held_requests, state.snapshot().budgets[0].reserved) == (2, PICO // 2)
+    assert twice(lambda: state.settle(first.reservation.id, Settlement(3, 5, Verdict.failure())))
+    assert twice(lambda: state.release(second.reservation.id))
+    twice(state.beat)
+    snapshot = state.snapshot()
+    key = snapshot.keys[0]
+    assert (key.rpm_used, key.tpm_used, key.consecutive_failures) == (1, 3, 1)
+    assert (snapshot.spent, snapshot.budgets[0].used, snapshot.budgets[0].reserved, snapshot.held_requests) == (5, 5, 0, 0)
+    twice(lambda: state.revive("k"))
+    assert state.snapshot().keys[0].consecutive_failures == 0
+
+
 def client_port() -> int:
     return int(url_of(KIND).rpartition(":")[2].partition("/")[0])
 

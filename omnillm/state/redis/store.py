@@ -94,7 +94,7 @@ class RedisState:
         self._id = self._owner.decode() + ":"
         self._endings = Endings()
         self._beaten_at = -math.inf
-        self._next_poll = 0.0
+        self._turns: dict[int, object] = {}  # of those who wait, each for a twentieth of a second
         self._ahead = 0.0  # of the server's clock, as far as it had to be told
         self._cursor = b"0"
         self._strangers: set[str] = set()
@@ -128,10 +128,13 @@ class RedisState:
 
     def pause(self) -> float:
         """Give how long who waits must not ask again (seconds): no more than 20 of this process ask in a second."""
-        now = self._clock.monotonic()
-        turn = max(now, self._next_poll)
-        self._next_poll = turn + 1 / POLLS_PER_SECOND
-        return turn - now
+        now, me = self._clock.monotonic(), object()
+        turn = int(now * POLLS_PER_SECOND) + 1
+        while self._turns.setdefault(turn, me) is not me:  # taken by another thread
+            turn += 1
+        for past in [past for past in list(self._turns) if past < turn - POLLS_PER_SECOND]:
+            self._turns.pop(past, None)
+        return turn / POLLS_PER_SECOND - now
 
     def admit(self, ask: Ask) -> KeyLease | Refusal:
         """Take a key, its windows and the money in one step, or nothing at all."""
