@@ -68,11 +68,13 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int = MAX_BYTES, max_valu
         if value is not _UNREAD:
             return value
     text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
-    text = text.removeprefix("\ufeff")
-    value, refused = _read(text)
-    if refused is not None:
-        raise refused  # here, where no exception is handled: the standard module's holds the whole document
-    if len(text) > MAX_DEPTH and _may_exceed(text):  # nothing is deeper than its text is long
+    text = text.removeprefix("\ufeff").strip(_BLANK)
+    value = _read_short(text) if len(text) <= _HEAD else _UNREAD
+    if value is _UNREAD:
+        value, refused = _read(text)
+        if refused is not None:
+            raise refused  # here, where no exception is handled: the standard module's holds the whole document
+    if len(text) > 2 * MAX_DEPTH and _may_exceed(text):  # each level has two brackets
         check_bounds(value, max_values)
     if ("\\" in text and "\\u" in text) or (isinstance(data, str) and not text.isascii() and not _is_well_formed(text)):
         value = _without_surrogates(value)
@@ -102,9 +104,17 @@ def backend() -> str:
     return "json" if _orjson is None else "orjson"
 
 
+def _read_short(text: str) -> Any:
+    """Read a short text in which nothing is wrong."""
+    try:
+        value, end = _decode_raw(text)
+    except (ValueError, RecursionError):  # what it is, the whole way says
+        return _UNREAD
+    return value if end == len(text) else _UNREAD
+
+
 def _read(text: str) -> tuple[Any, InvalidJsonError | None]:
     try:
-        text = text.strip(_BLANK)
         value, end = _decode_finite(text) if len(text) > _HEAD and _is_all_finite(text) else _decode_raw(text)
         return (value if end == len(text) else _decode(text)), None  # the whole is refused by the decoder's own words
     except InvalidJsonError as error:

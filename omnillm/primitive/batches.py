@@ -95,7 +95,7 @@ class Inline(Meter):
             else:
                 output = core.default_output_tokens(model, route) if cap is None else cap
                 charge += price.estimate(view.estimated_prompt_tokens(), output)
-        return Estimate(0, 0, 0, charge, None, None)
+        return Estimate(0, 0, charge, charge, None, None)  # lost on the way, it may have been made, and is paid for
 
     def fallback(self, estimate: Estimate, _size: int) -> Measure:
         """Give what an answer that reports nothing is settled by."""

@@ -43,6 +43,7 @@ _NO_COST = (PrimitiveBudgetClass.METADATA_OR_CONTROL_PLANE_ZERO_COST, PrimitiveB
 _UNITS = {"images": "image", "audio_seconds": "second", "characters": "character", "searches": "search", "pages": "page"}
 _INPUTS = ("input_tokens", "prompt_tokens", "inputTokens", "promptTokenCount")
 _OUTPUTS = ("output_tokens", "completion_tokens", "outputTokens", "candidatesTokenCount")
+_UNDER_WAY = ("queued", "in_progress")  # of Responses with ``background``
 _CONTROLS = ("cancel", "wait", "fetchPredictOperation")
 _USAGES = ("usage", "usageMetadata")
 _COUNTED = ("x-amzn-bedrock-input-token-count", "x-amzn-bedrock-output-token-count")  # of InvokeModel, whatever the model
@@ -81,6 +82,10 @@ class Meter:
         """Give what an answer that reports nothing is settled by; ``size`` is its length in bytes."""
         return Measure(TokenUsage(), cost=FREE)
 
+    def filled(self, measure: Measure, _estimate: Estimate, _size: int) -> Measure:
+        """Give the measure with what a provider left out of its report."""
+        return measure
+
     def check_strict(self) -> None:
         """Refuse, with ``BudgetExceededError``, what a strict budget cannot bound."""
 
@@ -90,7 +95,8 @@ class Declared(Meter):
 
     def estimate(self, _call: Call, _core: Core, _route: Route) -> Estimate:
         """Give what an attempt reserves."""
-        return Estimate(0, 0, 0, round((self.request.cost_usd or 0.0) * PICO), None, None)
+        charge = round((self.request.cost_usd or 0.0) * PICO)
+        return Estimate(0, 0, charge, charge, None, None)  # lost on the way, it may have been done, and is paid for
 
     def fallback(self, estimate: Estimate, _size: int) -> Measure:
         """Give what an answer that reports nothing is settled by."""
@@ -148,6 +154,7 @@ class Generation(Meter):
     def __init__(self, request: PrimitiveRequest, view: LlmRequest, row: Codec) -> None:
         super().__init__(request, view)
         self.row = row
+        self._goes_on = False
 
     def estimate(self, call: Call, core: Core, route: Route) -> Estimate:
         """Give what an attempt reserves."""
@@ -163,6 +170,7 @@ class Generation(Meter):
     def of_payload(self, payload: Mapping[str, Any], size: int) -> Measure | None:
         """Read what a whole answer says."""
         raw = payload.get(self.row.usage_field)
+        self._goes_on = payload.get("status") in _UNDER_WAY
         try:
             answer: LlmResponse | None = self.row.parse_response(dict(payload))
         except (ProtocolError, ConfigurationError, RecursionError):
@@ -180,8 +188,17 @@ class Generation(Meter):
         return Measure(usage, usage_details(usage, given), PrimitiveUsageTelemetry(raw, usage))
 
     def fallback(self, estimate: Estimate, size: int) -> Measure:
-        """Give what an answer that reports nothing is settled by."""
-        return Measure(TokenUsage(estimate.prompt_tokens, estimate.output_of(size), estimated=True))
+        """Give what an answer that reports nothing is settled by: one that is made in the background, by its cap."""
+        output = estimate.tokens - estimate.prompt_tokens if self._goes_on else estimate.output_of(size)
+        return Measure(TokenUsage(estimate.prompt_tokens, output, estimated=True))
+
+    def filled(self, measure: Measure, estimate: Estimate, size: int) -> Measure:
+        """Give the measure with what a provider left out of its report."""
+        usage, guess = measure.usage, self.fallback(estimate, size).usage
+        if not usage.estimated:
+            return measure
+        prompt, output = usage.prompt_tokens or guess.prompt_tokens, usage.completion_tokens or guess.completion_tokens
+        return dataclasses.replace(measure, usage=dataclasses.replace(usage, prompt_tokens=prompt, completion_tokens=output))
 
     def check_strict(self) -> None:
         """Refuse what a strict budget cannot bound."""

@@ -94,7 +94,9 @@ class PrimitiveCall(Call):
             endpoint=native.endpoint,
             wire_format=native.wire_format,
             metadata=native.metadata,
-            measure=measure or self.meter.fallback(attempt.estimate, size),
+            measure=self.meter.fallback(attempt.estimate, size)
+            if measure is None
+            else self.meter.filled(measure, attempt.estimate, size),
         )
 
     def believed(self, attempt: Attempt, response: PrimitiveResponse) -> TokenUsage:

@@ -71,9 +71,7 @@ class NativeReader:
         self.has_content = False
         if self._decoder is None:
             self.has_content = True
-            if self._kept is not None and len(self._kept) <= MAX_KEPT:
-                self._kept += chunk
-            return [PrimitiveBinaryChunk(chunk, self._type)]
+            return self._chunk(chunk)
         events: list[PrimitiveStreamEvent] = []
         try:
             for frame in self._decoder.feed(chunk):
@@ -98,7 +96,11 @@ class NativeReader:
         failure = self._failure_in_whole()
         if failure is None and self._ends and not self._over:
             failure = self._interrupted()
-        return [*events, Failed(failure)] if failure is not None else [*events, *self._reported(), self._completed()]
+        if failure is not None:
+            return [*events, Failed(failure)]
+        if self._kept:
+            events.append(PrimitiveBinaryChunk(bytes(self._kept), self._type))
+        return [*events, *self._reported(), self._completed()]
 
     def measure(self) -> Measure | None:
         """Give what the stream is settled by, where it told."""
@@ -112,6 +114,15 @@ class NativeReader:
 
     def partial(self) -> None:
         """Give nothing: what had arrived was given as it came."""
+
+    def _chunk(self, chunk: bytes) -> list[PrimitiveStreamEvent]:
+        """Give some bytes; those of a JSON value that came in the place of a stream when it is whole, as it may be an error."""
+        if self._kept is not None:
+            self._kept += chunk
+            if len(self._kept) <= MAX_KEPT:
+                return []
+            chunk, self._kept = bytes(self._kept), None
+        return [PrimitiveBinaryChunk(chunk, self._type)]
 
     # --- within ---------------------------------------------------------------------------------------------------------------
 

@@ -42,9 +42,11 @@ class PrimitiveStream(OwnedStream[PrimitiveStreamEvent, PrimitiveResponse]):
         return events
 
     def _accept(self, events: list[PrimitiveStreamEvent]) -> None:
-        if not events:
-            return
         clock, reader = self._core.clock, cast(NativeReader, self._reader)
+        if not events:
+            if reader.has_content:
+                self._waits_since = clock.monotonic()
+            return
         if self._first_at is None:
             self._first_at = clock.monotonic()
         for event in events:

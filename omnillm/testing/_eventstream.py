@@ -13,7 +13,6 @@ from typing import Any
 
 from .. import _json
 from ..errors import InvalidShapeError, ProtocolError
-from ..transport.aws import MessageReader
 from ..wire.sse import SseFrame
 
 MEDIA_TYPE = "application/vnd.amazon.eventstream"
@@ -65,6 +64,8 @@ def as_json(data: bytes) -> list[dict[str, Any]] | None:
 
     A message that was cut off is left out: a stream that broke off there breaks off before it.
     """
+    from ..transport.aws import MessageReader  # and with it requests, which recordings alone need
+
     try:
         return [{"headers": headers, "payload": _opened(payload.decode())} for headers, payload in MessageReader().feed(data)]
     except (ProtocolError, UnicodeDecodeError):

@@ -104,12 +104,12 @@ def _in_place_of(core: Core, transport: _Recorder | _Player) -> Iterator[None]:
 @contextmanager
 def _unsigned(core: Core) -> Iterator[None]:
     """Let no key sign: that may ask for credentials or tokens, which are not there, or over the network."""
-    real = core.routes
-    core.routes = tuple(replace(route, signers={}) for route in real)
+    real, natives = core.routes, core.native
+    core.routes, core._natives = (tuple(replace(route, signers={}) for route in routes) for routes in (real, natives))
     try:
         yield
     finally:
-        core.routes = real
+        core.routes, core._natives = real, natives
 
 
 def _refuse_session(options: Mapping[str, Any]) -> None:

@@ -115,22 +115,18 @@ class Connection(HTTPConnection):
             else:
                 self.send(head)
                 self.send(body)
-        except TimeoutError:
-            raise StoppedError(exchange.late()) from None
         except OSError:
             pass  # it may have answered before it closed (413, 429): reading will tell
 
     def send(self, data: Any) -> None:
         exchange = current()
-        if exchange.watch is None:
-            self.sock.settimeout(exchange.timeout())
-            self.sock.sendall(data)
-            return
         rest = memoryview(data)
         while rest:
             self.sock.settimeout(exchange.glance())
-            with contextlib.suppress(TimeoutError):
+            try:
                 rest = rest[self.sock.send(rest) :]
+            except TimeoutError:
+                continue  # a glance is over
 
     def answer(self) -> urllib3.HTTPResponse:
         """Read the head of the answer."""
@@ -204,17 +200,17 @@ class SecureConnection(Connection, HTTPSConnection):
 
 
 class WatchedSocket(ssl.SSLSocket):
-    """A socket whose handshake is waited for in short steps where somebody watches for the first byte."""
+    """A socket whose handshake is waited for in short steps, for interrupts and for who watches for the first byte."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT002  # ssl's signature
         exchange = running()
-        watch = None if exchange is None else exchange.watch
-        if exchange is None or watch is None:
+        if exchange is None:
             super().do_handshake(block)
             return
-        deadline = exchange.deadline
+        deadline, watch = exchange.deadline, exchange.watch
         while (left := deadline.remaining()) > 0:
-            self.settimeout(min(left, GLANCE, watch.until_late(deadline.clock.monotonic())))
+            until_late = GLANCE if watch is None else watch.until_late(deadline.clock.monotonic())
+            self.settimeout(min(left, GLANCE, until_late))
             with contextlib.suppress(TimeoutError):
                 super().do_handshake(block)
                 return

@@ -24,7 +24,7 @@ AT_ONCE = 2.0  # seconds: the one of the promise, and one for a busy machine
 SHARED = str(Path(__file__).parent.parent / "shared")
 
 INTERRUPTED = """
-import faulthandler, gc, json, os, signal, sys, threading, time
+import _thread, faulthandler, gc, json, os, signal, sys, threading, time
 faulthandler.dump_traceback_later(60, exit=True)
 from contextlib import ExitStack
 from call_waits import PLACES
@@ -35,7 +35,10 @@ def interrupt(waiting, sent):
     wait_until(waiting.is_there, 20)
     time.sleep(0.02)
     sent.append(time.monotonic())
-    os.kill(os.getpid(), signal.SIGINT)
+    if sys.argv[1] == "signal":
+        os.kill(os.getpid(), signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 for name in PLACES:
     with ExitStack() as stack:
@@ -62,8 +65,18 @@ for name in PLACES:
 @pytest.fixture(scope="module")
 def interrupted() -> dict[str, dict[str, Any]]:
     """What became of a process's call at each place when SIGINT came."""
+    return _interrupted("signal")
+
+
+@pytest.fixture(scope="module")
+def marked() -> dict[str, dict[str, Any]]:
+    """What became of it when the interpreter was told of a SIGINT that woke no call of the system's."""
+    return _interrupted("mark")
+
+
+def _interrupted(how: str) -> dict[str, dict[str, Any]]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, SHARED])}
-    command = [sys.executable, "-c", INTERRUPTED]
+    command = [sys.executable, "-c", INTERRUPTED, how]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return {found["name"]: found for found in map(json.loads, done.stdout.splitlines())}
@@ -79,6 +92,15 @@ def test_row_70_ctrl_c(interrupted: dict[str, dict[str, Any]], place: str) -> No
     failures = 1 if place == "back-off" else 0  # that of the attempt before
     assert (found["held"], found["failures"], found["open"]) == ([0, 0], failures, [0, 0, 0])
     assert found["used"] == found["charged"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_p14_an_interrupt_that_wakes_no_wait_of_the_systems(marked: dict[str, dict[str, Any]], place: str) -> None:
+    """One that came just before the wait began, or on a system whose waits it does not end, is noticed within a second too."""
+    found = marked[place]
+    assert found["caught"] == "KeyboardInterrupt"
+    assert found["took"] < AT_ONCE
+    assert (found["held"], found["open"], found["used"]) == ([0, 0], [0, 0, 0], found["charged"])
 
 
 class Waiter(threading.Thread):

@@ -12,7 +12,7 @@ from gateway_scripts import chunk, data, held, key_of, more, open_stream, stream
 
 from omnillm._cancel import CancellationToken
 from omnillm.config import KeyConfig
-from omnillm.errors import CallCancelledError, ClosedError
+from omnillm.errors import CallCancelledError, ClosedError, StreamInterruptedError
 from omnillm.policy.limits import PoolConfig
 from omnillm.policy.retry import RetryPolicy
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, break_stream
@@ -122,6 +122,34 @@ def test_p17_leaving_gives_everything_back(provider: LocalProvider, build: Any, 
     assert status.tpm_used == spent
     assert gateway.budget_remaining_usd() == RESERVED - spent
     assert gateway._core.allowance.in_flight == 0
+
+
+@pytest.mark.parametrize("way", ["close", "with", "text", "gateway", "error"])
+def test_p17_who_keeps_a_stream_that_was_left_keeps_no_connection(build: Any, way: str) -> None:
+    """The server sees the end of the connection while the stream's object lives on: nothing waits for the collector."""
+    left = threading.Event()
+    broken = [more(b"data: {broken\n\n")] if way == "error" else []
+    with ScriptedServer([expect(), open_stream(data(chunk("a"))), *broken, stall(), signal(left)]) as server:
+        gateway = build(server)
+        stream = gateway.stream(REQUEST)
+        text = stream.text()
+        assert next(text) == "a"
+        if way == "with":
+            with stream:
+                pass
+        elif way == "error":
+            with pytest.raises(StreamInterruptedError):
+                next(text)
+        else:
+            {"close": stream.close, "text": text.close, "gateway": gateway.close}[way]()
+        assert left.wait(5)
+        if way == "gateway":  # which ends it; whoever has it settles it
+            with pytest.raises(ClosedError):
+                next(text)
+        snapshot = gateway._core.store.snapshot()
+        assert (snapshot.held_tokens, snapshot.held_requests) == (0, 0)
+        assert gateway.budget_used_usd() == PROMPT + 1
+        assert next(stream, None) is None if way == "error" else stream is not None
 
 
 def test_a_late_close_changes_nothing(provider: LocalProvider, build: Any) -> None:

@@ -61,6 +61,10 @@ class StreamBlock:
                 return events
         return None
 
+    def grow(self, piece: str) -> None:
+        """Add to a text that was begun."""
+        self._pieces.append(piece)
+
     def _is(self, kind: str) -> bool:
         """Tell whether the block is of a kind, which it becomes where nothing opened it."""
         if self.kind is None:

@@ -28,6 +28,7 @@ from ...types.events import (
 from ...types.message import Message
 from ...types.response import LlmResponse
 from .._fields import Fields
+from .._plain import text_delta
 from ..sse import SseFrame
 from ._own import PROTOCOL, WIRE
 from ._stream_block import StreamBlock
@@ -36,6 +37,7 @@ from .error import STREAM_EXCEPTIONS, parse_error
 from .response import parse_response
 
 _PADDING = "p"
+_DELTA = "contentBlockDelta"
 
 
 class ConverseStreamDecoder:
@@ -54,12 +56,29 @@ class ConverseStreamDecoder:
         """Give the events of a frame."""
         if self._done or not frame.data:
             return []
-        kind, event = read_frame(frame)
+        event = _json.loads(frame.data)
+        if frame.event == _DELTA and (text := self._only_text(event)):
+            return [text_delta(text)]
+        kind, event = read_event(frame.event, event)
         if kind in STREAM_EXCEPTIONS:
             self._done = True
             return [read_exception(kind, event)]
         handler = _HANDLERS.get(kind)
         return [vendor_event(kind, event)] if handler is None else handler(self, event)
+
+    def _only_text(self, event: Any) -> str | None:
+        """Add a text to the block that already grows, where the event says no more: it goes past all that it might have said."""
+        block = self._current
+        if block is None or block.kind != "text" or type(event) is not dict or self._message is None:
+            return None
+        index, delta = event.get("contentBlockIndex"), event.get("delta")
+        if type(delta) is not dict or len(delta) != 1 or type(index) is not int or self._blocks.get(index) is not block:
+            return None
+        text = delta.get("text")
+        if type(text) is not str or not text:
+            return None
+        block.grow(text)
+        return text
 
     def finish(self) -> list[LlmStreamEvent]:
         """Give the final event where a stop reason came but no ``metadata``."""
@@ -151,16 +170,20 @@ _EVENTS = frozenset(_HANDLERS) | STREAM_EXCEPTIONS
 
 def read_frame(frame: SseFrame) -> tuple[str, dict[str, Any]]:
     """Read the name and the object of a frame's event, without its padding."""
-    event = _json.loads(frame.data)
+    return read_event(frame.event, _json.loads(frame.data))
+
+
+def read_event(name: str | None, event: Any) -> tuple[str, dict[str, Any]]:
+    """Read the name and the object of an event from a frame's name and its JSON value."""
     if not isinstance(event, dict):
         raise InvalidShapeError(f"expected a JSON object, got {type(event).__name__}")
-    kind = frame.event if frame.event in _EVENTS else next((name for name in event if name in _EVENTS), None)
+    kind = name if name in _EVENTS else next((field for field in event if field in _EVENTS), None)
     if kind is None:
-        if frame.event is None and len(event) == 1:
-            ((name, value),) = event.items()
-            return name, value if isinstance(value, dict) else {}
-        return frame.event or "", event
-    inner = event[kind] if frame.event != kind or event.keys() == {kind} else event
+        if name is None and len(event) == 1:
+            ((field, value),) = event.items()
+            return field, value if isinstance(value, dict) else {}
+        return name or "", event
+    inner = event[kind] if name != kind or event.keys() == {kind} else event
     if not isinstance(inner, dict):
         raise InvalidShapeError(f"{kind}: expected an object, got {type(inner).__name__}", pointer=f"/{kind}")
     if _PADDING in inner:

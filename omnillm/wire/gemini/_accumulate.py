@@ -58,7 +58,10 @@ class Candidate:
 
     def grow(self, text: str, events: Events) -> None:
         """Take a text of the model's with nothing beside it."""
-        self._grow(False, text, events)
+        if self._growing is not None and not self._growing[0]:
+            self._growing[1].append(text)
+        else:
+            self._grow(False, text, events)
         events.append(text_delta(text))
         self._content["role"] = "model"
 

@@ -57,7 +57,11 @@ class ChunkDecoder:
         if self._done:
             return []
         events: Events = []
-        for chunk in read_chunks(frame.data):
+        data = frame.data
+        if data[:1] == "{" and data[-1:] == "}":  # one chunk, as nearly always
+            self._take(_json.loads(data), events)
+            return events
+        for chunk in read_chunks(data):
             if not self._done:
                 self._take(chunk, events)
         return events
@@ -162,19 +166,16 @@ def _only_text(candidates: Any) -> str | None:
     if type(candidates) is not list or len(candidates) != 1:
         return None
     value = candidates[0]
-    if type(value) is not dict or value.keys() != _USUAL_CANDIDATE or value["index"] != 0:
+    if type(value) is not dict or len(value) != 2 or value.get("index") != 0:
         return None
-    content = value["content"]
-    if type(content) is not dict or content.keys() != _USUAL_CONTENT or content["role"] != "model":
+    content = value.get("content")
+    if type(content) is not dict or len(content) != 2 or content.get("role") != "model":
         return None
-    parts = content["parts"]
+    parts = content.get("parts")
     if type(parts) is not list or len(parts) != 1 or type(parts[0]) is not dict or len(parts[0]) != 1:
         return None
     text = parts[0].get("text")
     return text if type(text) is str else None
-
-
-_USUAL_CANDIDATE, _USUAL_CONTENT = frozenset({"content", "index"}), frozenset({"parts", "role"})
 
 
 def read_chunks(data: str) -> list[dict[str, Any]]:
