@@ -275,7 +275,7 @@ def test_a_forked_child_is_another_process(closing: ExitStack) -> None:
 def test_no_key_goes_to_the_server(closing: ExitStack, plain: Any) -> None:
     """Whatever a gateway does, neither its key nor a prompt is in any key or value of the server."""
     provider = closing.enter_context(LocalProvider())
-    state = RedisState(url_of(KIND), name=new_name())
+    state = RedisState(url_of(KIND), name=new_name(), timeout=5.0)
     closing.callback(state.close)
     builder = GatewayBuilder(provider.endpoint(ProviderProtocol.OPENAI_CHAT_COMPLETIONS)).default_model("gpt-4.1-mini")
     gateway = builder.add_key(KeyConfig("sk-SECRET-of-the-state", "prod")).budget_limit_usd(5).state(state).build()
@@ -293,7 +293,7 @@ def test_a_call_is_two_round_trips(closing: ExitStack) -> None:
     """Admission is one, settlement is one more; what the provider's headers say rides along."""
     toll = closing.enter_context(Toll(client_port()))
     provider = closing.enter_context(LocalProvider())
-    state = RedisState(toll.url, name=new_name())
+    state = RedisState(toll.url, name=new_name(), timeout=5.0)
     closing.callback(state.close)
     builder = GatewayBuilder(provider.endpoint(ProviderProtocol.OPENAI_CHAT_COMPLETIONS)).default_model("gpt-4.1-mini")
     gateway = builder.add_key(KeyConfig("sk-1", "k", rpm_limit=10_000)).budget_limit_usd(5).state(state).build()

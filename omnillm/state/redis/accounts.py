@@ -7,6 +7,7 @@ Contract: pure; time is given. Money goes over the wire as whole dollars and pic
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 import struct
 from collections.abc import Iterable, Sequence
@@ -78,6 +79,11 @@ class Accounts:
     def of_key(self, pool: str, label: str, now: float) -> bytes:
         """Give those that a call must fit with that key."""
         return b"".join([named.packed(f"{_SUBJECT}{pool}\x1f{label}", now) for named in self._of_key]) if self._of_key else b""
+
+    def to_json(self) -> str:
+        """Write down what the budgets are, for those who look at the state from outside."""
+        budgets = [named.budget for named in (*self._shared, *self._of_key)]
+        return json.dumps([[budget.limit_pico, budget.scope, budget.window, budget.timezone] for budget in budgets])
 
     def budget(self, place: int) -> Budget:
         """Give the budget that a refusal names by its place."""

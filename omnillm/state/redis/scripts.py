@@ -17,6 +17,7 @@ _SHARED = {
     "left": ("lane", "money"),
     "books": ("lane", "money"),
     "register": (),
+    "pools": (),
 }
 
 

@@ -34,7 +34,7 @@ from .link import Link
 from .pulse import Pulse
 from .seats import Pool
 from .share import Share
-from .telling import Teller, log, text_of
+from .telling import Teller, log, prefix_of, text_of
 
 StateError = Literal["closed", "local_share"]
 
@@ -69,11 +69,9 @@ class RedisState:
         server_time: Callable[[], float] | None = None,
         window: float = WINDOW_S,
     ) -> None:
-        if not isinstance(name, str) or not name or not name.isprintable() or set(name) & set("{}:"):
-            raise ConfigurationError("name: expected a name without braces and colons", field="name")
         check_choice(on_state_error, StateError, "on_state_error")
         self._link = Link(target, timeout=seconds_of(timeout, "timeout"))
-        self._prefix = f"omnillm:{{{name}}}:"  # one slot of a cluster: a budget spans the pools, and is reserved with the key
+        self._prefix = prefix_of(name)
         self._lease = seconds_of(lease, "lease")
         self._clock = clock
         self._rng = rng or random.Random()
@@ -308,7 +306,8 @@ class RedisState:
     def _register(self, pool: Pool) -> None:
         epoch = (self._epoch or secrets.token_hex(8).encode()) if self._accounts else b""
         ours = pool.to_json()
-        answer, _ = self._link.run("register", self._prefix, pool.key, ours.encode(), epoch)
+        budgets = self._accounts.to_json() if self._accounts else ""
+        answer, _ = self._link.run("register", self._prefix, pool.key, ours.encode(), epoch, budgets.encode())
         known, opened = (text_of(part) for part in answer)
         if known and known != ours:
             log.warning("pool %s: another process has other limits or rules; each goes by its own", pool.name)

@@ -7,6 +7,7 @@ import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 
+from ...errors import ConfigurationError
 from ...policy.lane import KeyReason
 from .. import KeyStatus, Snapshot
 from .accounts import Accounts, joined
@@ -14,6 +15,13 @@ from .link import Link
 from .seats import Pool
 
 log = logging.getLogger("omnillm")
+
+
+def prefix_of(name: str) -> str:
+    """Give the beginning of all keys of the state of that name: one slot of a cluster, for a budget spans the pools."""
+    if not isinstance(name, str) or not name or not name.isprintable() or set(name) & set("{}:"):
+        raise ConfigurationError("name: expected a name without braces and colons", field="name")
+    return f"omnillm:{{{name}}}:"
 
 
 class Teller:

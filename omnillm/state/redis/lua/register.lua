@@ -10,5 +10,8 @@ if epoch ~= '' then
   opened = call('HGET', books, 'epoch')
 end
 call('HSET', pools, name, config)
+if ARGV[4] ~= '' then
+  call('HSET', pools, '', ARGV[4])
+end
 call('EXPIRE', pools, 30 * 86400)
 return {known, opened}
