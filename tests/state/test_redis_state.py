@@ -426,3 +426,13 @@ def test_an_unreachable_server_is_told_by_every_look(closing: ExitStack) -> None
     for look in (state.snapshot, lambda: state.peek(ask()), lambda: state.budget_left(ask()), lambda: state.revive("k")):
         with pytest.raises(StateUnavailableError):
             look()
+
+
+def test_budgets_that_come_late_count_all_the_same(closing: ExitStack) -> None:
+    """A pool that was used before there were budgets is held to them from then on."""
+    state = RedisState(url_of(KIND), name=new_name(), timeout=5.0)
+    closing.callback(state.close)
+    state.add_pool("p", [SPEC])
+    state.release(admitted(state.admit(ask())).reservation.id)
+    state.add_budgets([Budget(1.0)])
+    assert state.admit(ask(2 * PICO)).budget is not None  # type: ignore[union-attr]

@@ -94,7 +94,7 @@ class Link:
         self._drop_idle()
         client = self._clients.pop(os.getpid(), None)
         if client is not None:
-            client.close()
+            client.connection_pool.disconnect(inuse_connections=False)  # who is in the midst of an exchange ends it
 
     # --- one exchange ---------------------------------------------------------------------------------------------------------
 

@@ -7,15 +7,15 @@ import pkgutil
 from dataclasses import dataclass
 from functools import cache
 
-_STATE = ("lane", "money", "held")
+_STATE = ("lane", "money", "held", "settling", "rare")
 _SHARED = {
-    "admit": (*_STATE, "reap", "openings"),
+    "admit": _STATE,
     "settle": _STATE,
-    "renew": (*_STATE, "reap"),
-    "snapshot": (*_STATE, "reap"),
+    "renew": _STATE,
+    "snapshot": _STATE,
     "revive": ("lane",),
     "left": ("lane", "money"),
-    "books": ("lane", "money"),
+    "books": ("lane",),
     "register": (),
     "pools": (),
 }

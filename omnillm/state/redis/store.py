@@ -40,6 +40,7 @@ StateError = Literal["closed", "local_share"]
 
 LEASE_S, TIMEOUT_S = 30.0, 0.25
 POLLS_PER_SECOND = 20
+MOST_DISOWNED = 100  # in one beat
 SEEDS = 2**31
 _NO_BOOKS = "the state store has lost its books, and what was spent is not known: RedisState.reopen() opens new ones"
 _NO_REPORTS: tuple[int | float, ...] = (-1, -1, -1, -1)
@@ -254,7 +255,7 @@ class RedisState:
         living, cursor, *names = [text_of(part) for part in answer]
         self._share.processes, self._cursor = max(1, int(living)), cursor.encode()
         unknown = {name for name in names if not self._endings.knows(name, self._id)}
-        for name in unknown & self._strangers:  # twice in a row: it is nobody's
+        for name in sorted(unknown & self._strangers)[:MOST_DISOWNED]:  # twice in a row: it is nobody's
             self._link.run("settle", self._prefix, *self._disowned(name))
         self._strangers = unknown
 
@@ -300,7 +301,7 @@ class RedisState:
             self._endings.collect(self._clock.monotonic())
         if self._endings.waiting:
             self._tell_due()
-        if not pool.registered:
+        if not pool.registered or (self._accounts and not self._epoch):
             self._register(pool)
 
     def _register(self, pool: Pool) -> None:

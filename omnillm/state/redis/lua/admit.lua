@@ -7,22 +7,28 @@ local given, window, tokens, ch, cl, pt, ph, pl, seed, selection, dry, beats, le
   unpack_('<ddddddddddddddd', ARGV[1])
 local seats, exclude, epoch = ARGV[2], ARGV[7], ARGV[8]
 local now, books, asides = server_time(given), prefix .. 'books', prefix .. 'aside:' .. pool
-local reported = ARGV[10] ~= '' and believe(ARGV[10], now, window) or nil
-local shared = accounts_of(ARGV[11], '', now)
-if not shared or not accounts_of(of_key, '', now) then
-  return string.format('@ %.6f', now)
+local M, R, reported, shared = nil, nil, nil, nil
+if ARGV[10] ~= '' then
+  R = rare()
+  reported = R.believe(ARGV[10], now, window)
 end
-if epoch ~= '' and call('HGET', books, 'epoch') ~= epoch then
-  return '!'
+if epoch ~= '' then
+  M = money()
+  shared = M.accounts_of(ARGV[11], '', now)
+  if not shared or not M.accounts_of(of_key, '', now) then
+    return string.format('@ %.6f', now)
+  elseif call('HGET', books, 'epoch') ~= epoch then
+    return '!'
+  end
+  M.read_accounts(books, shared, now)
 end
-read_accounts(books, shared, now)
 local has_asides = call('EXISTS', asides) == 1
 local looked = {}
 
 local function last_refusal(accounts)
   local found
-  for i, account in ipairs(accounts) do
-    if not allows(account, ch, cl) and (not found or account.resets > accounts[found].resets) then
+  for i, account in ipairs(accounts or {}) do
+    if not M.allows(account, ch, cl) and (not found or account.resets > accounts[found].resets) then
       found = i
     end
   end
@@ -52,12 +58,13 @@ local function look(i, exact)
     lane.aside, lane.pair = found[1] and unpack_('<d', found[1]) or 0, found[2] and unpack_('<d', found[2]) or 0
   end
   if of_key ~= '' then
-    lane.accounts = read_accounts(books, accounts_of(of_key, pool .. '\31' .. label, now), now)
+    lane.accounts = M.read_accounts(books, M.accounts_of(of_key, pool .. '\31' .. label, now), now)
     lane.broke = last_refusal(lane.accounts)
   end
   local overdue = now - window - lane.head_at
   if lane.head < lane.tail and overdue > 0 and (exact or overdue > window / 4 or left(lane) < tokens) then
-    expire(lane, now, window)
+    R = R or rare()
+    R.expire(lane, now, window)
   end
   lane.takes = not lane.broke and left(lane) >= tokens
   looked[#looked + 1] = lane
@@ -66,7 +73,8 @@ end
 
 -- Look for a key among all seats; give why there is none.
 local function search()
-  local opening, blocked = openings()
+  R = R or rare()
+  local opening, blocked = R.opening, R.blocked
 
   local function no_money(at, account)
     return string.format('$ %d %.0f %.0f %.0f %.0f %.6f %.6f', at, account.sh, account.sl, account.rh, account.rl,
@@ -142,7 +150,7 @@ local function search()
     end
     for _, lane in ipairs(living) do
       for i, account in ipairs(lane.accounts or {}) do
-        if not allows(account, ch, cl) then
+        if not M.allows(account, ch, cl) then
           return no_money(#shared + i - 1, account)
         end
       end
@@ -184,10 +192,12 @@ local function search()
   end
 
   local lane, answer = decide()
-  if not lane and reap(prefix, owner, now, window) then
+  if not lane and R.reap(prefix, owner, now, window) then
     LANES, has_asides = {}, call('EXISTS', asides) == 1
-    reported = believe(ARGV[10], now, window)
-    read_accounts(books, shared, now)
+    reported = R.believe(ARGV[10], now, window)
+    if M then
+      M.read_accounts(books, shared, now)
+    end
     lane, answer = decide()
   end
   return lane, answer
@@ -228,14 +238,14 @@ if not lane or dry == 1 then
 end
 
 local fields = ''
-if lane.accounts then
-  for _, account in ipairs(lane.accounts) do
+if M then
+  for _, account in ipairs(lane.accounts or {}) do
     shared[#shared + 1] = account
   end
-end
-for _, account in ipairs(shared) do
-  fields = fields .. account.field .. '\0'
-  account.rh, account.rl = plus(account.rh, account.rl, ch, cl)
+  for _, account in ipairs(shared) do
+    fields = fields .. account.field .. '\0'
+    account.rh, account.rl = M.plus(account.rh, account.rl, ch, cl)
+  end
 end
 local position, trial = lane.tail, lane.open >= 0 and 1 or 0
 local raw = pack(HELD, now, position, tokens, ch, cl, pt, ph, pl, lane.gen, lane.seat, trial, cooldown, lane.key) .. fields
@@ -252,17 +262,21 @@ lane.tail = position + 1
 lane.req, lane.tok, lane.nreq, lane.ntok = lane.req + 1, lane.tok + tokens, lane.nreq + 1, lane.ntok + tokens
 lane.freq, lane.ftok = lane.freq + 1, lane.ftok + tokens
 if position - max(lane.merged, lane.head) >= 2 * MERGED then
-  merge(lane)
+  R = R or rare()
+  R.merge(lane)
 end
-if #shared > 0 then
-  write_accounts(books, shared)
+if M then
+  M.write_accounts(books, shared)
 end
 if reported then
   write_reported(lane)
 end
-write_lane(lane, now, place(position), pack(SLOT, now, 1, tokens, 0))
-forget(prefix, owner, ARGV[9])
+write_lane(lane, now, string.format('%d', position), pack(SLOT, now, 1, tokens, 0))
+if ARGV[9] ~= '' then
+  forget(prefix, owner, ARGV[9])
+end
 if beats == 1 then
-  beat(prefix, owner, now, lease)
+  R = R or rare()
+  R.beat(prefix, owner, now, lease)
 end
 return string.format('+ %d %d %.6f', lane.seat, trial, now)

@@ -10,7 +10,7 @@ for i = 1, #all, 2 do
     answers[3] = string.format('%.0f %.0f', unpack_('<dd', raw))
   elseif field ~= 'epoch' then
     answers[#answers + 1] = field
-    answers[#answers + 1] = string.format('%.0f %.0f %.0f %.0f %.6f', unpack_(ACCOUNT, raw))
+    answers[#answers + 1] = string.format('%.0f %.0f %.0f %.0f %.6f', unpack_('<ddddd', raw))
   end
 end
 return answers

@@ -16,12 +16,6 @@ local function unpacked(raw)
     seat = seat, trial = trial, cooldown = cooldown, lane = lane, fields = rest <= #raw and string.sub(raw, rest) or ''}
 end
 
-local function beat(prefix, owner, now, lease)
-  call('ZADD', prefix .. 'owners', string.format('%.6f', now + lease), owner)
-  call('EXPIRE', prefix .. 'owners', 30 * DAYS)
-  call('EXPIRE', held_key(prefix, owner), 30 * DAYS)
-end
-
 -- Forget the settled reservations whose owner has seen the reply (their names, with blanks between).
 local function forget(prefix, owner, acks)
   if acks ~= '' then

@@ -2,6 +2,7 @@
 -- figures in the field 's', and a field for each slot of the window's log, named by its place. The rules are those of
 -- policy/window.py, policy/lane.py and policy/breaker.py; but slots past their minute are left behind only where that makes room,
 -- or when many have come together.
+-- What only some calls need is made only for them (rare.lua, money.lua): to make a function costs, and every run makes its own.
 
 local call, pack, unpack_, max, min, huge = redis.call, struct.pack, struct.unpack, math.max, math.min, math.huge
 local LANE = '<ddddddddddddddddddddddddds'
@@ -65,47 +66,6 @@ local function write_lane(lane, now, name, slot)
   end
 end
 
-local function place(number)
-  return string.format('%d', number)
-end
-
--- Read up to so many slots from a place on: their names, and what is there.
-local function slots_from(lane, first, most)
-  local names = {}
-  for position = first, min(first + most - 1, lane.tail - 1) do
-    names[#names + 1] = place(position)
-  end
-  return names, call('HMGET', lane.key, unpack(names))
-end
-
--- Leave behind what is past its minute: no longer counted if settled, counted as overdue if not.
-local function expire(lane, now, window)
-  lane.gone = lane.gone or {}
-  local most = 16
-  while lane.head < lane.tail and now > lane.head_at + window do
-    local names, slots = slots_from(lane, lane.head, most)
-    for i, name in ipairs(names) do
-      if slots[i] then
-        local at, requests, tokens, settled = unpack_(SLOT, slots[i])
-        if now <= at + window then
-          lane.head_at = at
-          return
-        elseif settled == 1 then
-          lane.req, lane.tok = lane.req - requests, lane.tok - tokens
-        else
-          lane.oreq, lane.otok = lane.oreq + requests, lane.otok + tokens
-        end
-        lane.gone[#lane.gone + 1] = name
-      end
-      lane.head = lane.head + 1
-    end
-    lane.head_at, most = -huge, 256
-  end
-  if lane.head == lane.tail and lane.freq == 0 then -- nothing is left: whatever was evicted is made good
-    lane.req, lane.tok, lane.oreq, lane.otok = 0, 0, 0, 0
-  end
-end
-
 -- Give the requests and tokens that count now.
 local function used(lane, now)
   local requests, tokens = lane.req, lane.tok
@@ -116,71 +76,4 @@ local function used(lane, now)
     tokens = max(tokens, lane.tpm - lane.tleft + lane.ntok)
   end
   return requests, tokens
-end
-
--- Correct what a slot counts for, once it is known; give its name and what it is from now on, where it is still in the log.
-local function settle_slot(lane, held, requests, tokens)
-  lane.freq, lane.ftok = max(0, lane.freq - 1), max(0, lane.ftok - held.tokens)
-  if held.position >= lane.tail then
-    return nil -- the lane began anew
-  end
-  if held.position >= lane.rplace then
-    lane.nreq = lane.nreq + requests - 1
-  end
-  if held.position >= lane.tplace then
-    lane.ntok = lane.ntok + tokens - held.tokens
-  end
-  local name, slot
-  if held.position < lane.head then
-    requests, tokens = 0, 0
-    lane.oreq, lane.otok = max(0, lane.oreq - 1), max(0, lane.otok - held.tokens)
-  else
-    name, slot = place(held.position), pack(SLOT, held.at, requests, tokens, 1)
-  end
-  lane.req, lane.tok = max(0, lane.req + requests - 1), max(0, lane.tok + tokens - held.tokens)
-  return name, slot
-end
-
--- Take the outcome of a call of that generation: the transitions of policy/breaker.py.
-local function settle_breaker(lane, outcome, id, generation, now, threshold, cooldown)
-  if lane.open >= 0 then
-    if lane.trial ~= id then
-      return
-    end
-    lane.trial = ''
-    if outcome == 'success' then
-      lane.failures, lane.open = 0, -1
-    elseif outcome ~= 'neutral' then
-      lane.failures = lane.failures + (outcome == 'failure' and 1 or 0)
-      lane.open = now + cooldown
-    end
-  elseif generation == lane.gen and outcome == 'success' then
-    lane.failures = 0
-  elseif generation == lane.gen and outcome == 'failure' then
-    lane.failures = lane.failures + 1
-    if lane.failures >= threshold then
-      lane.open, lane.gen = now + cooldown, lane.gen + 1
-    end
-  end
-end
-
--- Believe the provider where it says that less is left than is counted: a blob of lanes, what is left and for how long.
-local function believe(reports, now, window)
-  local at, touched = 1, {}
-  while at <= #reports do
-    local requests, request_reset, tokens, token_reset, length
-    requests, request_reset, tokens, token_reset, length, at = unpack_('<ddddI2', reports, at)
-    local lane = read_lane(string.sub(reports, at, at + length - 1))
-    at = at + length
-    if requests >= 0 then
-      lane.rleft, lane.rplace, lane.nreq = requests, lane.tail, 0
-      lane.runtil = now + min(request_reset < 0 and window or request_reset, 86400)
-    end
-    if tokens >= 0 then
-      lane.tleft, lane.tplace, lane.ntok = tokens, lane.tail, 0
-      lane.tuntil = now + min(token_reset < 0 and window or token_reset, 86400)
-    end
-    touched[#touched + 1] = lane
-  end
-  return touched
 end

@@ -4,16 +4,17 @@
 local prefix, pool, labels = KEYS[1], ARGV[2], ARGV[5]
 local now = server_time(unpack_('<d', ARGV[1]))
 local books, asides = prefix .. 'books', prefix .. 'aside:' .. pool
-local shared = accounts_of(ARGV[3], '', now)
-if not shared or not accounts_of(ARGV[4], '', now) then
+local M = money()
+local shared = M.accounts_of(ARGV[3], '', now)
+if not shared or not M.accounts_of(ARGV[4], '', now) then
   return string.format('@ %.6f', now)
 end
 
 local function least(accounts)
   local left_ = 1
-  for _, a in ipairs(read_accounts(books, accounts, now)) do
-    local free = (a.lh - a.sh - a.rh) + (a.ll - a.sl - a.rl) / DOLLAR
-    left_ = min(left_, free > 0 and free / (a.lh + a.ll / DOLLAR) or 0)
+  for _, a in ipairs(M.read_accounts(books, accounts, now)) do
+    local free = (a.lh - a.sh - a.rh) + (a.ll - a.sl - a.rl) / M.DOLLAR
+    left_ = min(left_, free > 0 and free / (a.lh + a.ll / M.DOLLAR) or 0)
   end
   return left_
 end
@@ -23,7 +24,7 @@ if ARGV[4] ~= '' then
   for label in string.gmatch(labels, '[^%z]+') do
     local raw = call('HGET', asides, label)
     if not raw or unpack_('<d', raw) < huge then
-      best = max(best or 0, least(accounts_of(ARGV[4], pool .. '\31' .. label, now)))
+      best = max(best or 0, least(M.accounts_of(ARGV[4], pool .. '\31' .. label, now)))
     end
   end
 end

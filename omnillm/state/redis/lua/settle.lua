@@ -10,12 +10,16 @@ local raw = call('HGET', key, name)
 if raw == '+' then
   return '='
 end
-local accounts = accounts_of(ARGV[9], '', now)
-if not accounts then
-  return string.format('@ %.6f', now)
+local M, accounts, spent = nil, nil, nil
+if not raw or ARGV[9] ~= '' or ch > 0 or cl > 0 then
+  M = money()
+  accounts = M.accounts_of(ARGV[9], '', now)
+  if not accounts then
+    return string.format('@ %.6f', now)
+  end
+  M.read_accounts(books, accounts, now)
+  spent = (ch > 0 or cl > 0) and M.spending(books, ch, cl) or nil
 end
-read_accounts(books, accounts, now)
-local spent = (ch > 0 or cl > 0) and spending(books, ch, cl) or nil
 
 -- Spend what was not held any more.
 local function too_late()
@@ -31,13 +35,13 @@ local function too_late()
     kh, kl = unpack_('<dd', known)
   end
   for _, account in ipairs(accounts) do
-    account.sh, account.sl = plus(account.sh, account.sl, ch, cl)
-    account.sh, account.sl = minus(account.sh, account.sl, kh, kl)
+    account.sh, account.sl = M.plus(account.sh, account.sl, ch, cl)
+    account.sh, account.sl = M.minus(account.sh, account.sl, kh, kl)
   end
-  local h, l = unpack_('<dd', spent or spending(books, 0, 0))
-  h, l = minus(h, l, kh, kl)
+  local h, l = unpack_('<dd', spent or M.spending(books, 0, 0))
+  h, l = M.minus(h, l, kh, kl)
   call('HDEL', late, name)
-  write_accounts(books, accounts, pack('<dd', h, l))
+  M.write_accounts(books, accounts, pack('<dd', h, l))
   return '?'
 end
 
@@ -79,11 +83,11 @@ if not raw then
   return too_late()
 end
 local held = unpacked(raw)
-local reported = ARGV[11] ~= '' and believe(ARGV[11], now, window) or {}
+local reported = ARGV[11] ~= '' and rare().believe(ARGV[11], now, window) or nil
 local lane = read_lane(held.lane)
-for _, account in ipairs(accounts) do
-  account.rh, account.rl = minus(account.rh, account.rl, held.ch, held.cl)
-  account.sh, account.sl = plus(account.sh, account.sl, ch, cl)
+for _, account in ipairs(accounts or {}) do
+  account.rh, account.rl = M.minus(account.rh, account.rl, held.ch, held.cl)
+  account.sh, account.sl = M.plus(account.sh, account.sl, ch, cl)
 end
 local at, slot = settle_slot(lane, held, requests, tokens)
 local outcome = (kind == 'success' or kind == 'failure' or kind == 'lost') and kind or 'neutral'
@@ -97,17 +101,19 @@ elseif kind == 'retire' or kind == 'set_aside' then
   set_aside()
 end
 call('HSET', key, name, '+')
-if spent or #accounts > 0 then
-  write_accounts(books, accounts, spent)
+if M then
+  M.write_accounts(books, accounts, spent)
 end
-for _, one in ipairs(reported) do
+for _, one in ipairs(reported or {}) do
   if one ~= lane then
     write_lane(one, now)
   end
 end
 write_lane(lane, now, at, slot)
-forget(prefix, owner, ARGV[8])
+if ARGV[8] ~= '' then
+  forget(prefix, owner, ARGV[8])
+end
 if beats == 1 then
-  beat(prefix, owner, now, lease)
+  rare().beat(prefix, owner, now, lease)
 end
 return '+'

@@ -4,10 +4,11 @@
 local prefix, pool, seats = KEYS[1], ARGV[2], ARGV[3]
 local given, window, count = unpack_('<ddd', ARGV[1])
 local now, asides = server_time(given), prefix .. 'aside:' .. pool
-for _, lane in ipairs(believe(ARGV[4], now, window)) do
+local R = rare()
+for _, lane in ipairs(R.believe(ARGV[4], now, window)) do
   write_lane(lane, now)
 end
-while reap(prefix, '', now, window) do
+while R.reap(prefix, '', now, window) do
 end
 LANES = {}
 local answers = {string.format('%.6f', now)}
@@ -17,7 +18,7 @@ for i = 0, count - 1 do
   local label = string.match(name, '^[^%z]*')
   local lane = read_lane(prefix .. 'key:' .. digest .. ':' .. label)
   lane.tpm, lane.rpm = tpm, rpm
-  expire(lane, now, window)
+  R.expire(lane, now, window)
   local requests, tokens = used(lane, now)
   local found = call('HMGET', asides, label, name)
   local aside = found[1] and unpack_('<d', found[1]) or 0
