@@ -289,13 +289,11 @@ def meter_of(request: PrimitiveRequest) -> Meter:
     plain = LlmRequest(_model_of(request) or "")
     if request.cost_usd is not None:
         return Declared(request, plain)
-    with importing:
-        from .batches import batch_meter_of  # it is made of meters
+    with importing:  # they are made of meters
+        from .batches import batch_meter_of
+        from .tally import SessionMeter
 
     if request.stream is PrimitiveStreamMode.WEB_SOCKET:
-        with importing:
-            from .tally import SessionMeter
-
         return SessionMeter(request)
     found = batch_meter_of(request, plain)
     if found is not None:
