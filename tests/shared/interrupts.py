@@ -103,8 +103,9 @@ def hammer(loop: Callable[[], object], *, interrupts: int, seed: int = 1, nap: f
             threads.append(threading.Thread(target=guarded, daemon=True))
             threads[-1].start()
         time.sleep(rng.random() * nap)
-        with _STARTING:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threads[-1].ident or 0), ctypes.py_object(Cut))
+        with _STARTING:  # else a new thread may have got the number of this one, which has just died
+            if threads[-1].is_alive():
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threads[-1].ident or 0), ctypes.py_object(Cut))
         if len(landed) > seen:
             seen, until = len(landed), time.monotonic() + HANGS_S
         assert time.monotonic() < until, f"the loop hangs:\n{_stack(threads[-1])}"
@@ -112,6 +113,8 @@ def hammer(loop: Callable[[], object], *, interrupts: int, seed: int = 1, nap: f
     for thread in threads:
         thread.join(HANGS_S)
         assert not thread.is_alive(), f"the loop hangs:\n{_stack(thread)}"
+        if threading._active.get(thread.ident) is thread:  # type: ignore[attr-defined]
+            del threading._active[thread.ident]  # type: ignore[attr-defined]  # its own end was cut
     if faults:
         raise AssertionError("what came out is no interrupt") from faults[0]
     return len(landed)
