@@ -59,6 +59,8 @@ def only_the_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gc.callbacks.clear()
     monkeypatch.setattr(sys, "unraisablehook", bool)  # of C, so that it cannot be interrupted either
     monkeypatch.setattr(threading.Thread, "start", _start_alone)
+    told = threading.excepthook  # of a loop's thread that was cut where it catches nothing any more: another one takes its place
+    monkeypatch.setattr(threading, "excepthook", lambda args: None if args.exc_type is Cut else told(args))
     # a handler takes its lock in one bytecode, and sees to its release in another: that is the standard library's to mend
     monkeypatch.setattr(logging.Logger, "isEnabledFor", lambda *_: False)
     yield
