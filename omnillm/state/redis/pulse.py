@@ -48,7 +48,7 @@ class Pulse:
         self._stopped = Bell()
 
 
-def _beat(state: weakref.ref[RedisState], every: float, stopped: threading.Event, running: dict[str, threading.Thread]) -> None:
+def _beat(state: weakref.ref[RedisState], every: float, stopped: Bell, running: dict[str, threading.Thread]) -> None:
     idle = 0
     while not stopped.wait(every):
         found = state()
