@@ -204,7 +204,7 @@ def test_neither_a_call_nor_a_stream_enters_dataclasses_json() -> None:
     assert run.stdout.strip() == "[]"
 
 
-# --- usual answers ---------------------------------------------------------------------------------------------------------------
+# --- usual answers --------------------------------------------------------------------------------------------------------------
 
 USUAL_REPLIES: list[dict[str, Any]] = [
     {"role": "assistant", "content": "Hi"},
@@ -264,7 +264,7 @@ def test_a_growing_text_of_bedrock_is_read_as_the_general_way_reads_it(deltas: l
     assert _converse(start, *named) == _converse(start, *inside)
 
 
-# --- types that passed -----------------------------------------------------------------------------------------------------------
+# --- types that passed ----------------------------------------------------------------------------------------------------------
 
 
 class Count(int):
