@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ._cancel import CancellationToken
-from ._late import importing
+from ._late import importing as _importing
 from ._secret import Secret
 from .errors import (
     AdmissionError,
@@ -168,6 +168,7 @@ if TYPE_CHECKING:
     from .providers.registry import EndpointSupport, ProviderDescriptor, ProviderRegistry, embedded_provider_registry
     from .replay import ReplayFixture, sanitize_json_value, sanitize_transport_request, sanitize_transport_response
     from .state import KeyLease, KeyStatus, StateStore
+    from .state.redis import RedisState
     from .transport.http import Timeouts
     from .types.hooks import (
         AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HedgeStarted, HookEvent, ModelDowngraded, RetryScheduled,
@@ -218,6 +219,7 @@ _NAMES = {
     ".providers.registry": "EndpointSupport ProviderDescriptor ProviderRegistry embedded_provider_registry",
     ".replay": "ReplayFixture sanitize_json_value sanitize_transport_request sanitize_transport_response",
     ".state": "KeyLease KeyStatus StateStore",
+    ".state.redis": "RedisState",
     ".transport.http": "Timeouts",
     ".types.hooks": "AttemptEnded AttemptStarted CallEnded FallbackTaken HedgeStarted HookEvent ModelDowngraded RetryScheduled",
     ".types.media": """
@@ -239,7 +241,7 @@ def __getattr__(name: str) -> Any:
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with importing:
+    with _importing:
         value = getattr(importlib.import_module(module, __name__), name)
     globals()[name] = value
     return value
@@ -399,6 +401,7 @@ __all__ = [
     "ReasoningCapability",
     "ReasoningDelta",
     "ReasoningPart",
+    "RedisState",
     "RefusalDelta",
     "RefusalPart",
     "ReplayFixture",

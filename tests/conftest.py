@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from omnillm.errors import StateUnavailableError
+
 JOIN_SECONDS = 2.0
 pytest_plugins = ["canary"]
 
@@ -86,6 +88,15 @@ def no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_server_left() -> Iterator[None]:
+    """Stop the servers of the shared state that tests have started."""
+    yield
+    stores = sys.modules.get("stores")
+    if stores is not None:
+        stores.stop_all()
+
+
 @pytest.fixture(autouse=True)
 def no_thread_left() -> Iterator[None]:
     """Fail a test that leaves a thread behind which would hold up interpreter exit."""
@@ -145,7 +156,10 @@ def _cores() -> set[Any]:
 
 def _held(core: Any) -> tuple[int, int]:
     core.mend()
-    snapshot = core.store.snapshot()
+    try:
+        snapshot = core.store.snapshot()
+    except StateUnavailableError:
+        return (0, 0)  # the server of the state is gone
     return (snapshot.held_requests, sum(status.reserved for status in snapshot.budgets))
 
 
