@@ -82,6 +82,9 @@ class LocalProvider:
     for ``script``. A word is an output token, and a delta of a stream. Texts with words in common have embeddings near each
     other, a ranking goes by shared words, and what was spoken is what its recording's transcript says.
 
+    What native calls make (files, uploads, batches, caches, operations) is kept, numbered by its kind; a job takes one step each
+    time it is asked for, and is done at the second.
+
     ``keys`` are the keys it takes (any, where not given); one of the form ``ACCESS:SECRET`` or ``ACCESS:SECRET:TOKEN`` signs by
     AWS's Signature Version 4, which is verified. Access tokens of Google's are issued to ``service_account()``. ``dead_keys``
     are answered with 401 and ``forbidden`` pairs of key and model with 403; both are sets that may change while it serves.
