@@ -32,7 +32,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _families(effort: Effort, *, fast: bool, scale: bool) -> dict[str, Callable[[], Iterable[Row]]]:
-    from . import admission, calls, codecs, processes, scaling, streams
+    from . import admission, calls, codecs, processes, scaling, shared, streams
 
     if scale:
         return {name: lambda rows=rows: rows(effort) for name, rows in scaling.FAMILIES.items()}  # type: ignore[misc]
@@ -41,6 +41,7 @@ def _families(effort: Effort, *, fast: bool, scale: bool) -> dict[str, Callable[
         "streams": lambda: streams.rows(effort, fast=fast),
         "processes": lambda: processes.rows(effort, fast=fast),
         "admission": lambda: admission.rows(effort),
+        "redis": lambda: shared.rows(effort),
         "codecs": lambda: codecs.rows(effort),
     }
 

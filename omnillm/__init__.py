@@ -168,6 +168,7 @@ if TYPE_CHECKING:
     from .providers.registry import EndpointSupport, ProviderDescriptor, ProviderRegistry, embedded_provider_registry
     from .replay import ReplayFixture, sanitize_json_value, sanitize_transport_request, sanitize_transport_response
     from .state import KeyLease, KeyStatus, StateStore
+    from .state.redis import RedisState
     from .transport.http import Timeouts
     from .types.hooks import (
         AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HedgeStarted, HookEvent, ModelDowngraded, RetryScheduled,
@@ -218,6 +219,7 @@ _NAMES = {
     ".providers.registry": "EndpointSupport ProviderDescriptor ProviderRegistry embedded_provider_registry",
     ".replay": "ReplayFixture sanitize_json_value sanitize_transport_request sanitize_transport_response",
     ".state": "KeyLease KeyStatus StateStore",
+    ".state.redis": "RedisState",
     ".transport.http": "Timeouts",
     ".types.hooks": "AttemptEnded AttemptStarted CallEnded FallbackTaken HedgeStarted HookEvent ModelDowngraded RetryScheduled",
     ".types.media": """
@@ -399,6 +401,7 @@ __all__ = [
     "ReasoningCapability",
     "ReasoningDelta",
     "ReasoningPart",
+    "RedisState",
     "RefusalDelta",
     "RefusalPart",
     "ReplayFixture",

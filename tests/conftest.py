@@ -17,17 +17,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from omnillm.errors import StateUnavailableError
+
 JOIN_SECONDS = 2.0
 pytest_plugins = ["canary"]
 
 # Who starts the tests in the background may have had it ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The same examples every time, so that a red run is red again; ``--hypothesis-profile=explore`` looks for new ones.
+# The same examples every time, so that a red run is red again; ``--hypothesis-profile=explore`` looks for new ones, and ``few`` is
+# for interpreters beside the one that takes them all.
 settings.register_profile(
     "omnillm", deadline=None, max_examples=50, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("explore", settings.get_profile("omnillm"), derandomize=False, max_examples=500)
+settings.register_profile("few", settings.get_profile("omnillm"), max_examples=10)
 settings.load_profile("omnillm")
 
 
@@ -84,6 +88,15 @@ def no_network() -> Iterator[None]:
             patch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
         patch.setattr(socket, "getaddrinfo", getaddrinfo)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_server_left() -> Iterator[None]:
+    """Stop the servers of the shared state that tests have started."""
+    yield
+    stores = sys.modules.get("stores")
+    if stores is not None:
+        stores.stop_all()
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +158,10 @@ def _cores() -> set[Any]:
 
 def _held(core: Any) -> tuple[int, int]:
     core.mend()
-    snapshot = core.store.snapshot()
+    try:
+        snapshot = core.store.snapshot()
+    except StateUnavailableError:
+        return (0, 0)  # the server of the state is gone
     return (snapshot.held_requests, sum(status.reserved for status in snapshot.budgets))
 
 

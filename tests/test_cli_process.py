@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stores import kinds, new_name, url_of
 
+from omnillm.policy.limits import Budget, ModelLimits
+from omnillm.state import Ask, KeyLease, KeySpec, Settlement, Verdict
+from omnillm.state.redis import RedisState
 from omnillm.testing import LocalProvider, hang
 
 COMMAND = [sys.executable, "-W", "error", "-m", "omnillm"]
@@ -111,3 +115,54 @@ def test_help_loads_no_network() -> None:
     """Typing is cheap: what a command needs is loaded when it runs."""
     code = "import sys; from omnillm.cli._parser import build_parser; build_parser(); print('requests' in sys.modules)"
     assert run("-c", code, command=[sys.executable]).stdout == b"False\n"
+
+
+def test_status_shows_a_shared_state() -> None:
+    """Every key, window, cool-down and budget of a state, as a table and as JSON; a server that is down is one line."""
+    name = new_name()
+    state = RedisState(url_of(kinds()[0]), name=name, timeout=10.0)
+    state.add_budgets([Budget(5.0), Budget(1.0, scope="tenant", window="day")])
+    state.add_pool("open_ai#1", [KeySpec("prod-1", 90_000, 500, {"own": ModelLimits(1_000, 10)}), KeySpec("[b]rod-2", 90_000, 5)])
+    kept = state.admit(Ask("open_ai#1", "m", 1_000, 10**11, "acme", exclude=frozenset({"[b]rod-2"})))
+    other = state.admit(Ask("open_ai#1", "own", 100, 0, exclude=frozenset({"[b]rod-2"})))
+    assert isinstance(kept, KeyLease)
+    assert isinstance(other, KeyLease)
+    state.settle(other.reservation.id, Settlement(90, 0, Verdict.cool(3_000)))
+    done = _omnillm("status", "--state", url_of(kinds()[0]), "--name", name)
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in ("prod-1 (own)  1/10", "cooling for", "1000/90000", "[b]rod-2", "acme", "tenant by day", "in flight: 1 calls"):
+        assert words in done.stdout
+    told = json.loads(_omnillm("status", "--state", url_of(kinds()[0]), "--name", name, "--json").stdout)
+    assert [key["label"] for key in told["keys"]] == ["[b]rod-2", "prod-1"]
+    assert told["keys"][1]["models"]["own"]["reason"] == "cooling"
+    assert told["budgets"][0]["reserved"] == 10**11
+    assert state.release(kept.reservation.id)
+    state.close()
+    down = _omnillm("status", "--state", "redis://:sesame@127.0.0.1:1")
+    assert (down.returncode, down.stdout, down.stderr) == (1, "", "omnillm: the state store cannot be reached\n")
+    assert _omnillm("status", "--state", "redis://h", "--watch", "0").returncode == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+def test_status_is_live_on_a_terminal() -> None:
+    """With ``--watch`` the tables are drawn again and again, until Ctrl-C."""
+    master, slave = os.openpty()
+    command = [sys.executable, "-m", "omnillm", "status", "--state", url_of(kinds()[0]), "--watch", "0.2"]
+    with subprocess.Popen(command, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(slave)
+        seen = b""
+        while seen.count(b"in flight") < 2:
+            seen += os.read(master, 4096)
+        process.send_signal(signal.SIGINT)
+        while True:
+            try:
+                if not os.read(master, 4096):
+                    break
+            except OSError:  # the other end is closed
+                break
+        assert process.wait(10) == 130
+    os.close(master)
+
+
+def _omnillm(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "omnillm", *args], capture_output=True, text=True, timeout=60, check=False)

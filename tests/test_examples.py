@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from stores import kinds, url_of
 
 from omnillm.testing import LocalProvider
 
@@ -65,6 +66,11 @@ SAID = {
     "record_replay.py": ["2 exchanges, the key is in them: False", "played: echo:", "left over: 0", "/messages/0/content"],
     "transcoding.py": ['"input_schema"', "/generation/seed", '"tool_calls"'],
     "quickstart.py": ["echo: Say hello in French", "echo: Count to five", "spent $0.0000"],
+    "shared_quota.py": [
+        "16 calls, 10 answered, limit 10; all were sent: True",
+        "shared: 10/10 requests; in flight: 0",
+        "spent $0.0",
+    ],
     "responses_live_demo.py": ["vision: m, ", "What is here?", "tool: weather({'city': 'Rome'})", "22 degrees and sunny"],
 }
 
@@ -79,7 +85,7 @@ def environment():
             "VISION_PROMPT": "What is here?", "TOOL_PROMPT": 'call weather with {"city": "Rome"}',
         }  # fmt: skip
         live = {f"OMNILLM_RESPONSES_{name}": value for name, value in live.items()}
-        yield {**os.environ, "OPENAI_API_KEY": "sk-example", "OPENAI_BASE_URL": base, **live}
+        yield {**os.environ, "OPENAI_API_KEY": "sk-example", "OPENAI_BASE_URL": base, "REDIS_URL": url_of(kinds()[0]), **live}
 
 
 def run(*command: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""The command line: ``omnillm demo | call | stream | transcode | sanitize | config | prices | models``: see ``docs/cli.md``.
+"""The command line: ``omnillm demo | call | stream | transcode | sanitize | config | prices | models | status``: ``docs/cli.md``.
 
 Results go to stdout, everything else to stderr; an error is one line there, and an exit code.
 """

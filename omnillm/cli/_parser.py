@@ -46,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     _sanitize(commands)
     _config(commands)
     _prices(commands)
+    _status(commands)
     return parser
 
 
@@ -150,3 +151,18 @@ def _prices(commands: argparse._SubParsersAction[_Parser]) -> None:
     listing.add_argument(
         "pattern", metavar="PATTERN", nargs="?", default="*", help="a part of provider/model, or as bedrock/*claude*"
     )
+
+
+def _status(commands: argparse._SubParsersAction[_Parser]) -> None:
+    about = "show how every key, window, breaker and budget of a shared state stands"
+    command = _command(commands, "status", "._status:status", about)
+    command.add_argument("--state", metavar="URL", required=True, help="the state's server, as redis://host:6379/0")
+    command.add_argument("--name", metavar="NAME", default="omnillm", help="the state's name; omnillm where absent")
+    command.add_argument("--watch", metavar="SECONDS", nargs="?", const=1.0, type=_seconds, help="look again every so often")
+
+
+def _seconds(text: str) -> float:
+    """Read how often to look."""
+    from ._status import seconds
+
+    return seconds(text)

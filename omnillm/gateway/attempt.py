@@ -109,6 +109,8 @@ class Attempt:
             charge=estimate.charge,
             tenant=call.tenant,
             exclude=exclude,
+            prompt_tokens=estimate.prompt_tokens,
+            prompt_charge=estimate.prompt_charge,
         )
         lease = route.pool.acquire(ask, deadline=call.deadline, cancel=call.cancel, timeout=timeout)
         return cls(core, call, route, lease, estimate)

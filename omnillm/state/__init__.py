@@ -61,7 +61,10 @@ class KeySpec:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask for a key: ``tokens`` is prompt and output as estimated, ``charge`` what they may cost (pico-dollars)."""
+    """Ask for a key: ``tokens`` is prompt and output as estimated, ``charge`` what they may cost (pico-dollars).
+
+    ``prompt_tokens`` and ``prompt_charge`` are what is counted where the process is never heard of again.
+    """
 
     pool: str
     model: str
@@ -69,6 +72,8 @@ class Ask:
     charge: int
     tenant: str | None = None
     exclude: frozenset[str] = frozenset()
+    prompt_tokens: int = 0
+    prompt_charge: int = 0
 
     def __post_init__(self) -> None:
         check_count(self.tokens, "tokens", least=0)
@@ -178,7 +183,7 @@ class Snapshot:
 
 
 class StateStore(Protocol):
-    """Keep the state of keys and budgets; ``MemoryState`` does for one process."""
+    """Keep the state of keys and budgets; ``MemoryState`` does for one process, ``RedisState`` for many."""
 
     def add_pool(self, name: str, specs: Iterable[KeySpec], *, config: PoolConfig | None = None) -> None:
         """Add a pool of keys, or share the one that is there.
@@ -192,6 +197,9 @@ class StateStore(Protocol):
 
     def queue(self, pool: str, model: str) -> str | None:
         """Name the queue of the model's calls: those of one queue compete for the same keys."""
+
+    def pause(self) -> float:
+        """Give how long who waits for a key must not ask again (seconds); each time it is asked, a turn is taken."""
 
     def admit(self, ask: Ask) -> KeyLease | Refusal:
         """Take a key, its windows and the money in one step, or nothing at all."""

@@ -145,6 +145,10 @@ class MemoryState:
         found = self._pool(pool)
         return model if model in found.rosters or found.aside.of(model) else None
 
+    def pause(self) -> float:
+        """Give how long who waits for a key must not ask again: not at all, for nobody else is asked."""
+        return 0.0
+
     def admit(self, ask: Ask) -> KeyLease | Refusal:
         """Take a key, its windows and the money in one step, or nothing at all."""
         pool = self._pool(ask.pool)

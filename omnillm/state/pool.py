@@ -7,6 +7,7 @@ Rules:
   or for a key that the waiter excludes, go by. What waiting cannot help is refused at once.
 - A waiter wakes when something is settled, on ``close``, on its token's ``cancel``, and every 50 ms for what makes no sound: a
   lease that was dropped, time that passed, another process.
+- A store that many processes share says how often it may be asked: who is rung earlier waits for that turn.
 - The queue holds its waiters weakly: one that was interrupted even while it was leaving is gone with its frame.
 - No lock here: the queue is a dictionary under atomic operations, and a bell rings without one, so that a signal handler, a
   finaliser or a cancel callback may settle and ring.
@@ -90,7 +91,8 @@ class KeyPool:
         self._check(deadline, cancel)
         timeout = self._acquire_timeout if timeout is None else timeout
         place = self._place(ask)
-        if self._is_behind(place):
+        is_behind = self._is_behind(place)
+        if is_behind:
             refusal = self._store.peek(ask)
             if refusal is not None and (refusal.is_final or timeout <= 0):
                 raise self._error(ask, refusal)
@@ -100,7 +102,8 @@ class KeyPool:
                 return outcome
             if outcome.is_final or timeout <= 0:
                 raise self._error(ask, outcome)
-        return self._wait(ask, place, deadline, cancel, timeout)
+        pause = 0.0 if is_behind else self._store.pause()
+        return self._wait(ask, place, deadline, cancel, timeout, pause=pause)
 
     def settle(self, lease: KeyLease, settlement: Settlement) -> bool:
         """Settle the call by what it used; true the first time only."""
@@ -127,10 +130,17 @@ class KeyPool:
     # --- waiting --------------------------------------------------------------------------------------------------------------
 
     def _wait(
-        self, ask: Ask, place: Place, deadline: Deadline | None, cancel: CancellationToken | None, timeout: float
+        self,
+        ask: Ask,
+        place: Place,
+        deadline: Deadline | None,
+        cancel: CancellationToken | None,
+        timeout: float,
+        *,
+        pause: float,
     ) -> KeyLease:
         bell, ticket, handle = Waiter(place), next(self._tickets), None
-        patience = Deadline.after(timeout, self._clock)
+        patience, turn = Deadline.after(timeout, self._clock), self._clock.monotonic() + pause
         try:
             self._waiting[ticket] = weakref.ref(bell)
             if cancel is not None:
@@ -139,18 +149,20 @@ class KeyPool:
                 bell.clear()
                 self._check(deadline, cancel)
                 over = patience.expired
-                outcome = self._overtaken(ask, over=over) if self._is_behind(place, ticket) else self._store.admit(ask)
+                ends = (patience.remaining(), POLL_S if deadline is None else deadline.remaining())
+                early = turn - self._clock.monotonic()
+                if early > 0 and not over:  # whatever rang: a shared store is not asked more often
+                    self._clock.wait(bell, min(early, *ends))
+                    continue
+                is_behind = self._is_behind(place, ticket)
+                outcome = self._overtaken(ask, over=over) if is_behind else self._store.admit(ask)
                 if isinstance(outcome, KeyLease):
                     return outcome
                 if over or outcome.is_final:
                     raise self._error(ask, outcome)
-                naps = (
-                    POLL_S,
-                    outcome.retry_after or POLL_S,
-                    patience.remaining(),
-                    POLL_S if deadline is None else deadline.remaining(),
-                )
-                self._clock.wait(bell, min(naps))
+                if not is_behind:
+                    turn = self._clock.monotonic() + self._store.pause()
+                self._clock.wait(bell, min(POLL_S, outcome.retry_after or POLL_S, *ends))
         finally:
             self._waiting.pop(ticket, None)
             if cancel is not None and handle is not None:

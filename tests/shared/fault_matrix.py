@@ -113,8 +113,12 @@ def _well(says: str = "", retried: Retried = "no", money: Money = "usage", face:
     return Outcome(retried=retried, key="nothing", money=money, says=says, face=face)
 
 
-def _aside(says: str) -> Outcome:
-    return Outcome(says=says)
+def _aside(says: str, face: str = "") -> Outcome:
+    return Outcome(says=says, face=face)
+
+
+def _refusing(says: str = "", face: str = "") -> Outcome:
+    return Outcome(e.StateUnavailableError, "no", retried="no", key="nothing", money="nothing", says=says, face=face)
 
 
 _UNTRIED = Outcome(
@@ -362,11 +366,56 @@ PROCESS = (
     ),
 )
 
+STORE = (
+    _row(60, "Redis is down when the gateway is made", _refusing("with the first call")),
+    _row(
+        61,
+        "Redis is down before a call is admitted",
+        _refusing(face="it costs money, or `on_state_error` is `closed`"),
+        _aside("the call goes by this process's share of the limits", face="`on_state_error` is `local_share`, no money"),
+    ),
+    _row(
+        62,
+        "Redis is down before a call is settled",
+        Outcome(key="nothing", money="usage", says="the answer; what was reserved stays so until the server can be told"),
+    ),
+    _row(
+        63,
+        "a reply of Redis is lost",
+        Outcome(key="nothing", money="usage", says="nothing: it is asked again, and what ran counts once", face="once"),
+        _refusing("what ran is undone", face="twice"),
+    ),
+    _row(64, "Redis is slower than `timeout`, twice", _refusing("within twice that; what ran late is undone")),
+    _row(65, "`SCRIPT FLUSH`, a restart, a new server", _aside("nothing: the scripts are sent again")),
+    _row(
+        66,
+        "a failover to a replica that missed writes",
+        Outcome(money="usage", says="windows may let in once more what the replica missed; settled calls are spent"),
+    ),
+    _row(
+        67,
+        "`FLUSHALL`, eviction",
+        _aside("windows begin empty", face="no money"),
+        _refusing("until `RedisState.reopen()`", face="it costs money"),
+    ),
+    _row(
+        68,
+        "a replica, a full server, other things under our names, no password, a node of a cluster",
+        _refusing("the text says which, without the password; every key is in one slot of a cluster"),
+    ),
+    _row(
+        69,
+        "processes with other limits, or with other clocks",
+        _aside("the limits of the call hold, the log says that they differ; the server's clock counts"),
+    ),
+)
+
 SECTIONS: tuple[tuple[str, tuple[Row, ...]], ...] = (
     ("Connecting", CONNECTING),
     ("Sent, and no answer yet", WAITING),
     ("Body and stream", BODY),
     ("Status codes", STATUS),
+    ("Shared state", STORE),
     ("Process", PROCESS),
 )
 ROWS = {row.number: row for _, rows in SECTIONS for row in rows}

