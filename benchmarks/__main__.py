@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
+import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from .measure import SMOKE, Effort, Row
@@ -24,6 +26,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         "--scale", action="store_true", help="measure how cost grows instead, with keys, threads, events, messages"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
+    parser.add_argument("--of", type=Path, nargs="+", metavar="FILE", help="measure nothing: show the medians of these runs")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the rows there (matplotlib; extra: bench)")
     return parser.parse_args(given)
 
@@ -43,25 +46,65 @@ def _families(effort: Effort, *, fast: bool, scale: bool) -> dict[str, Callable[
     }
 
 
-def _line(found: Row) -> str:
-    bound = "" if found.target is None else f"{'>=' if found.at_least else '<='}{found.target:g}"
-    said = "" if found.target is None else "over" if found.is_over else "met"
-    figures = f"{found.least:9.2f}{found.median:9.2f}{found.most:9.2f}"
-    return f"{found.family:<22}{found.name:<38}{figures} {found.unit:<6}{bound:>8} {said:<5}{found.own:>12}"
+_COLUMNS = (("what", 20), ("who", 38), ("min", -8), ("median", -8), ("max", -8), ("unit", 5), ("target", -8), ("own figure", -10))
+
+
+def _line(cells: Iterable[str]) -> str:
+    """Give a line of a Markdown table; numbers stand to the right."""
+    padded = (f"{cell:>{-width}}" if width < 0 else f"{cell:<{width}}" for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
+    return f"| {' | '.join(padded)} |"
+
+
+def _cells(found: Row) -> Iterator[str]:
+    yield found.family
+    yield found.name
+    for figure in (found.least, found.median, found.most):
+        yield f"{figure:.2f}"
+    yield found.unit
+    bound = "" if found.target is None else f"{'>=' if found.at_least else '<='} {found.target:g}"
+    yield f"**{bound}**" if found.is_over else bound
+    yield found.own
+
+
+def _head() -> None:
+    print("\nA target in bold is missed.\n")
+    print(_line(name for name, _ in _COLUMNS))
+    print(_line("-" * (abs(width) - 1) + (":" if width < 0 else "-") for _, width in _COLUMNS))
 
 
 def _shown(families: dict[str, Callable[[], Iterable[Row]]], only: str) -> Iterator[Row]:
-    print(f"{'':<60}{'min':>9}{'median':>9}{'max':>9} {'unit':<6}{'target':>8} {'':<5}{'own figure':>12}")
+    _head()
     for name, rows in families.items():
         if only in name:
             for found in rows():
-                print(_line(found), flush=True)
+                print(_line(_cells(found)), flush=True)
                 yield found
+
+
+def _medians(files: Sequence[Path]) -> list[Row]:
+    """Give, of several runs, the median of each row's medians, between their least and their most."""
+    runs = [[Row(**row) for row in json.loads(file.read_text(encoding="utf-8"))["rows"]] for file in files]
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in (row for rows in runs for row in rows):
+        found.setdefault((row.family, row.name), []).append(row)
+    return [
+        replace(
+            rows[0],
+            least=min(row.median for row in rows),
+            median=statistics.median(row.median for row in rows),
+            most=max(row.median for row in rows),
+            own=sorted(rows, key=lambda row: row.median)[len(rows) // 2].own,
+        )
+        for rows in found.values()
+    ]
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """Run the benchmarks; gives 1 where a median missed its target."""
     asked = _arguments(given)
+    if asked.of is not None:
+        rows = list(_shown({"medians": lambda: _medians(asked.of)}, ""))
+        return _end(rows, asked)
     if asked.without_orjson:
         sys.modules["orjson"] = None  # type: ignore[assignment]  # so that importing it fails, before the library tries
     effort = SMOKE if asked.smoke else Effort(asked.rounds, asked.seconds)
@@ -71,12 +114,22 @@ def main(given: Sequence[str] | None = None) -> int:
 
     pin(0)
     fast = _json.backend() == "orjson"
-    run = {"python": platform.python_version(), "machine": platform.machine(), "json": _json.backend(), "rounds": effort.rounds}
+    run: dict[str, object] = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "json": _json.backend(),
+        "rounds": effort.rounds,
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,  # of the machine, before the first round
+    }
     print(", ".join(f"{name} {value}" for name, value in run.items()))
     rows = list(_shown(_families(effort, fast=fast, scale=asked.scale), asked.only))
     if asked.json is not None:
         text = json.dumps({**run, "rows": list(map(asdict, rows))}, indent=2)
         asked.json.write_text(text + "\n", encoding="utf-8")
+    return _end(rows, asked)
+
+
+def _end(rows: Sequence[Row], asked: argparse.Namespace) -> int:
     if asked.plot is not None:
         from .plot import draw
 

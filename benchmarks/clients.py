@@ -6,6 +6,7 @@ import importlib
 import json
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -116,6 +117,20 @@ def peer_calls(url: str) -> dict[str, Call]:
         found["anthropic SDK"] = lambda: other.messages.create(**asked)
     if litellm is not None:
         found["LiteLLM"] = lambda: litellm.completion(api_key=_KEY, api_base=f"{url}/call", **options)
+    return found
+
+
+def peer_streams(url: str, shape: str) -> dict[str, Call]:
+    """Give the streams of the peers that are installed, read to their end."""
+    found: dict[str, Call] = {}
+    body = payload("chat")
+    options = {"model": body["model"], "messages": body["messages"], "temperature": 0.5, "max_tokens": 512, "stream": True}
+    openai, litellm = map(_installed, ("openai", "litellm"))
+    if openai is not None:
+        client = openai.OpenAI(api_key=_KEY, base_url=f"{url}/{shape}")
+        found["openai SDK, chat"] = lambda: deque(client.chat.completions.create(**options), maxlen=0)
+    if litellm is not None:
+        found["LiteLLM, chat"] = lambda: deque(litellm.completion(api_key=_KEY, api_base=f"{url}/{shape}", **options), maxlen=0)
     return found
 
 

@@ -31,6 +31,7 @@ def _cpu(effort: Effort, url: str, target: float) -> Iterator[Row]:
         works[f"iter_lines, {name}"] = clients.session_stream(url, shape, name)
         works[f"gateway.stream, {name}"] = clients.gateway_stream(url, shape, name)
         works[f"raw socket, {name}"] = clients.socket_stream(url, shape, name)
+    works |= clients.peer_streams(url, shape)
     taken = interleaved({name: counted(work, often) for name, work in works.items()}, effort.rounds)
     for name, seen in taken.items():
         unit = taken[f"iter_lines, {name.rpartition(', ')[2]}"]

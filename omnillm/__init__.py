@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ._cancel import CancellationToken
-from ._late import importing
+from ._late import importing as _importing
 from ._secret import Secret
 from .errors import (
     AdmissionError,
@@ -241,7 +241,7 @@ def __getattr__(name: str) -> Any:
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with importing:
+    with _importing:
         value = getattr(importlib.import_module(module, __name__), name)
     globals()[name] = value
     return value

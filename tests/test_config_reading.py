@@ -25,6 +25,7 @@ from omnillm import (
     PoolConfig,
     PriceTable,
     ProviderEndpoint,
+    ProviderKind,
     RetryPolicy,
     Timeouts,
     TransportConfig,
@@ -35,6 +36,7 @@ from omnillm.config.schema import PROVIDER_OPTIONS, REQUIRED, TABLES, VARIABLES
 from omnillm.policy.downgrade import Downgrade
 from omnillm.providers.envelope import Envelope
 from omnillm.providers.presets import PRESETS
+from omnillm.providers.primitive_endpoint import PrimitiveProviderEndpoint
 from omnillm.testing import LocalProvider
 
 ROOT = Path(__file__).parent.parent
@@ -83,6 +85,18 @@ WHOLE: dict[str, Any] = {
     "pricing": {"unknown": "zero", "overrides": {"own/model": {"input": 1, "output": 2, "cached_input": 0.5}}},
     "transport": {"allow_http": True, "trust_proxy_env": True, "proxies": {"https": "http://proxy:3128"}},
     "max_workers": 8,
+    "primitives": [
+        "anthropic",
+        {
+            "provider": "custom",
+            "base_url": "https://own.example.com/api",
+            "auth": {"scheme": "header", "name": "x-own"},
+            "default_headers": {"x-team": "search"},
+            "query": {"v": "1"},
+            "keys": ["sk-n"],
+            "rpm_limit": 2,
+        },
+    ],
 }
 
 
@@ -166,6 +180,21 @@ def test_keys_take_the_limits_of_their_gateway_unless_they_have_their_own() -> N
         (500, 11),
         (500, 90_000),
     ]
+
+
+def test_native_calls_go_where_they_say() -> None:
+    """An endpoint of the provider's own, or a base with its keys and what is in every request to it."""
+    claude, own = GatewayConfig.from_mapping(WHOLE).primitives
+    assert (claude.endpoint, claude.keys) == (PrimitiveProviderEndpoint.anthropic(), ())
+    assert own.endpoint == PrimitiveProviderEndpoint(
+        ProviderKind.CUSTOM,
+        "https://own.example.com/api",
+        auth=AuthScheme.header("x-own"),
+        default_headers={"x-team": "search"},
+        query={"v": "1"},
+    )
+    (key,) = own.keys
+    assert (key.key.reveal(), key.label, key.rpm_limit) == ("sk-n", "key-8", 2)
 
 
 def test_fallbacks_lead_where_they_say() -> None:
@@ -284,6 +313,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": {**SITE, "output_cap": "n"}},
      "endpoint.output_cap: expected 'max_completion_tokens' or 'max_tokens'"),
     ({"endpoint": {**SITE, "asks_for_usage": 1}}, "endpoint.asks_for_usage: expected True or False"),
+    ({"primitives": ["nobody"]}, "primitives[0].provider: expected one of open_ai, "),
+    ({"primitives": ["bedrock"]}, "primitives[0].base_url: bedrock has none of its own"),
+    ({"primitives": [{"provider": "open_ai", "query": 3}]}, "primitives[0].query: expected texts by name"),
+    ({"primitives": [{"base_url": "https://a.example"}]}, "primitives[0].provider: missing"),
+    ({"primitives": [{"provider": "open_ai", "keys": [{}]}]}, "primitives[0].keys[0].key: missing"),
     ({"fallbacks": ["claude"]}, "fallbacks[0].model: expected 'provider/model'"),
     ({"fallbacks": [{"model": "groq/m"}]},
      "fallbacks[0].keys: groq needs a key: set the environment variable GROQ_API_KEY, or give keys"),
@@ -332,6 +366,7 @@ HOLDERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "auth": lambda inner: {"endpoint": {**SITE, "auth": {"scheme": "header", "name": "x-key", **inner}}},
     "envelope": lambda inner: {"endpoint": {**SITE, "envelope": inner}},
     "budget": lambda inner: {"budgets": [{"limit_usd": 1, **inner}]},
+    "primitive": lambda inner: {"primitives": [{"provider": "open_ai", **inner}]},
     "fallback": lambda inner: {"fallbacks": [{"model": "openai/m", "keys": ["sk-2"], **inner}]},
     "price": lambda inner: {"pricing": {"overrides": {"m": {"input": 1, "output": 1, **inner}}}},
 }

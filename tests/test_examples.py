@@ -51,6 +51,19 @@ SAID = {
         "frames: response.created … response.completed",
         "listed: True False",
     ],
+    "multi_endpoint_demo.py": [
+        "open_ai_embeddings: POST /embeddings",
+        "loses ['/encoding_format', '/user']",
+        "bedrock: messages, embeddings, image_generations, rerank",
+        "'<redacted:set-cookie>'",
+    ],
+    "realtime.py": [
+        "echo: Count to three  (7 tokens)",
+        "two turns cost $0.0001",
+        "raw: 3 tokens",
+        "broken off (cut), in flight: 0",
+    ],
+    "record_replay.py": ["2 exchanges, the key is in them: False", "played: echo:", "left over: 0", "/messages/0/content"],
     "transcoding.py": ['"input_schema"', "/generation/seed", '"tool_calls"'],
     "quickstart.py": ["echo: Say hello in French", "echo: Count to five", "spent $0.0000"],
     "shared_quota.py": [

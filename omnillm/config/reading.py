@@ -21,11 +21,21 @@ from ..providers.auth import CLOUD_PLATFORM, SCHEMES, AuthScheme
 from ..providers.endpoint import ProviderEndpoint
 from ..providers.envelope import Envelope
 from ..providers.presets import Preset, preset, split_model
+from ..providers.primitive_endpoint import PrimitiveProviderEndpoint
 from ..transport.http import Timeouts
 from .own import own_key
 from .place import Place
 from .schema import PROVIDER_OPTIONS, TABLES, Field
-from .values import DEFAULT_RPM, DEFAULT_TPM, EnvironmentVariable, GatewayConfig, KeyConfig, RouteConfig, TransportConfig
+from .values import (
+    DEFAULT_RPM,
+    DEFAULT_TPM,
+    EnvironmentVariable,
+    GatewayConfig,
+    KeyConfig,
+    PrimitiveConfig,
+    RouteConfig,
+    TransportConfig,
+)
 
 Read = dict[str, Any]
 
@@ -108,6 +118,14 @@ class _Fallback:
     read: Read
 
 
+@dataclass(frozen=True, slots=True)
+class _Primitive:
+    """An endpoint of native calls that waits for its gateway."""
+
+    at: Place
+    read: Read
+
+
 def _secret(at: Place, given: Any) -> Any:
     """Give the key that a text refers to, or in a mapping is; what is no text is for ``KeyConfig`` to judge."""
     if not isinstance(given, str):
@@ -143,6 +161,8 @@ def _gateway(at: Place, read: Read) -> GatewayConfig:
             pico_usd(read["budget_usd"], "budget_usd")
         budgets.insert(0, Budget(read["budget_usd"]))
     options = {name: read[name] for name in _OPTIONS if name in read}
+    if "primitives" in read:
+        options["primitives"] = tuple(_primitive(given) for given in read["primitives"])
     if model is not None:
         options["default_model"] = model
     with at.naming(*_OPTIONS):
@@ -163,12 +183,26 @@ def _fallback(given: _Fallback, asked: str | None) -> RouteConfig:
         return RouteConfig(route.endpoint, route.keys, models)
 
 
-def _route(at: Place, read: Read) -> tuple[RouteConfig, str | None]:
-    """Give where a gateway's or fallback's table leads, and the model it names."""
-    found, endpoint, model = _where(at, read)
+def _primitive(given: _Primitive) -> PrimitiveConfig:
+    at, read = given.at, given.read
+    keys = tuple(key.make(_limits(at, read)) for key in read.get("keys", ()))
+    with at.naming(*TABLES["primitive"].names):
+        parts = {name: value for name, value in read.items() if name not in ("keys", *_LIMITS)}
+        return PrimitiveConfig(PrimitiveProviderEndpoint(**parts), keys)
+
+
+def _limits(at: Place, read: Read) -> Read:
+    """Give the limits of the keys that do not say."""
     limits = {"rpm_limit": DEFAULT_RPM, "tpm_limit": DEFAULT_TPM} | {name: read[name] for name in _LIMITS if name in read}
     with at.naming(*_LIMITS):
         ModelLimits(**limits)
+    return limits
+
+
+def _route(at: Place, read: Read) -> tuple[RouteConfig, str | None]:
+    """Give where a gateway's or fallback's table leads, and the model it names."""
+    found, endpoint, model = _where(at, read)
+    limits = _limits(at, read)
     if "keys" in read:
         keys = tuple(key.make(limits) for key in read["keys"])
     elif found is not None:
@@ -236,6 +270,7 @@ _MAKERS: dict[str, Callable[[Place, Read], Any]] = {
     "timeouts": _of(Timeouts, "timeouts"),
     "retry": _of(RetryPolicy, "retry"),
     "fallback": _Fallback,
+    "primitive": _Primitive,
     "downgrade": _of(Downgrade, "downgrade"),
     "pricing": _pricing,
     "price": _as_read,

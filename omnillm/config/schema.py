@@ -140,6 +140,14 @@ TABLES: dict[str, Table] = {
             Field("pricing", "table `pricing`", "the prices of the package", "Prices of your own.", "pricing", "table"),
             Field("transport", "table `transport`", "its defaults", "How the network is reached.", "transport", "table"),
             Field("max_workers", "integer", "`64`", "How many threads use the gateway at once: that many connections are kept."),
+            Field(
+                "primitives",
+                "list of tables `primitive`",
+                "where its endpoints are",
+                "Where native calls go, by their provider.",
+                "primitive",
+                "list",
+            ),
         ),
     ),
     "key": Table(
@@ -291,6 +299,19 @@ TABLES: dict[str, Table] = {
             Field("model_map", "texts by model", "none", "The model there, for each model asked for."),
         ),
         text="model",
+    ),
+    "primitive": Table(
+        "Where the native calls of a provider go.",
+        (
+            Field("provider", "a kind, as `open_ai` or `custom`", REQUIRED, "Whose they are."),
+            Field("base_url", "URL", "the provider's", "The base of their paths; some providers have none of their own."),
+            Field("auth", "text or table `auth`", "the provider's", "How the key is shown.", "auth", "table"),
+            Field("default_headers", "texts by name", "none", "Headers of every request."),
+            Field("query", "texts by name", "none", "Parameters of every URL."),
+            Field("keys", "list of texts or tables `key`", "the gateway's, in their windows", "The API keys.", "key", "list"),
+            *_KEYS[1:],
+        ),
+        text="provider",
     ),
     "downgrade": Table(
         "A step down to cheaper models.",

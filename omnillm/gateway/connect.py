@@ -16,6 +16,7 @@ from ..policy.pricing import PriceTable
 from ..policy.retry import RetryPolicy
 from ..providers.credentials import CredentialReference
 from ..providers.presets import PRESETS, Preset, split_model
+from ..providers.primitive_endpoint import PrimitiveProviderEndpoint
 from ..state import StateStore
 from ..transport.http import Timeouts
 from .builder import GatewayBuilder, Seconds
@@ -55,6 +56,7 @@ class ConnectOptions(TypedDict, total=False):
     transport: TransportConfig
     on_event: Hook
     max_workers: int
+    primitive_endpoint: PrimitiveProviderEndpoint
 
 
 def connect(
@@ -157,4 +159,5 @@ _STEPS: dict[str, Callable[[GatewayBuilder, Any], object]] = {
     "transport": GatewayBuilder.transport,
     "on_event": GatewayBuilder.on_event,
     "max_workers": GatewayBuilder.max_workers,
+    "primitive_endpoint": GatewayBuilder.primitive_endpoint,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._cancel import CancellationToken
 from .._clock import seconds_of
+from .._late import importing
 from ..errors import ConfigurationError
 from .core import Core
 
@@ -44,7 +45,8 @@ class Primitives:
         key_label: str | None = None,
     ) -> PrimitiveResponse:
         """Send a native request and give the whole answer as it came; its usage is read and settled where it reports one."""
-        from ..primitive.call import checked, primitive_call
+        with importing:
+            from ..primitive.call import checked, primitive_call
 
         options = _options(self._core, timeout, cancel, tenant, key_label)
         return primitive_call(self._core, checked(request), **options)
@@ -62,8 +64,9 @@ class Primitives:
 
         A stream has a total ``timeout`` only where one is given for it.
         """
-        from ..primitive.call import begin, check_stream, checked
-        from ..primitive.streaming import primitive_stream
+        with importing:
+            from ..primitive.call import begin, check_stream, checked
+            from ..primitive.streaming import primitive_stream
 
         options = _options(self._core, timeout, cancel, tenant, key_label)
         check_stream(checked(request))
@@ -82,8 +85,9 @@ class Primitives:
 
         A session has a total ``timeout`` only where one is given for it. Needs the extra ``realtime``.
         """
-        from ..primitive.call import checked
-        from ..primitive.realtime import primitive_realtime
+        with importing:
+            from ..primitive.call import checked
+            from ..primitive.realtime import primitive_realtime
 
         options = _options(self._core, timeout, cancel, tenant, key_label)
         return primitive_realtime(self._core, checked(request), **options)
@@ -97,8 +101,9 @@ class Primitives:
         tenant: str | None = None,
     ) -> PrimitiveAsyncJobResponse:
         """Create a job at the provider's, ask how it stands, list jobs, end one, or collect its results."""
-        from ..primitive.job import PrimitiveAsyncJobRequest
-        from ..primitive.waiting import async_job
+        with importing:
+            from ..primitive.job import PrimitiveAsyncJobRequest
+            from ..primitive.waiting import async_job
 
         options = _options(self._core, timeout, cancel, tenant)
         if not isinstance(request, PrimitiveAsyncJobRequest):
@@ -122,7 +127,8 @@ class Primitives:
         less often; ``progress`` is called with every answer. There is no ``timeout`` (seconds) where none is given.
         Raises ``DeadlineExceededError`` with the phase ``job``, and ``CallCancelledError``.
         """
-        from ..primitive.waiting import wait_for
+        with importing:
+            from ..primitive.waiting import wait_for
 
         if progress is not None and not callable(progress):
             raise ConfigurationError("progress: expected a callable", field="progress")
@@ -135,7 +141,8 @@ def _options(
     core: Core, timeout: Seconds | None, cancel: CancellationToken | None, tenant: str | None, *key_label: str | None
 ) -> dict[str, Any]:
     """Check what a call may be given, and the gateway."""
-    from .gateway import checked_token
+    with importing:
+        from .gateway import checked_token
 
     core.check()
     seconds = None if timeout is None else seconds_of(timeout, "timeout")

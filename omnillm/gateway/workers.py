@@ -73,7 +73,7 @@ class WorkerFuture(Future[T]):
         if self._is_foreign():
             return False
         if super().cancel():
-            self.claim()  # which tells those who wait for several futures
+            self.claim(_Presence())  # which tells those who wait for several futures
             return True
         if self.done():
             return False
@@ -114,33 +114,33 @@ class WorkerFuture(Future[T]):
 
     # --- for the workers --------------------------------------------------------------------------------------------------------
 
-    def claim(self) -> _Presence | None:
-        """Take it, to complete it while what is given is held; ``None`` where it is another's, or over."""
-        claim = _Presence()
+    def claim(self, claim: _Presence) -> bool:
+        """Take it, to complete it while the claim is held; ``False`` where it is another's, or over."""
         with self._gate:  # Critical section: one thread takes it
             if self._is_claimed():
-                return None
+                return False
             if self._state in ("PENDING", "CANCELLED"):  # asked of no other: it would be logged as a fault
                 self.set_running_or_notify_cancel()
             if self.done():
-                return None
+                return False
             self._claim = weakref.ref(claim)
-            return claim
+            return True
 
     def fail(self, error: BaseException) -> None:
         """Complete a future that no worker has taken."""
-        claim = self.claim()
-        if claim is None:
-            return
+        claim = _Presence()
         try:
-            self.set_exception(error)
+            if self.claim(claim):
+                self.set_exception(error)
         except BaseException:
-            self._claim = None  # a traceback may hold this frame
+            if self._claim is not None and self._claim() is claim:
+                self._claim = None  # the traceback of an interrupt may be kept, and holds this frame
             raise
 
     def run(self, work: Callable[[], T]) -> None:
         """Do the work, unless the future was completed before; whatever it raises is the future's."""
-        while (claim := self.claim()) is None:
+        claim = _Presence()
+        while not self.claim(claim):
             if self.done():
                 return
             time.sleep(LOOK_AGAIN_S)  # somebody is about to complete it, or was interrupted in that

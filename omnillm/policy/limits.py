@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Literal, get_args
 
 from .._clock import seconds_of
+from .._late import importing
 from ..errors import ConfigurationError
 
 PICO = 10**12
@@ -106,7 +107,8 @@ def zone(name: str) -> dt.tzinfo:
     """Give the time zone of that name; ``UTC`` needs no zone data."""
     if name == "UTC":
         return dt.UTC
-    import zoneinfo
+    with importing:
+        import zoneinfo
 
     try:
         return zoneinfo.ZoneInfo(name)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from .._late import importing
 from ..errors import ConfigurationError, UnknownPriceError
 from ..types.enums import ProviderKind
 from ..types.usage import NO_DETAILS, TokenUsage, UsageDetails
@@ -149,7 +150,8 @@ DEFAULT_PRICES = PriceTable()
 
 
 def _read_file(path: Path) -> Any:
-    import gzip
+    with importing:
+        import gzip
 
     try:
         raw = path.read_bytes()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..gateway.core import Core, Route
 
 TIER = "batch"
+_MAKES = frozenset({"requests", "batch", "input_file_id"})  # what stands in a request that makes a batch
 _PROTOCOLS = {
     Native.ANTHROPIC_MESSAGE_BATCHES: ProviderProtocol.CLAUDE_MESSAGES,
     Native.GEMINI_BATCHES: ProviderProtocol.GEMINI_GENERATE_CONTENT,
@@ -42,7 +43,7 @@ def batch_meter_of(request: PrimitiveRequest, plain: LlmRequest) -> Meter | None
     if request.wire_format not in _PROTOCOLS:
         return None
     body = request.json_body()
-    if request.method is not HttpMethod.POST or not isinstance(body, dict) or not body:
+    if request.method is not HttpMethod.POST or not isinstance(body, dict) or _MAKES.isdisjoint(body):
         return Finished(request, plain)
     protocol = _PROTOCOLS[request.wire_format]
     requests = None if protocol is None else _requests_in(request.wire_format, body)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import _json
+from .._late import importing
 from ..errors import ConfigurationError, InvalidJsonError, ProtocolError
 from ..gateway.billing import expected, reported
 from ..gateway.call import Call, Estimate, unpriced
@@ -288,11 +289,11 @@ def meter_of(request: PrimitiveRequest) -> Meter:
     plain = LlmRequest(_model_of(request) or "")
     if request.cost_usd is not None:
         return Declared(request, plain)
-    from .batches import batch_meter_of  # it is made of meters
-
-    if request.stream is PrimitiveStreamMode.WEB_SOCKET:
+    with importing:  # they are made of meters
+        from .batches import batch_meter_of
         from .tally import SessionMeter
 
+    if request.stream is PrimitiveStreamMode.WEB_SOCKET:
         return SessionMeter(request)
     found = batch_meter_of(request, plain)
     if found is not None:

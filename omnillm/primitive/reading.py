@@ -7,6 +7,7 @@ read is still given; then the usage is looked for in the events themselves.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,6 +33,8 @@ MAX_EVENT = 64 << 20  # an image in base64
 MAX_KEPT = 32 << 20  # of an answer that came whole where a stream was asked for
 _DELTAS = (TextDelta, ReasoningDelta, ToolCallDelta, RefusalDelta)
 _USAGES = ("usage", "usageMetadata")
+_LAST = ("response.completed", "response.incomplete", "response.failed", "message_stop", "messageStop")
+_FINISHED = re.compile(r'"(?:finish_reason|finishReason|stop_reason)"\s*:\s*"')
 _WITHIN = ("response", "message")
 
 
@@ -55,8 +58,9 @@ class NativeReader:
         kind = media_type(self._type or "")
         meter = call.meter
         self._decoder: Frames | None = stream_decoder(attempt.http, MAX_EVENT) if kind in STREAM_TYPES else None
-        generates = isinstance(meter, Generation) and self._decoder is not None
-        self._parser = StreamParser(meter.row.protocol) if isinstance(meter, Generation) and generates else None
+        self._generates = isinstance(meter, Generation) and self._decoder is not None
+        self._parser = StreamParser(meter.row.protocol) if isinstance(meter, Generation) and self._generates else None
+        self._is_ended = False  # by a last word of the protocol's, where the parser could not follow
         self._kept: bytearray | None = bytearray() if kind.endswith("json") and meter.is_metered else None
         self._ends = format_of(call.native).ends if self._decoder is not None else ()
         self._raw: dict[str, Any] | None = None
@@ -94,7 +98,7 @@ class NativeReader:
         if events and isinstance(events[-1], Failed | PrimitiveCompleted):
             return events
         failure = self._failure_in_whole()
-        if failure is None and self._ends and not self._over:
+        if failure is None and not self._over and (self._ends or (self._generates and not self._is_ended)):
             failure = self._interrupted()
         if failure is not None:
             return [*events, Failed(failure)]
@@ -133,6 +137,7 @@ class NativeReader:
         self._look(frame)
         if self._parser is None:
             self.has_content = True
+            self._is_ended = self._is_ended or (self._generates and _is_last(frame))
             return events
         try:
             for event in self._parser.feed(frame):
@@ -140,6 +145,7 @@ class NativeReader:
         except ProtocolError:
             self._parser = None  # from here on its own words are all there is
             self.has_content = True
+            self._is_ended = _is_last(frame)
             if self._raw is not None:
                 self.usage = told_usage(self._raw).usage
         return events
@@ -218,3 +224,8 @@ class NativeReader:
             return self._interrupted()
         message = error.message if isinstance(error, ProtocolError) else type(error).__name__
         return self._attempt.malformed(f"the stream is not its protocol's: {message}")
+
+
+def _is_last(frame: SseFrame) -> bool:
+    """Tell whether a frame is the last one of a stream that generates text, by its looks alone."""
+    return frame.event in _LAST or frame.data == "[DONE]" or _FINISHED.search(frame.data) is not None

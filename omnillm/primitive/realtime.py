@@ -24,7 +24,12 @@ from ..state import Ask
 from ..transport.websocket import NORMAL as NORMAL_CLOSE
 from ..transport.websocket import WebSocketConnection, require
 from ..types.enums import HttpMethod
-from ..types.primitive import PrimitiveStreamMode
+from ..types.primitive import (
+    PrimitiveEndpointKind,
+    PrimitiveProviderKind,
+    PrimitiveStreamMode,
+    ProviderPrimitiveWireFormat,
+)
 from ..types.transport import BinaryBody, JsonBody, TextBody
 from .call import PrimitiveCall, routes_of
 from .closing import NORMAL, closed_by
@@ -56,10 +61,9 @@ class RealtimeCall(PrimitiveCall):
         """Give what reads the answer's bytes: here, nothing."""
         return _SILENT
 
-    def connected(self, attempt: Attempt, connection: WebSocketConnection) -> WebSocketConnection:
+    def connected(self, _attempt: Attempt, connection: WebSocketConnection) -> WebSocketConnection:
         """Say what is to be said first."""
         if self.first is not None:
-            attempt.lease.reservation.observed_tokens = attempt.estimate.prompt_tokens
             connection.send(self.first)
         return connection
 
@@ -105,13 +109,9 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
     off raises ``StreamInterruptedError``: in phase ``idle`` where nothing was said by either side for ``timeouts(idle=…)``.
     """
 
-    __slots__ = ("_spoken", "_tally")
+    __slots__ = ("_tally",)
 
     _tally: Tally
-
-    def __init__(self, core: Core, walk: Walk) -> None:
-        self._spoken = False
-        super().__init__(core, walk)
 
     def _take(self, attempt: Attempt) -> None:
         native = cast(RealtimeCall, self._walk.call).native
@@ -127,13 +127,13 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
         if self._over or self._pid != os.getpid() or self._pid != self._core.pid:
             raise ClosedError("the session is over" if self._pid == os.getpid() else "the session belongs to another process")
         written = message if isinstance(message, str | bytes) else _written(message)
-        self._given = self._spoken = True  # what was said is not said again in another session
+        self._given = True  # what was said is not said again in another session
         self._tally.said(_read(message))
         try:
             self._connection.send(written)
         except BaseException as error:  # something is held: whatever it is, it is settled and raised again
             if not self._turn:  # else the thread that reads is told, too
-                self._fail(error)
+                self._fail(self._goodbye() or error)
             raise
         self._waits_since = self._core.clock.monotonic()
         self._connection.wait_until(self._idle_until())
@@ -161,10 +161,9 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
         return events
 
     def _receive(self, deadline: Deadline) -> list[PrimitiveStreamEvent]:
-        connection = self._connection
-        received = connection.receive(deadline)
+        received = self._connection.receive(deadline)
         if received is None:
-            return [self._closed_by_peer(connection)]
+            return [self._closed_by_peer()]
         text, data = (received, None) if isinstance(received, str) else (None, received)
         events: list[PrimitiveStreamEvent] = [PrimitiveWebSocketMessage(text, data)]
         told = self._tally.read(_read(received))
@@ -172,12 +171,18 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
             events.append(PrimitiveUsageReported(told))
         return events
 
-    def _closed_by_peer(self, connection: WebSocketConnection) -> PrimitiveCompleted:
-        code = connection.close_code
-        if code in NORMAL or code is None:
-            return PrimitiveCompleted(self._tally.measure().telemetry)
-        protocol = self._attempt.route.endpoint.protocol.wire_protocol
-        raise self._attempt.described(closed_by(code, connection.close_reason, protocol), self._http())
+    def _goodbye(self) -> ProviderError | None:
+        """Give the error that the provider's close is; ``None`` where it did not close, or has no complaint."""
+        code, protocol = self._connection.close_code, self._attempt.route.endpoint.protocol.wire_protocol
+        if code is None or code in NORMAL:
+            return None
+        return self._attempt.described(closed_by(code, self._connection.close_reason, protocol), self._http())
+
+    def _closed_by_peer(self) -> PrimitiveCompleted:
+        error = self._goodbye()
+        if error is not None:
+            raise error
+        return PrimitiveCompleted(self._tally.measure().telemetry)
 
     def _accept(self, events: list[PrimitiveStreamEvent]) -> None:
         if self._first_at is None:
@@ -215,6 +220,26 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
     def _end_of_it(self) -> BaseException:
         failure, self._failure = self._failure, None
         return StopIteration() if failure is None else failure
+
+    @property
+    def provider(self) -> PrimitiveProviderKind:
+        """Tell whose the session is."""
+        return cast(RealtimeCall, self._walk.call).native.provider
+
+    @property
+    def endpoint(self) -> PrimitiveEndpointKind:
+        """Tell of which kind it is."""
+        return cast(RealtimeCall, self._walk.call).native.endpoint
+
+    @property
+    def wire_format(self) -> ProviderPrimitiveWireFormat:
+        """Tell in which format it is held."""
+        return cast(RealtimeCall, self._walk.call).native.wire_format
+
+    @property
+    def stream_mode(self) -> PrimitiveStreamMode:
+        """Tell how its messages come: over a WebSocket."""
+        return PrimitiveStreamMode.WEB_SOCKET
 
     # --- the end ----------------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..gateway.call import cost_of, is_credible, unpriced
+from ..gateway.call import Estimate, cost_of, is_credible, unpriced
 from ..gateway.strict import output_cap, unbounded
 from ..policy.pricing import Cost
 from ..types.primitive import ProviderPrimitiveWireFormat as Native
@@ -25,7 +25,7 @@ from .usage import PrimitiveUsageTelemetry
 
 if TYPE_CHECKING:
     from ..gateway.attempt import Attempt
-    from ..gateway.call import Call, Estimate
+    from ..gateway.call import Call
     from ..gateway.core import Core, Route
 
 Reads = tuple[Callable[[Mapping[str, Any]], Report | None], Callable[[Mapping[str, Any]], Any]]
@@ -49,8 +49,6 @@ class SessionMeter(Meter):
 
     def estimate(self, call: Call, core: Core, route: Route) -> Estimate:
         """Give what an attempt reserves."""
-        from ..gateway.call import Estimate
-
         model = route.model(call.request.model)
         price = core.price(model, route.provider, region=route.region) if model else None
         if price is None and core.config.budgets:
@@ -84,7 +82,7 @@ class Tally:
     def __init__(self, attempt: Attempt, wire_format: Native) -> None:
         self._attempt = attempt
         self._reads = READS.get(wire_format)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may send, in the midst of it
         self._context = 0  # tokens of the conversation, as last reported
         self._said = [0.0, 0.0]  # since then: of texts and audio
         self._heard = [0.0, 0.0]

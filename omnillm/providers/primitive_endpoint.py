@@ -70,7 +70,7 @@ class PrimitiveProviderEndpoint:
     """
 
     provider: PrimitiveProviderKind
-    base_url: str
+    base_url: str = None  # type: ignore[assignment]  # the provider's own, put in its place below
     auth: AuthScheme | None = field(default=None, kw_only=True)
     default_headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     query: Mapping[str, str] = field(default_factory=dict, kw_only=True)
@@ -80,6 +80,8 @@ class PrimitiveProviderEndpoint:
             object.__setattr__(self, "provider", PrimitiveProviderKind(self.provider))
         except ValueError:
             raise ConfigurationError(f"provider: expected one of {', '.join(PrimitiveProviderKind)}", field="provider") from None
+        if self.base_url is None:
+            object.__setattr__(self, "base_url", self._own_base())
         if self.auth is None:
             object.__setattr__(self, "auth", _AUTH.get(self.provider, AuthScheme.bearer()))
         checked = self.as_endpoint()
@@ -89,23 +91,29 @@ class PrimitiveProviderEndpoint:
             raise ConfigurationError("query: expected texts by name", field="query")
         object.__setattr__(self, "query", dict(self.query))
 
+    def _own_base(self) -> str:
+        base = _BASES.get(self.provider)
+        if base is None:
+            raise ConfigurationError(f"base_url: {self.provider.value} has none of its own", field="base_url")
+        return base
+
     def __repr__(self) -> str:
         return f"PrimitiveProviderEndpoint({self.provider.value!r}, {self.base_url!r}, auth={self.auth!r})"
 
     @classmethod
     def openai(cls, base_url: str | None = None) -> PrimitiveProviderEndpoint:
         """Reach OpenAI."""
-        return cls(ProviderKind.OPENAI, base_url or _BASES[ProviderKind.OPENAI])
+        return cls(ProviderKind.OPENAI, base_url)  # type: ignore[arg-type]  # as above
 
     @classmethod
     def anthropic(cls, base_url: str | None = None) -> PrimitiveProviderEndpoint:
         """Reach Anthropic."""
-        return cls(ProviderKind.ANTHROPIC, base_url or _BASES[ProviderKind.ANTHROPIC])
+        return cls(ProviderKind.ANTHROPIC, base_url)  # type: ignore[arg-type]  # as above
 
     @classmethod
     def gemini(cls, base_url: str | None = None) -> PrimitiveProviderEndpoint:
         """Reach the Gemini API."""
-        return cls(ProviderKind.GEMINI, base_url or _BASES[ProviderKind.GEMINI])
+        return cls(ProviderKind.GEMINI, base_url)  # type: ignore[arg-type]  # as above
 
     @classmethod
     def azure_openai(cls, resource: str, api_version: str | None = None) -> PrimitiveProviderEndpoint:

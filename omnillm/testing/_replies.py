@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from io import BufferedReader
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,12 +16,11 @@ from ..wire import StreamEmitter, emit_error, emit_response, emit_stream_event
 from ..wire._errors import error_class
 from ._answers import events_of, respond, respond_with
 from ._endpoint_routes import EndpointRoute
-from ._http import Ending, HttpReply, Switch
+from ._http import Ending, HttpReply
 from ._native import NativeRoute
 from ._routes import Route
 from ._sessions import Session
 from ._steps import Answer, BreakStream, Fail, Step
-from ._websocket import Peer
 
 if TYPE_CHECKING:
     from .local_provider import ReceivedRequest
@@ -105,16 +102,6 @@ def error_frame(route: Route) -> bytes:
     error = _error(route, 500, "scripted failure of a stream")
     frame = emit_stream_event(route.protocol, StreamFailed(error.message, error))
     return b"" if frame is None else route.encode(frame)
-
-
-def switched(call: Incoming[Any], session: Session, scripted: Any, broken: BreakStream | None) -> Switch:
-    """Reply by switching to a session."""
-    opening, text = call.request, scripted if isinstance(scripted, str) else None
-
-    def talk(sock: socket.socket, reader: BufferedReader) -> None:
-        session.talk(Peer(sock, reader), opening.model, call.number, scripted=text, broken=broken)
-
-    return Switch({**opening.accepted, **call.headers}, talk)
 
 
 def endpoint_reply(call: Incoming[Any], route: EndpointRoute, scripted: Any, broken: BreakStream | None) -> HttpReply:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BufferedReader
 from typing import Any
 
 from .. import _json
 from ..errors import InvalidShapeError, ProtocolError
 from ..types.enums import ProviderProtocol
+from ._http import Switch
 from ._limits import HeaderRule, openai_headers, retry_after_header
 from ._steps import BreakStream
 from ._websocket import Peer, accepting
@@ -195,6 +198,7 @@ class Session:
     protocol: ProviderProtocol
     limit_headers: HeaderRule
     id_header: str = "x-request-id"
+    method: str = "GET"
 
     def lacks(self, _path: str, _query: Mapping[str, Any], _body: Any) -> str | None:
         """Say what is missing from a request: nothing that opening it does not tell."""
@@ -206,6 +210,16 @@ class Session:
         if accepted is None:
             raise InvalidShapeError("expected the handshake of a WebSocket")
         return Opening(query.get("model", [""])[0], accepted)
+
+    def switch(
+        self, opening: Opening, number: int, headers: Mapping[str, str], *, scripted: str | None, broken: BreakStream | None
+    ) -> Switch:
+        """Accept a session, and talk in it."""
+
+        def talk(sock: socket.socket, reader: BufferedReader) -> None:
+            self.talk(Peer(sock, reader), opening.model, number, scripted=scripted, broken=broken)
+
+        return Switch({**opening.accepted, **headers}, talk)
 
     def talk(self, peer: Peer, model: str, number: int, *, scripted: str | None, broken: BreakStream | None) -> None:
         """Talk until the client leaves, or the script says to break off."""

@@ -35,7 +35,6 @@ from ._replies import (
     json_reply,
     refusal,
     response_to,
-    switched,
     whole,
 )
 from ._routes import BY_PROTOCOL, Route, find_route
@@ -82,6 +81,9 @@ class LocalProvider:
     {json}``), quotes their results, fits the schema of structured output and refuses what starts with ``refuse``; the rest is
     for ``script``. A word is an output token, and a delta of a stream. Texts with words in common have embeddings near each
     other, a ranking goes by shared words, and what was spoken is what its recording's transcript says.
+
+    What native calls make (files, uploads, batches, caches, operations) is kept, numbered by its kind; a job takes one step each
+    time it is asked for, and is done at the second.
 
     ``keys`` are the keys it takes (any, where not given); one of the form ``ACCESS:SECRET`` or ``ACCESS:SECRET:TOKEN`` signs by
     AWS's Signature Version 4, which is verified. Access tokens of Google's are issued to ``service_account()``. ``dead_keys``
@@ -233,7 +235,7 @@ class LocalProvider:
     def _routed(self, route: Served, received: ReceivedRequest) -> HttpReply | Switch | None:
         number = next(self._numbers)
         headers = {route.id_header: f"req_{number}"}
-        allowed = _method_of(route)
+        allowed = route.method if isinstance(route, NativeRoute | Session) else "POST"
         if received.method != allowed:
             return refusal(route, 405, f"{received.method} is not allowed here", headers | {"allow": allowed})
         resumed = isinstance(route, NativeRoute) and "upload_id=" in received.path  # the URL of an upload is its own key
@@ -311,10 +313,11 @@ class LocalProvider:
         if isinstance(step, Malformed):
             return HttpReply(200, {"content-type": step.content_type, **call.headers}, step.body)
         broken = step if isinstance(step, BreakStream) else None
+        if isinstance(call.route, Session):
+            said = step.answer if isinstance(step, Answer) and isinstance(step.answer, str) else None
+            return call.route.switch(call.request, call.number, call.headers, scripted=said, broken=broken)
         if isinstance(call.route, NativeRoute):
             return self._native(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
-        if isinstance(call.route, Session):
-            return switched(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
         if isinstance(call.route, EndpointRoute):
             return endpoint_reply(call, call.route, step.answer if isinstance(step, Answer) else None, broken)
         response = response_to(call, step)
@@ -369,12 +372,6 @@ def _route_of(path: str, body: bytes) -> Route | EndpointRoute | None:
     """Give the row that serves a request; what AWS invokes is told by its body alone."""
     invoked = find_endpoint(path, body) if path.endswith("/invoke") else None
     return invoked or find_route(path) or find_endpoint(path, body)
-
-
-def _method_of(route: Served) -> str:
-    if isinstance(route, NativeRoute):
-        return route.method
-    return "GET" if isinstance(route, Session) else "POST"
 
 
 def _key_of(headers: Mapping[str, str], query: str) -> str | None:

@@ -141,8 +141,7 @@ class HttpTransport:
         """
         self._check(cancel)
         route = self._route(request.url)
-        prepared = _Prepared(request, route, stream=stream)
-        prepared.headers.update(upgrade or {})
+        prepared = _Prepared(request, route, stream=stream, upgrade=upgrade)
         exchange = Exchange(
             route.where, deadline, connect=connect, first_byte=first_byte, stream=stream, watch=watch, begun=begun
         )
@@ -252,7 +251,7 @@ class _Headers(CaseInsensitiveDict[str]):
 class _Prepared(requests.PreparedRequest):
     """A prepared request made at once: the parts are ready, ``prepare`` would take them apart and check them again."""
 
-    def __init__(self, request: HttpRequest, route: _Route, *, stream: bool) -> None:
+    def __init__(self, request: HttpRequest, route: _Route, *, stream: bool, upgrade: Mapping[str, str] | None) -> None:
         super().__init__()
         self.method = request.method
         self.url = route.url
@@ -268,6 +267,8 @@ class _Prepared(requests.PreparedRequest):
             headers.setdefault("Accept-Encoding", "gzip, deflate")
         if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
             headers["Content-Length"] = str(len(request.body or b""))
+        if upgrade is not None:
+            headers.update(upgrade)
         self.headers = headers
 
 

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib3.util.wait import wait_for_read, wait_for_write
 
 from .._clock import Deadline
-from ..errors import ClosedError, ConfigurationError, ConnectError, GatewayError
+from .._late import importing
+from ..errors import ClosedError, ConfigurationError, ConnectError, ConnectionLostError, GatewayError
 from ._exchange import GLANCE, Exchange, StoppedError
 
 if TYPE_CHECKING:
@@ -36,19 +37,23 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 16 << 20
 MAX_REASON = 123  # bytes of a close frame's reason: RFC 6455 section 5.5
 GOODBYE_SECONDS = 1.0
+LAST_LOOK_SECONDS = 0.2
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _WANTS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-NORMAL, TOO_BIG, ABNORMAL, NO_STATUS = 1000, 1009, 1006, 1005  # RFC 6455 section 7.4.1
+NORMAL, TOO_BIG, NO_STATUS = 1000, 1009, 1005  # RFC 6455 section 7.4.1
+TEXT, BINARY, CLOSE = 0x1, 0x2, 0x8  # section 5.2
 
 
-def require() -> None:
-    """Refuse to go on without websocket-client; raises ``ConfigurationError`` that says what to install."""
+def require() -> Any:
+    """Give websocket-client; raises ``ConfigurationError`` that says what to install."""
     try:
-        import websocket
+        with importing:
+            import websocket
     except ImportError:
         websocket = None
     if getattr(websocket, "frame_buffer", None) is None:  # another package has the same name
         raise ConfigurationError("sessions need websocket-client: pip install omnillm[realtime]", field="request")
+    return websocket
 
 
 class Handshake:
@@ -75,10 +80,21 @@ class Handshake:
 class WebSocketConnection:
     """Exchange messages over a connection that switched; ``close_code`` and ``close_reason`` are the peer's, where it closed."""
 
-    __slots__ = ("__weakref__", "_closing", "_exchange", "_http", "_line", "_receiving", "_socket", "close_code", "close_reason")
+    __slots__ = (
+        "__weakref__",
+        "_closing",
+        "_exchange",
+        "_http",
+        "_library",
+        "_line",
+        "_receiving",
+        "_socket",
+        "close_code",
+        "close_reason",
+    )
 
     def __init__(self, http: HttpResponse, handshake: Handshake, *, stall: float, max_message: int = MAX_MESSAGE) -> None:
-        require()
+        self._library = require()
         self._http = http
         self._closing = False
         self._receiving = False
@@ -92,24 +108,23 @@ class WebSocketConnection:
             http.close()
             raise ConnectError(f"no session with {self._exchange.where}: not through a proxy by https", sent="yes", final=True)
         self._line = _Line(sock, received, self._exchange, stall)
-        self._socket = _library_socket(self._line, max_message)
+        self._socket = _library_socket(self._library, self._line, max_message)
 
     def __repr__(self) -> str:
         return f"<WebSocketConnection of {self._exchange.where}>"
 
     def send(self, message: str | bytes) -> None:
-        """Send a message; raises ``ClosedError`` where the connection is closed."""
-        import websocket
+        """Send a message; raises ``ClosedError`` where the connection is closed.
 
+        Where the peer is gone, what it had said before is looked through for why: then ``close_code`` is there.
+        """
         if self._closing or self.close_code is not None or self._exchange.is_foreign():
             raise self._closed()
-        opcode = websocket.ABNF.OPCODE_TEXT if isinstance(message, str) else websocket.ABNF.OPCODE_BINARY
-        self._run(lambda: self._socket.send(message, opcode))
+        opcode = TEXT if isinstance(message, str) else BINARY
+        self._run(lambda: self._socket.send(message, opcode), lost=self._look_for_goodbye)
 
     def receive(self, deadline: Deadline) -> str | bytes | None:
         """Give the next message, ``None`` where the peer closed; raises ``DeadlineExceededError`` where none came in time."""
-        import websocket
-
         if self.close_code is not None:
             return None
         if self._closing or self._exchange.is_foreign():
@@ -120,12 +135,12 @@ class WebSocketConnection:
             opcode, frame = self._run(self._socket.recv_data_frame)
         finally:
             self._receiving = False
-        if opcode == websocket.ABNF.OPCODE_CLOSE:
+        if opcode == CLOSE:
             self._note(frame.data)
             self._http.close()
             return None
         data = bytes(frame.data)
-        return data.decode("utf-8") if opcode == websocket.ABNF.OPCODE_TEXT else data
+        return data.decode("utf-8") if opcode == TEXT else data
 
     def wait_until(self, deadline: Deadline) -> None:
         """Let whoever receives wait until then, instead of until what was said before."""
@@ -160,21 +175,25 @@ class WebSocketConnection:
     # --- within -----------------------------------------------------------------------------------------------------------------
 
     def _await_goodbye(self) -> None:
-        import websocket
-
-        while (frame := self._socket.recv_frame()).opcode != websocket.ABNF.OPCODE_CLOSE:
+        while (frame := self._socket.recv_frame()).opcode != CLOSE:
             pass
         self._note(frame.data)
+
+    def _look_for_goodbye(self) -> None:
+        """Look at what the peer had said before it left, unless another thread does."""
+        if not self._receiving:
+            self._line.receive_by = Deadline.after(LAST_LOOK_SECONDS, self._exchange.total.clock)
+            with suppress(Exception):  # whatever it is, nothing was said
+                self._await_goodbye()
 
     def _note(self, data: bytes) -> None:
         """Remember the code and the reason of a close frame."""
         self.close_reason = data[2:].decode("utf-8", "replace")
         self.close_code = struct.unpack("!H", data[:2])[0] if len(data) >= 2 else NO_STATUS
 
-    def _run(self, step: Callable[[], Any]) -> Any:
+    def _run(self, step: Callable[[], Any], *, lost: Callable[[], object] = bool) -> Any:
         """Take a step of the library's, and turn what it raises; whatever ends it ends the connection."""
-        import websocket
-
+        library = self._library
         failure: GatewayError
         try:
             return step()
@@ -184,13 +203,15 @@ class WebSocketConnection:
             failure = self._exchange.malformed(str(error), final=True)
             self._receiving = False
             self.close(TOO_BIG)
-        except (websocket.WebSocketProtocolException, websocket.WebSocketPayloadException, struct.error, UnicodeError):
+        except (library.WebSocketProtocolException, library.WebSocketPayloadException, struct.error, UnicodeError):
             failure = self._exchange.malformed("what came is no WebSocket message", final=True)
-        except (websocket.WebSocketException, OSError, ValueError):
+        except (library.WebSocketException, OSError, ValueError):
             failure = self._closed() if self._closing else self._exchange.lost()
         except BaseException:
             self._http.close()
             raise
+        if isinstance(failure, ConnectionLostError):
+            lost()
         self._http.close()
         try:
             raise failure
@@ -218,7 +239,7 @@ class _Line:
         self._received = received
         self._exchange = exchange
         self._stall = stall
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
         self.receive_by = exchange.total
         self.send_by: Deadline | None = None
 
@@ -279,17 +300,16 @@ class _Line:
         """Leave the socket to its response, whose it is."""
 
 
-def _library_socket(line: _Line, most: int) -> Any:
+def _library_socket(library: Any, line: _Line, most: int) -> Any:
     """Give websocket-client's half of a connection, which bounds what it gathers."""
-    import websocket
 
-    class Frames(websocket.frame_buffer):  # type: ignore[misc]  # of a library that mypy does not follow
+    class Frames(library.frame_buffer):  # type: ignore[misc]  # of a library that may not be there
         def recv_length(self) -> None:
             super().recv_length()
             if self.length > most:
                 too_long(self.length)
 
-    class Parts(websocket.continuous_frame):  # type: ignore[misc]  # of a library that mypy does not follow
+    class Parts(library.continuous_frame):  # type: ignore[misc]  # as above
         def add(self, frame: Any) -> None:
             if self.cont_data and len(self.cont_data[1]) + len(frame.data) > most:
                 too_long(len(self.cont_data[1]) + len(frame.data))
@@ -300,7 +320,7 @@ def _library_socket(line: _Line, most: int) -> Any:
     def too_long(size: int) -> NoReturn:
         raise _TooLongError(f"a message of {size} bytes or more: at most {most} are held")
 
-    found = websocket.WebSocket(enable_multithread=True)
+    found = library.WebSocket(enable_multithread=True)
     found.sock, found.connected = line, True
     found.frame_buffer = Frames(found._recv, False)
     found.cont_frame = Parts(False, False)

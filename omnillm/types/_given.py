@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from types import NoneType
 from typing import Any, TypeVar
 
@@ -33,6 +34,22 @@ def check_types(value: object, kinds: Kinds) -> None:
         given = getattr(value, name)
         if given.__class__ not in types and (given.__class__ is bool or not isinstance(given, types)):
             raise wrong_type(name, expected, given)
+
+
+def checker(kinds: Kinds) -> Callable[[object], None]:
+    """Give what checks the types of a class's fields; values whose fields are of types that passed before pass at once."""
+    fields: Callable[[object], tuple[object, ...]] = attrgetter(*kinds)
+    exact = frozenset(kind for types, _ in kinds.values() for kind in types)
+    passed: set[tuple[type, ...]] = set()  # as many as there are ways to fill the fields with the types that are named
+
+    def check(value: object) -> None:
+        types = tuple(map(type, fields(value)))
+        if types not in passed:
+            check_types(value, kinds)
+            if exact.issuperset(types):  # not what a caller derived from them
+                passed.add(types)
+
+    return check
 
 
 def put(value: object, name: str, new: object) -> None:

@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, Literal
 
 from ..errors import ConfigurationError
-from ._given import FLAG, MAYBE_FLAG, MAYBE_INTEGER, MAYBE_TEXT, Kinds, check_types, wrong_type
+from ._given import FLAG, MAYBE_FLAG, MAYBE_INTEGER, MAYBE_TEXT, Kinds, check_types, checker, wrong_type
 from ._model import Model
 from .enums import BuiltinToolKind, OutputModality, ProviderProtocol
 from .prompt_cache import PromptCachePolicy
@@ -146,7 +146,7 @@ class CapabilitySet(Model):
             value = getattr(self, name)
             if type(value) is not tuple or (value and not all(isinstance(tool, kind) for tool in value)):
                 object.__setattr__(self, name, _tuple_of(name, value, kind, expected))
-        check_types(self, _SETTINGS)
+        _check_settings(self)
         if type(self.modalities) is not tuple or self.modalities:
             object.__setattr__(self, "modalities", _modalities(self.modalities))
 
@@ -173,6 +173,9 @@ _SETTINGS: Kinds = {
     "cache": ((CacheSettings, NoneType), "CacheSettings(enabled)"),
     "prompt_cache": ((PromptCachePolicy, NoneType), "a PromptCachePolicy such as PromptCachePolicy.best_effort()"),
 }
+
+
+_check_settings = checker(_SETTINGS)
 
 
 def _tuple_of(name: str, value: Any, kind: type, expected: str) -> tuple[Any, ...]:

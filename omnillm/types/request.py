@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from .. import _json
 from ..errors import ConfigurationError, InvalidJsonError
-from ._given import MAYBE_FLAG, MAYBE_TEXT, TEXT, Kinds, check_types, wrong_type
+from ._given import MAYBE_FLAG, MAYBE_TEXT, TEXT, Kinds, checker, wrong_type
 from ._model import Model
 from .capabilities import CapabilitySet
 from .enums import MessageRole
@@ -57,21 +58,21 @@ class GenerationConfig(Model):
         for stop in self.stop_sequences:
             if not isinstance(stop, str):
                 raise wrong_type("stop_sequences", "strings", stop)
-        for name, (kind, what) in _SETTINGS.items():
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-                raise wrong_type(name, what, value)
+        _check_settings(self)
 
 
-_SETTINGS: dict[str, tuple[Any, str]] = {
-    "max_output_tokens": (int, "an integer"),
-    "temperature": ((int, float), "a number"),
-    "top_p": ((int, float), "a number"),
-    "top_k": ((int, float), "a number"),  # Gemini's is a number of any kind
-    "presence_penalty": ((int, float), "a number"),
-    "frequency_penalty": ((int, float), "a number"),
-    "seed": (int, "an integer"),
-}
+_INTEGER, _NUMBER = ((int, NoneType), "an integer"), ((int, float, NoneType), "a number")
+_check_settings = checker(
+    {
+        "max_output_tokens": _INTEGER,
+        "temperature": _NUMBER,
+        "top_p": _NUMBER,
+        "top_k": _NUMBER,  # Gemini's is a number of any kind
+        "presence_penalty": _NUMBER,
+        "frequency_penalty": _NUMBER,
+        "seed": _INTEGER,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class LlmRequest(Model):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        check_types(self, _FIELDS)
+        _check_fields(self)
         if type(self.input) is not tuple or not _EXACT_ITEMS.issuperset(map(type, self.input)):
             object.__setattr__(self, "input", _items(self.input, "input", ITEM_TYPES))
         if type(self.messages) is not tuple or not _EXACT_MESSAGES.issuperset(map(type, self.messages)):
@@ -174,6 +175,7 @@ _FIELDS: Kinds = {
     "metadata": ((dict, Mapping), "a mapping"),  # isinstance asks dict first, and Mapping is slow to answer
     "vendor_extensions": ((dict, Mapping), "a mapping"),
 }
+_check_fields = checker(_FIELDS)
 _EXACT_ITEMS = frozenset(ITEM_TYPES)
 _EXACT_MESSAGES = frozenset((Message,))
 

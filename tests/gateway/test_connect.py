@@ -31,6 +31,7 @@ from omnillm._names import nearest
 from omnillm.config import GatewayConfig
 from omnillm.gateway.connect import ConnectOptions
 from omnillm.providers.presets import PRESETS, BaseVariable, Preset, split_model
+from omnillm.providers.primitive_endpoint import PrimitiveProviderEndpoint
 from omnillm.state.memory import MemoryState
 from omnillm.testing import LocalProvider
 from omnillm.types.enums import ProviderKind
@@ -328,6 +329,7 @@ def test_every_option_arrives(connect: Connect, monkeypatch: pytest.MonkeyPatch)
         "transport": TransportConfig(allow_http=True),
         "on_event": events.append,
         "max_workers": 4,
+        "primitive_endpoint": PrimitiveProviderEndpoint.openai("https://native.example.com/v1"),
     }
     assert set(options) == set(ConnectOptions.__annotations__) - MADE
     config = config_of(connect("openai/m", api_key="k", budget_usd=2, **options))
@@ -337,6 +339,7 @@ def test_every_option_arrives(connect: Connect, monkeypatch: pytest.MonkeyPatch)
     assert (config.pricing, config.losses) == (options["pricing"], "raise")
     assert (config.transport, config.max_workers) == (options["transport"], 4)
     assert config.state is state
+    assert config.primitives[0].endpoint is options["primitive_endpoint"]
     assert config.routes[1].model_map == {"m": "claude"}
     assert config.routes[1].keys[0].key.reveal() == "sk-ant"
     assert (config.routes[0].keys[0].rpm_limit, config.routes[0].keys[0].tpm_limit) == (5, 50)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from gateway_scripts import key_of, whole
+from gateway_scripts import key_of, wait_until, whole
 
 from omnillm.config import KeyConfig
-from omnillm.errors import NoAvailableKeyError
+from omnillm.errors import NoAvailableKeyError, RateLimitedError
 from omnillm.gateway.gateway import Gateway
-from omnillm.testing import FakeClock, ScriptedServer
-from omnillm.testing.scripted import expect, repeat, respond
+from omnillm.policy.retry import RetryPolicy
+from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, fail
+from omnillm.testing.scripted import expect, repeat, respond, wait
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.request import GenerationConfig, LlmRequest
 
@@ -124,3 +126,48 @@ def test_one_keys_headers_are_no_matter_of_anothers(build: Any, clock: FakeClock
         gateway = build(server, [KEY, KeyConfig("sk-2", "k2")], clock=clock)
         first = gateway.call(ASK).key_label
         assert {gateway.call(ASK).key_label for _ in range(8)} == {"k1", "k2"} - {first}
+
+
+@pytest.mark.parametrize("order", [(100, 5), (5, 100)])
+def test_p11_a_shorter_wait_shortens_no_longer_one(build: Any, clock: FakeClock, order: tuple[int, int]) -> None:
+    """Of two calls that a key is refused for at once, the longer wait holds, whichever is told first."""
+    there, first, second = threading.Semaphore(0), threading.Event(), threading.Event()
+
+    def script(go: threading.Event, seconds: int) -> list[Any]:
+        return [expect(), lambda _: there.release(), wait(go), respond(429, {"Retry-After": str(seconds)}, b"{}")]
+
+    with ScriptedServer(script(first, order[0]), script(second, order[1])) as server:
+        gateway = build(server, clock=clock, retry=RetryPolicy(max_attempts=1))
+        caught: list[float | None] = []
+
+        def call() -> None:
+            with pytest.raises(RateLimitedError) as refused:
+                gateway.call("hi")
+            caught.append(refused.value.retry_after)
+
+        threads = [threading.Thread(target=call) for _ in order]
+        for thread in threads:
+            thread.start()
+        for _ in order:
+            assert there.acquire(timeout=5)
+        for place, go in enumerate((first, second)):
+            go.set()
+            wait_until(lambda place=place: len(caught) > place)
+        for thread in threads:
+            thread.join(5)
+        assert (key_of(gateway).cool_down_until or 0) - clock.wall() == pytest.approx(100)
+        clock.advance(99)
+        with pytest.raises(NoAvailableKeyError) as refused:
+            gateway.call("hi")
+        assert (refused.value.retry_after, len(server.requests)) == (pytest.approx(1), 2)
+
+
+def test_p11_the_caller_is_told_of_the_key_that_is_back_first(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """Of a key that was not asked, for it cools since another call, too."""
+    gateway = build(provider, 2, clock=clock, retry=RetryPolicy(max_attempts=1))
+    provider.script(fail(429, retry_after=20))
+    assert gateway.call("hi").text == "echo: hi"  # by the other key
+    provider.script(fail(429, retry_after=50))
+    with pytest.raises(RateLimitedError) as caught:
+        gateway.call("hi")
+    assert (caught.value.retry_after, len(caught.value.attempts)) == (pytest.approx(20), 1)

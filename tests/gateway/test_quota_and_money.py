@@ -353,13 +353,13 @@ def test_p09_only_a_reused_connection_is_replaced_unseen(build: Any) -> None:
         assert (len(server.requests), server.connections) == (2, 1)
 
 
-@pytest.mark.parametrize("how", ["cancel", "deadline", "400", "404", "422", "Ctrl-C", "left"])
+@pytest.mark.parametrize("how", ["cancel", "deadline", "400", "404", "422", "Ctrl-C", "left", "lost", "lost in a cycle"])
 def test_p40_what_says_nothing_about_a_key_never_opens_its_breaker(
     build: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """However often: the caller's mistakes, its cancellations and interrupts, and streams it left, are no failures."""
     pool = PoolConfig(circuit_breaker_threshold=1)
-    steps: Any = {"left": [open_stream(data(chunk("a"))), stall()]}.get(how, [stall()])
+    steps: Any = [open_stream(data(chunk("a"))), stall()] if how.startswith(("left", "lost")) else [stall()]
     if how.isdigit():
         steps = [respond(int(how), body=b"{}")]
     with ScriptedServer([expect(), *steps]) as server:
@@ -380,6 +380,11 @@ def test_p40_what_says_nothing_about_a_key_never_opens_its_breaker(
             elif how == "left":
                 with gateway.stream(TEN) as stream:
                     next(stream)
+            elif how == "lost":
+                next(gateway.stream(TEN))
+            elif how == "lost in a cycle":
+                _into_a_cycle(gateway.stream(TEN))
+                gc.collect()
             else:
                 gateway.call(TEN)
 

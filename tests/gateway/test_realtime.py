@@ -154,6 +154,31 @@ def test_the_handshake_of_each_host(
     assert header in sent.headers
 
 
+CLAIMED = [
+    (provider.kind, row, wire)
+    for provider in o.embedded_primitive_provider_registry().providers
+    for row in provider.endpoints
+    for wire in row.wire_formats
+    if row.is_enabled and o.PrimitiveStreamMode.WEB_SOCKET in row.stream_modes
+]
+
+
+@pytest.mark.parametrize(("kind", "row", "wire"), CLAIMED)
+def test_each_claim_of_the_registry_is_a_session_that_works(
+    build: Build, provider: LocalProvider, kind: o.PrimitiveProviderKind, row: Any, wire: o.ProviderPrimitiveWireFormat
+) -> None:
+    """At the provider's endpoint, in that format, budgeted as it says."""
+    from native_requests import native_endpoint
+
+    gateway = build(provider, primitive_endpoint=native_endpoint(provider, kind), budget_limit_usd=1e6)
+    first = {"setup": {"model": "models/m"}} if row.endpoint is o.PrimitiveEndpointKind.LIVE else {"type": "session.update"}
+    request = o.PrimitiveRequest.json(kind, row.endpoint, wire, "m", first)
+    assert request.budget_class is row.budget_class is o.PrimitiveBudgetClass.TOKEN_METERED
+    with gateway.primitive_realtime(request) as session:
+        assert next(session).type == "web_socket_message"
+    assert (session.response.status, session.response.key_label, len(provider.requests)) == (101, "k1", 1)
+
+
 def test_one_thread_listens_while_others_speak(build: Build, provider: LocalProvider) -> None:
     """Every turn is answered, and all of them are paid for."""
     gateway = at(build, provider.base_url, budget_limit_usd=100_000)
@@ -198,6 +223,8 @@ def test_closing_is_polite_and_may_be_done_again(build: Build, provider: LocalPr
     assert (session.response.cost_usd, gateway.budget_used_usd(), held(gateway)) == (0, 0, (0, 0))
     assert provider.wait_open_connections()
     assert "over" in repr(session)
+    assert (session.provider, session.endpoint, session.wire_format) == ("open_ai", "realtime", "open_ai_realtime")
+    assert session.stream_mode == "web_socket"
 
 
 def test_a_provider_that_ends_ends_the_iteration(build: Build, provider: LocalProvider) -> None:
@@ -405,6 +432,19 @@ def test_a_code_of_failure_is_the_error_that_it_means(
     assert status.dead is (effect == "dead")
     assert (status.consecutive_failures > 0) is (effect == "breaker")
     assert held(gateway) == (0, 0)
+
+
+def test_who_only_speaks_is_told_why_the_provider_left(build: Build) -> None:
+    """By the close that was there to be read, and not that the connection is gone."""
+    with serving(lambda peer: peer._give(peer._events.CloseConnection(1008, "models/x is not found"))) as served:
+        session = at(build, served.base_url).primitive_realtime(PLAIN)
+        assert served.left.wait(5)
+        with pytest.raises(o.BadRequestError, match="not found") as caught:
+            for _ in range(1_000):
+                session.send({"type": "input_audio_buffer.append", "audio": "A" * 10_000})
+        assert caught.value.code == "1008"
+        with pytest.raises(o.ClosedError):
+            session.send("after")
 
 
 def test_a_reason_that_quotes_the_key_does_not_show_it(build: Build) -> None:

@@ -7,7 +7,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from gateway_scripts import held, key_of, labels, let_pass, wait_until, whole
+from gateway_scripts import held, key_of, labels, let_pass, whole
 
 from omnillm.config import KeyConfig
 from omnillm.errors import (
@@ -27,7 +27,7 @@ from omnillm.errors import (
 from omnillm.policy.limits import PoolConfig
 from omnillm.policy.retry import RetryPolicy
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, break_stream, fail
-from omnillm.testing.scripted import expect, reset, respond, stall, wait
+from omnillm.testing.scripted import expect, reset, respond, stall
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.hooks import RetryScheduled
 from omnillm.types.request import LlmRequest
@@ -132,40 +132,6 @@ def test_p11_429_cools_the_key(
     assert refused.value.retry_after == pytest.approx(seconds, abs=0.1)
     clock.advance(seconds)
     assert gateway.call("hi").text == "echo: hi"
-
-
-@pytest.mark.parametrize("order", [(100, 5), (5, 100)])
-def test_p11_a_shorter_wait_shortens_no_longer_one(build: Any, clock: FakeClock, order: tuple[int, int]) -> None:
-    """Of two calls that a key is refused for at once, the longer wait holds, whichever is told first."""
-    there, first, second = threading.Semaphore(0), threading.Event(), threading.Event()
-
-    def script(go: threading.Event, seconds: int) -> list[Any]:
-        return [expect(), lambda _: there.release(), wait(go), respond(429, {"Retry-After": str(seconds)}, b"{}")]
-
-    with ScriptedServer(script(first, order[0]), script(second, order[1])) as server:
-        gateway = build(server, clock=clock, retry=RetryPolicy(max_attempts=1))
-        caught: list[float | None] = []
-
-        def call() -> None:
-            with pytest.raises(RateLimitedError) as refused:
-                gateway.call("hi")
-            caught.append(refused.value.retry_after)
-
-        threads = [threading.Thread(target=call) for _ in order]
-        for thread in threads:
-            thread.start()
-        for _ in order:
-            assert there.acquire(timeout=5)
-        for place, go in enumerate((first, second)):
-            go.set()
-            wait_until(lambda place=place: len(caught) > place)
-        for thread in threads:
-            thread.join(5)
-        assert (key_of(gateway).cool_down_until or 0) - clock.wall() == pytest.approx(100)
-        clock.advance(99)
-        with pytest.raises(NoAvailableKeyError) as refused:
-            gateway.call("hi")
-        assert (refused.value.retry_after, len(server.requests)) == (pytest.approx(1), 2)
 
 
 def test_429_goes_to_another_key_for_free(provider: LocalProvider, build: Any, clock: FakeClock) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from gateway_scripts import held, wait_until
-from interrupts import at_every_place, skipped_when_traced
+from interrupts import Cut, CutAt, at_every_place, skipped_when_traced
 from own_process import run
 
 from omnillm._cancel import CancellationToken
@@ -311,6 +311,29 @@ def test_an_interrupted_submit_leaves_nothing_queued() -> None:
     workers.close()
 
 
+@skipped_when_traced
+@pytest.mark.parametrize("end", [WorkerFuture.end, WorkerFuture.cancel])
+def test_an_interrupt_that_is_kept_keeps_no_worker(end: Callable[[WorkerFuture[Any]], object]) -> None:
+    """Wherever the end of a future is cut, and the exception kept with all its frames, its worker goes on to other things."""
+    kept: list[Cut] = []
+    place, happened = 0, True
+    while happened:
+        place += 1
+        workers, go = Workers(1), threading.Event()
+        workers.submit(go.wait)
+        future = workers.submit(int)
+        try:
+            with CutAt(place) as cut:
+                end(future)
+        except Cut as interrupt:
+            kept.append(interrupt)
+        go.set()
+        wait_until(lambda: len(workers._idle) == 1 and not workers._queue, 1.0)  # noqa: B023  # called at once
+        workers.close()
+        happened = cut.happened
+    assert len(kept) > 20
+
+
 def test_exit_waits_for_nothing() -> None:
     """The interpreter ends within a second though calls run, wait and workers are idle."""
     run("""
@@ -322,7 +345,7 @@ def test_exit_waits_for_nothing() -> None:
         provider.script(hang(times=99))
         gateway.submit("running"), gateway.submit("running")
         assert provider.wait_requests(3)
-        faulthandler.dump_traceback_later(1, exit=True)
+        faulthandler.dump_traceback_later(1 if os.getloadavg()[0] < 3 else 5, exit=True)
     """)
 
 

@@ -220,3 +220,22 @@ def test_waiters_leave_nobody_behind(provider: LocalProvider, build: Any) -> Non
     assert clock.monotonic() < 1_000 + 65
     assert sorted(done) == list(range(10))
     assert not gateway._core.routes[0].pool._waiting
+
+
+def test_backoff_is_jittered_over_a_range_that_doubles(provider: LocalProvider, build: Any, clock: FakeClock) -> None:
+    """Of many calls the waits fill the whole range below base, twice that, four times that, and the cap: full jitter."""
+    told: list[Any] = []
+    retry = RetryPolicy(max_attempts=5, base=1.0, cap=6.0)
+    gateway = build(
+        provider, 9, clock=clock, retry=retry, pool_config=PoolConfig(circuit_breaker_threshold=10**6), on_event=told.append
+    )
+    for _ in range(40):
+        provider.script(fail(500, times=4))
+        gateway.call("hi")
+    delays = [event.delay for event in told if isinstance(event, RetryScheduled)]
+    for place, ceiling in enumerate((1.0, 2.0, 4.0, 6.0)):
+        drawn = delays[place::4]
+        assert (len(drawn), max(drawn) <= ceiling) == (40, True)
+        assert min(drawn) < ceiling / 5
+        assert max(drawn) > ceiling * 4 / 5
+        assert ceiling / 3 < sum(drawn) / 40 < ceiling * 2 / 3

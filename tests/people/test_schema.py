@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import inspect
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
@@ -215,3 +216,15 @@ def test_a_field_without_a_form_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"data: bytes has no form") as caught:
         fields_schema({"data": bytes})
     assert caught.value.field == "data"
+
+
+def test_dates_are_known_though_time_was_frozen_at_the_import() -> None:
+    """Types that a test's frozen clock stands in for are known once it runs again."""
+    code = (
+        "import datetime, freezegun\n"
+        "with freezegun.freeze_time('2026-01-02'):\n"
+        "    from omnillm.people.schema import schema_of\n"
+        "assert schema_of(datetime.date)['format'] == 'date'\n"
+        "assert schema_of(datetime.datetime)['format'] == 'date-time'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

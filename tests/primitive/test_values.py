@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from omnillm.errors import ConfigurationError, ProtocolError
 from omnillm.primitive import (
@@ -248,6 +252,32 @@ def test_a_path_that_leads_elsewhere_is_refused(path: Any) -> None:
     if not str(path).startswith("http"):
         with pytest.raises(ConfigurationError):
             REQUEST.with_path(path)
+
+
+@given(st.text(max_size=40), st.sampled_from(["", "/", "//", "https://", "https://api.openai.com", "/%2e", "/a/.", "?", "@"]))
+def test_no_path_leads_to_another_origin(text: str, start: str) -> None:
+    """Whatever is given as a path, it is refused, or the URL is below the host and without a way up."""
+    try:
+        url = PrimitiveProviderEndpoint.openai().url(start + text)
+    except ConfigurationError:
+        return
+    split = urlsplit(url)
+    assert (split.scheme, split.netloc, split.fragment) == ("https", "api.openai.com", "")
+    assert {".", ".."}.isdisjoint(unquote(split.path).split("/"))
+    assert not re.search(r"[\x00-\x20\x7f]", url)
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_no_header_smuggles_another(name: str, value: str) -> None:
+    """Whatever is given as a header is refused, or is one line, and none that shows a key."""
+    try:
+        headers = REQUEST.with_header(name, value).headers
+    except ConfigurationError:
+        return
+    assert headers == {name: value}
+    assert re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name)
+    assert re.fullmatch(r"[\x20-\x7e]*", value)
+    assert name.lower() not in ("authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "host", "content-length")
 
 
 def test_an_endpoint_checks_what_it_is_given() -> None:

@@ -12,7 +12,7 @@ WITHOUT = """
 import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"botocore", "google", "cryptography"}:
+        if name.split(".")[0] in {"botocore", "google", "cryptography", "websocket", "wsproto"}:
             raise ModuleNotFoundError(name, name=name)
 sys.meta_path.insert(0, Missing())
 import omnillm
@@ -72,3 +72,15 @@ def test_what_needs_one_says_so_when_the_gateway_is_made(make: str, extra: str) 
     """)
     assert said.startswith("auth: auth: ")
     assert f"pip install omnillm[{extra}]" in said
+
+
+def test_a_session_says_what_it_needs_when_it_is_opened() -> None:
+    """Before a key is asked for; native calls need nothing."""
+    said = run("""
+        with LocalProvider() as provider, connect("openai/m", api_key="k", base_url=provider.base_url + "/v1") as gateway:
+            try:
+                gateway.primitive_realtime(PrimitiveRequest.get("open_ai", "realtime", "open_ai_realtime", "m"))
+            except ConfigurationError as error:
+                print(error, len(provider.requests))
+    """)
+    assert said.strip() == "sessions need websocket-client: pip install omnillm[realtime] 0"

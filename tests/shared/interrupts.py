@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dis
 import gc
 import logging
 import os
@@ -122,6 +123,7 @@ def _stack(thread: threading.Thread) -> str:
 
 # --- at a place that is counted, in place of a moment that is diced -----------------------------------------------------------
 
+_NOP = dis.opmap["NOP"]  # the line of a bare ``try``: what is around it does not hold it yet, and no exception comes there
 _HOUSE = str(Path(omnillm.__file__).parent)
 _DOUBLES = str(Path(omnillm.__file__).parent / "testing")
 
@@ -164,7 +166,8 @@ class CutAt:
         return self._within
 
     def _within(self, frame: FrameType, event: str, _: Any) -> Any:
-        if event == "return" or (event == "line" and frame.f_lasti == _first_offsets(frame.f_code).get(frame.f_lineno)):
+        code, at = frame.f_code, frame.f_lasti
+        if event == "return" or (event == "line" and at == _first_offsets(code).get(frame.f_lineno) and code.co_code[at] != _NOP):
             self._step()
         return self._within
 

@@ -58,9 +58,12 @@ def test_p24_interim_answers_and_unasked_bytes_are_nobodys() -> None:
     """A 103 before the answer is skipped, and an answer that nobody asked for goes with its connection."""
     early = send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
     answer = lambda text: respond(200, {"Content-Type": "application/json"}, whole(text))  # noqa: E731
-    scripts = [[expect(), early, answer("first"), expect(), answer("second"), answer("nobody's")], [expect(), answer("third")]]
+    sent = threading.Event()  # what comes after the next request was sent is taken for its answer: nobody can tell
+    unasked = [answer("nobody's"), lambda _: sent.set()]
+    scripts = [[expect(), early, answer("first"), expect(), answer("second"), *unasked], [expect(), answer("third")]]
     with ScriptedServer(*scripts) as server:
         builder = GatewayBuilder(endpoint_of(server)).default_model(MODEL).add_key(KeyConfig("sk-1"))
         with builder.build() as gateway:
             assert [gateway.call("hi").text for _ in range(2)] == ["first", "second"]
+            assert sent.wait(5)
             assert gateway.call("hi").text == "third"

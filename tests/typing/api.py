@@ -264,3 +264,26 @@ def endpoints(gateway: o.Gateway) -> None:
     assert_type(gateway.embed("a").cost_usd, float | None)
     given: o.ApiRequest = o.AudioSpeechRequest("m", "text", "alloy")
     assert_type(o.emit_transport_request(o.WireFormat.OPENAI_AUDIO_SPEECH, given).value, o.TransportRequest)
+
+
+def native(gateway: o.Gateway) -> None:
+    """Native calls, streams and jobs have types of their own."""
+    request = o.PrimitiveRequest.json("open_ai", "responses", "open_ai_responses", "m", {"input": "hi"})
+    assert_type(request.with_path("/x").with_header("X-Trace", "1").with_query("a", "b").with_stream("sse"), o.PrimitiveRequest)
+    assert_type(o.PrimitiveRequest.form("open_ai", "files", "open_ai_files", None, {"file": b"x"}), o.PrimitiveRequest)
+    answer = gateway.primitive_call(request, timeout=1, key_label="k")
+    assert_type(answer, o.PrimitiveResponse)
+    assert_type(answer.usage, o.PrimitiveUsageTelemetry | None)
+    with gateway.primitive_stream(request) as stream:
+        for event in stream:
+            assert_type(event, o.PrimitiveStreamEvent)
+            if isinstance(event, o.PrimitiveSseFrame):
+                assert_type(event.data, str)
+        assert_type(stream.response, o.PrimitiveResponse)
+    job = gateway.primitive_async_job(o.PrimitiveAsyncJobRequest.create(request))
+    assert_type(gateway.primitive_wait(job, progress=print, timeout=timedelta(hours=1)).status, o.PrimitiveAsyncJobStatus)
+    registry = o.embedded_primitive_provider_registry()
+    assert_type(registry.supports_request(request), bool)
+    endpoint = o.PrimitiveProviderEndpoint.anthropic()
+    builder = o.GatewayBuilder(o.ProviderEndpoint.openai_responses()).primitive_endpoint(endpoint, o.KeyConfig("k"))
+    assert_type(builder, o.GatewayBuilder)

@@ -70,7 +70,7 @@ class _Opened(Fields):
 
 def opened(value: Any, pointer: str = "") -> Fields:
     """Open an object under its camelCase names."""
-    if type(value) is dict and not _is_in_snake(value) and SPELLING not in value:
+    if type(value) is dict and SPELLING not in value and not _is_in_snake(value):
         return Fields(value, pointer)  # nearly all are
     if isinstance(value, dict) and SPELLING in value:
         raise InvalidShapeError(f"{SPELLING}: no name of this wire", pointer=f"{pointer}/{SPELLING}")
