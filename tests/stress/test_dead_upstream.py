@@ -42,17 +42,17 @@ def crowd(gateway: Gateway, *, apart: float = 0.0) -> list[int]:
     barrier = threading.Barrier(CALLS)
 
     def one(place: int) -> None:
-        barrier.wait(30)
+        barrier.wait(90)
         time.sleep(place * apart)
         with pytest.raises(GatewayError) as caught:
-            gateway.call("hi", timeout=20)
+            gateway.call("hi", timeout=60)
         attempts.append(len(caught.value.attempts))
 
     threads = [threading.Thread(target=one, args=(place,)) for place in range(CALLS)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(100)
     assert len(attempts) == CALLS
     assert (gateway._core.allowance.in_flight, gateway._core.allowance.retrying) == (0, 0)
     assert gateway._core.store.snapshot().held_requests == 0
@@ -87,7 +87,7 @@ def test_all_at_once(answer: Step, policy: RetryPolicy) -> None:
 
         def release() -> None:
             for _ in range(CALLS):
-                assert arrived.acquire(timeout=30)
+                assert arrived.acquire(timeout=90)
             go.set()
 
         releaser = threading.Thread(target=release)

@@ -32,7 +32,7 @@ def test_nothing_piles_up() -> None:
     assert (said["reading"], said["in_flight"]) == (0, 0)
     assert said["used"] == said["charged"] >= said["paid_usd"] * 10**12 - 1
     assert said["settled"] >= said["ends"]["ok"]
-    least = (CALLS + STREAMS) // 100  # of so many requests at least each fault is one in a hundred
+    least = 9 * (CALLS + STREAMS) // 1_000  # one in a hundred requests, of which some are never sent: their key rests
     assert min(said["faults"].values()) >= least
     assert said["grown"] < MOST_GROWTH
     assert (said["threads"], said["descriptors"]) == (0, 0)
