@@ -240,7 +240,7 @@ PROMISES = (
         22,
         "No background thread unless it is asked for; a process on a shared state has one while it holds something.",
         "stress/test_locks.py::test_p22_no_background_thread_unless_asked_for",
-        "state/test_redis_state.py::test_the_pulse_ends_with_what_it_is_for",
+        "faults/test_store_processes.py::test_p22_the_pulse_ends_with_what_it_is_for",
     ),
     _promise(
         23,
@@ -383,7 +383,7 @@ PROMISES = (
         37,
         "What a process held that died comes back within the lease.",
         "state/test_redis_state.py::test_p37_what_a_dead_process_held_comes_back",
-        "state/test_redis_state.py::test_p37_a_process_that_is_killed",
+        "faults/test_store_processes.py::test_p37_a_process_that_is_killed",
         "state/test_redis_state.py::test_what_a_process_does_not_know_of_is_given_back",
     ),
     _promise(
