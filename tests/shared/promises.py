@@ -187,6 +187,8 @@ PROMISES = (
     _promise(
         16,
         "Any way of cutting the bytes gives the same events.",
+        "wire/test_sse.py::test_p16_every_split_gives_the_frames_of_the_standard",
+        "wire/test_sse.py::test_p16_every_split_of_a_stream_gives_the_same_events",
         "wire/test_sse.py::test_p16_any_cutting_gives_the_frames_of_the_standard",
         "wire/test_sse.py::test_arbitrary_bytes_give_the_same_however_cut",
     ),
