@@ -8,13 +8,14 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from gateway_scripts import held
+from gateway_scripts import held, wait_until
 
+from omnillm._cancel import CancellationToken
 from omnillm.config import KeyConfig
 from omnillm.errors import BadRequestError, NoAvailableKeyError, StreamInterruptedError
 from omnillm.hooks import logging_hook
 from omnillm.state import KeyLease
-from omnillm.testing import FakeClock, LocalProvider, break_stream, fail
+from omnillm.testing import FakeClock, LocalProvider, break_stream, fail, hang
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.hooks import AttemptStarted, CallEnded
 
@@ -153,6 +154,32 @@ def test_no_lock_is_held_where_users_code_runs(provider: LocalProvider, build: A
     finally:
         logging.getLogger("omnillm").removeHandler(handler)
     assert set(seen) == {"hook", "log", "sleep"}
+
+
+@pytest.mark.parametrize("how", ["close", "token", "cancel"])
+def test_p19_no_lock_is_held_where_a_future_tells_of_its_end(provider: LocalProvider, build: Any, how: str) -> None:
+    """Callbacks of futures that wait for a worker, or run, are entered with neither its lock nor the workers' held."""
+    provider.script(hang())
+    gateway = build(provider, max_workers=1)
+    token, told = CancellationToken(), []
+    futures = [gateway.submit("hi", cancel=token) for _ in range(3)]
+
+    def tell(future: Any) -> None:
+        locks = (gateway._core.workers._lock, future._gate, future._condition._lock, gateway._core.store._lock)
+        told.append([lock._is_owned() for lock in locks])
+
+    for future in futures:
+        future.add_done_callback(tell)
+    assert provider.wait_requests(1)
+    if how == "cancel":
+        for future in reversed(futures):
+            future.cancel()
+    else:
+        (gateway.close if how == "close" else token.cancel)()
+    for future in futures:
+        future.exception(5) if not future.cancelled() else None
+    wait_until(lambda: len(told) == 3)
+    assert told == [[False] * 4] * 3
 
 
 def test_the_logging_hook(provider: LocalProvider, build: Any, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:

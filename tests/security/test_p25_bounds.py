@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -111,7 +112,9 @@ def test_p25_the_body_of_an_error_and_of_a_redirect_are_not_read_on(build: Any) 
     for status, error in ((400, BadRequestError), (302, MalformedResponseError)):
         left.clear()
         with ScriptedServer([expect(), send(b"HTTP/1.1 %d No\r\n" % status + long), stall(), signal(left)]) as server:
+            begin = time.monotonic()
             with pytest.raises(error) as caught:
                 build(server, retry=ONCE).call("hi", timeout=5)
+            assert time.monotonic() - begin < 1.8  # who reads on waits for two seconds
             assert left.wait(5)
             assert len(getattr(caught.value, "raw_body", None) or "") == (64 << 10 if status == 400 else 0)

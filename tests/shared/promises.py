@@ -187,6 +187,8 @@ PROMISES = (
     _promise(
         16,
         "Any way of cutting the bytes gives the same events.",
+        "wire/test_sse.py::test_p16_every_split_gives_the_frames_of_the_standard",
+        "wire/test_sse.py::test_p16_every_split_of_a_stream_gives_the_same_events",
         "wire/test_sse.py::test_p16_any_cutting_gives_the_frames_of_the_standard",
         "wire/test_sse.py::test_arbitrary_bytes_give_the_same_however_cut",
     ),
@@ -209,6 +211,7 @@ PROMISES = (
         "No code of the user's, no I/O, no sleep and no line of a log under a lock.",
         "stress/test_locks.py::test_p19_no_user_code_io_sleep_or_log_under_a_lock",
         "gateway/test_hooks.py::test_no_lock_is_held_where_users_code_runs",
+        "gateway/test_hooks.py::test_p19_no_lock_is_held_where_a_future_tells_of_its_end",
         "gateway/test_hooks.py::test_a_hook_that_blocks_holds_up_its_call_alone",
     ),
     _promise(

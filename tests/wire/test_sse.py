@@ -9,8 +9,11 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from whole_payloads import WHOLE
 
 from omnillm.errors import InvalidShapeError, ProtocolError
+from omnillm.types.events import Completed
+from omnillm.wire import StreamParser
 from omnillm.wire.sse import SseDecoder, SseFrame, encode_sse
 
 
@@ -138,6 +141,48 @@ def test_p16_any_cutting_gives_the_frames_of_the_standard(lines: list[bytes], en
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     assert decoded(chunks) == standard(stream)
+
+
+EVERY_SPLIT = {
+    "BOM": b"\xef\xbb\xbfdata: a\n\ndata: b\n\n",
+    "CR LF": b"event: e\r\ndata: a\r\n\r\ndata: b\r\ndata: c\r\n\r\n",
+    "CR": b"data: a\r\rdata: b\rid: 1\r\r",
+    "mixed": b"data: a\r\n\ndata: b\n\r\ndata: c\r\r\ndata: d\n\n",
+    "characters": 'data: \u00e4\u20ac\U0001f511\n\ndata: {"a": "\u00e4"}\n\n'.encode(),
+    "no characters": b"data: \xff\xe2\x82 \xed\xa0\x80\n\ndata: \xf0\x9f\x94\n\n",
+    "comments": b": hi\n\n: ping\ndata: a\n: x\n\n\n\n\ndata: b\n\n",
+}
+
+
+@pytest.mark.parametrize("name", EVERY_SPLIT)
+def test_p16_every_split_gives_the_frames_of_the_standard(name: str) -> None:
+    """Cut in two at every byte, in three at every two, and byte by byte: always the same frames."""
+    stream = EVERY_SPLIT[name]
+    frames, size = standard(stream), len(stream)
+    assert len(frames) >= 2
+    assert decoded([stream[at : at + 1] for at in range(size)]) == frames
+    for first in range(size + 1):
+        for second in range(first, size + 1):
+            assert decoded([stream[:first], stream[first:second], stream[second:]]) == frames, (first, second)
+
+
+@pytest.mark.parametrize("name", [name for name in WHOLE if name != "bedrock"])
+def test_p16_every_split_of_a_stream_gives_the_same_events(name: str) -> None:
+    """Of every protocol: one piece, two pieces cut anywhere, and byte by byte lead to the same events."""
+    whole = WHOLE[name]
+    ends = [b"data: [DONE]\n\n"] if name == "chat" else []
+    stream = b"".join([*map(encode_sse, whole.stream), *ends]).replace(b"\n", b"\r\n")
+
+    def events(chunks: list[bytes]) -> list[object]:
+        decoder, parser = SseDecoder(), StreamParser(whole.protocol)
+        found = [event for chunk in chunks for frame in decoder.feed(chunk) for event in parser.feed(frame)]
+        return found + [event for frame in decoder.finish() for event in parser.feed(frame)] + list(parser.finish())
+
+    expected = events([stream])
+    assert isinstance(expected[-1], Completed)
+    assert events([stream[at : at + 1] for at in range(len(stream))]) == expected
+    for at in range(0, len(stream), 13):
+        assert events([stream[:at], stream[at:]]) == expected, at
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(1, 20), min_size=1, max_size=10))
