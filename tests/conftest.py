@@ -25,11 +25,13 @@ pytest_plugins = ["canary"]
 # Who starts the tests in the background may have had it ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The same examples every time, so that a red run is red again; ``--hypothesis-profile=explore`` looks for new ones.
+# The same examples every time, so that a red run is red again; ``--hypothesis-profile=explore`` looks for new ones, and ``few``
+# is for interpreters beside the one that takes them all.
 settings.register_profile(
     "omnillm", deadline=None, max_examples=50, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("explore", settings.get_profile("omnillm"), derandomize=False, max_examples=500)
+settings.register_profile("few", settings.get_profile("omnillm"), max_examples=10)
 settings.load_profile("omnillm")
 
 

@@ -219,6 +219,7 @@ PROMISES = (
         "state/test_memory_state.py::test_who_comes_back_into_an_operation_is_refused_not_deadlocked",
         "policy/test_retry_allowance.py::test_a_ticket_may_be_lost_while_the_lock_is_held",
         "transport/test_http_time.py::test_abort_from_a_finaliser",
+        "gateway/test_leaving_streams.py::test_p20_a_finaliser_takes_no_lock",
         "transport/test_google.py::test_p20_who_comes_back_into_a_renewal_is_refused_not_deadlocked",
         "test_floors.py::test_p20_every_lock_may_be_taken_again_by_its_thread",
     ),
@@ -238,7 +239,7 @@ PROMISES = (
         22,
         "No background thread unless it is asked for; a process on a shared state has one while it holds something.",
         "stress/test_locks.py::test_p22_no_background_thread_unless_asked_for",
-        "state/test_redis_state.py::test_the_pulse_ends_with_what_it_is_for",
+        "faults/test_store_processes.py::test_p22_the_pulse_ends_with_what_it_is_for",
     ),
     _promise(
         23,
@@ -381,7 +382,7 @@ PROMISES = (
         37,
         "What a process held that died comes back within the lease.",
         "state/test_redis_state.py::test_p37_what_a_dead_process_held_comes_back",
-        "state/test_redis_state.py::test_p37_a_process_that_is_killed",
+        "faults/test_store_processes.py::test_p37_a_process_that_is_killed",
         "state/test_redis_state.py::test_what_a_process_does_not_know_of_is_given_back",
     ),
     _promise(

@@ -18,6 +18,7 @@ from collections import deque
 from functools import cache
 from typing import Any
 
+from ..._late import importing
 from ...errors import ConfigurationError, StateUnavailableError
 from .scripts import script
 
@@ -54,7 +55,8 @@ class Link:
 
     def __init__(self, target: Any, *, timeout: float) -> None:
         try:
-            from redis import exceptions
+            with importing:
+                from redis import exceptions
         except ImportError:
             raise ConfigurationError(_EXTRA, field="target") from None
         self._again = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError, OSError)
@@ -157,9 +159,10 @@ class Link:
         return self._clients.get(os.getpid()) or self._clients.setdefault(os.getpid(), self._made())
 
     def _made(self) -> Any:
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
+        with importing:
+            import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
 
         seconds = {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
         try:
