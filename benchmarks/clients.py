@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import socket
 import threading
 from collections import deque
@@ -136,6 +137,7 @@ def peer_streams(url: str, shape: str) -> dict[str, Call]:
 
 
 def _installed(name: str) -> Any:
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # or it asks the network for its prices first
     try:
         return importlib.import_module(name)
     except ImportError:

@@ -24,6 +24,11 @@ class Breaker(NamedTuple):
     generation: int = 0
     trial: str | None = None
 
+    @property
+    def is_untouched(self) -> bool:
+        """Tell whether nothing has failed since the last success, which another one does not change."""
+        return not self.failures and self.open_until is None
+
     def phase(self, now: float) -> Phase:
         """Name the state it is in now."""
         if self.open_until is None:

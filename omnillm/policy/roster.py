@@ -35,7 +35,7 @@ EXPLORE_EVERY = 20  # so many choices by latency, one is random
 class Roster:
     """The seats of one kind of request: some ready, the others parked."""
 
-    __slots__ = ("_choices", "_order", "_parked", "_partial", "_ready", "seats")
+    __slots__ = ("_choices", "_order", "_partial", "_ready", "parked", "seats")
 
     def __init__(self, seats: Iterable[Seat]) -> None:
         self.seats = {seat.key.label: seat for seat in seats}
@@ -46,16 +46,11 @@ class Roster:
     def reset(self) -> None:
         """Forget what was parked: every seat is ready again."""
         self._ready = list(self.seats.values())
-        self._parked: list[tuple[float, int, Seat]] = []
+        self.parked: list[tuple[float, int, Seat]] = []
         self._partial: list[tuple[int, int, Seat]] = []
         for index, seat in enumerate(self._ready):
             seat.index = index
             seat.parked = None
-
-    @property
-    def has_parked(self) -> bool:
-        """Tell whether any seat is parked, or was just now."""
-        return bool(self._parked)
 
     def wake(self, label: str) -> None:
         """Look at a seat again at the next request: something of its own has changed."""
@@ -65,11 +60,11 @@ class Roster:
 
     def find(self, tokens: int, now: float, *, rng: random.Random, selection: Selection, usable: Usable | None) -> Seat | None:
         """Give a seat with room for the request, chosen as asked; ``None`` where no usable one has."""
-        while self._parked and self._parked[0][0] <= now:
-            _, order, seat = self._parked[0]
+        while self.parked and self.parked[0][0] <= now:
+            _, order, seat = self.parked[0]
             if seat.parked is not None and seat.parked[2] == order:
                 self._unpark(seat)
-            heapq.heappop(self._parked)
+            heapq.heappop(self.parked)
         if selection == "random" or (selection == "latency" and next(self._choices) % EXPLORE_EVERY == 0):
             return self._any(tokens, now, rng, usable)
         if len(self.seats) <= FEW_SEATS:
@@ -123,10 +118,10 @@ class Roster:
         places = [0]
         while places:
             place = places.pop()
-            if place >= len(self._parked) or self._parked[place][0] >= best[0]:
+            if place >= len(self.parked) or self.parked[place][0] >= best[0]:
                 continue
             places += (2 * place + 2, 2 * place + 1)
-            seat = self._parked[place][2]
+            seat = self.parked[place][2]
             if usable is None or usable(seat):
                 opening = seat.opening(tokens, now)
                 best = min(best, opening, key=lambda found: found[0])
@@ -145,11 +140,11 @@ class Roster:
         seat.parked = (wake, left, order)
         if left >= 0:
             insort(self._partial, (left, order, seat))
-        heapq.heappush(self._parked, (wake, order, seat))
-        if len(self._parked) > 2 * len(self.seats) + SPARE_ENTRIES:
+        heapq.heappush(self.parked, (wake, order, seat))
+        if len(self.parked) > 2 * len(self.seats) + SPARE_ENTRIES:
             current = [(seat.parked[0], seat.parked[2], seat) for seat in self.seats.values() if seat.parked is not None]
             heapq.heapify(current)
-            self._parked = current
+            self.parked = current
 
     def _unpark(self, seat: Seat) -> None:
         if seat.parked is None:

@@ -67,7 +67,7 @@ class _Pool:
 
     def wake(self, label: str) -> None:
         for roster in self.rosters.values():
-            if roster.has_parked:
+            if roster.parked:
                 roster.wake(label)
 
 
@@ -298,8 +298,8 @@ class MemoryState:
         refused = last_refusal(accounts, ask.charge)
         if refused is not None:
             return _no_money(refused, wall)
-        willing, aside = self._willing(pool, ask, wall), pool.aside.of(ask.model)
-        usable = willing
+        usable = willing = self._willing(pool, ask, wall) if ask.exclude or self._book.has_key_budgets else None
+        aside = pool.aside.of(ask.model)
         if aside:
             usable = lambda seat: aside.get(seat.key.label, 0.0) <= now and (willing is None or willing(seat))  # noqa: E731
         roster = pool.roster(ask.model)
@@ -367,16 +367,17 @@ class MemoryState:
             account.roll(wall)
             changes.append(account.settling(reservation.charge, charge))
         changes.append(self._book.spending(charge))
-        breaker = lane.breaker.after(
-            outcome,
-            reservation_id=reservation.id,
-            generation=held.generation,
-            now=now,
-            threshold=held.pool.config.circuit_breaker_threshold,
-            cooldown=held.pool.config.circuit_breaker_cooldown,
-        )
-        if breaker is not lane.breaker:
-            changes.append((setattr, (lane, "breaker", breaker)))
+        if outcome != "success" or not lane.breaker.is_untouched:
+            breaker = lane.breaker.after(
+                outcome,
+                reservation_id=reservation.id,
+                generation=held.generation,
+                now=now,
+                threshold=held.pool.config.circuit_breaker_threshold,
+                cooldown=held.pool.config.circuit_breaker_cooldown,
+            )
+            if breaker is not lane.breaker:
+                changes.append((setattr, (lane, "breaker", breaker)))
         changes += self._deserved(held, settlement.verdict, now)
         changes.append((self._ledger.held.pop, (reservation.id, None)))
         self._journal.commit(changes)

@@ -60,7 +60,7 @@ def test_many_parkings_keep_the_roster_small():
         assert isinstance(store.admit(ask(tokens=10)), Refusal)
         store.release(lease.reservation.id)
     roster = store._pools["p"].rosters[None]
-    assert len(roster._parked) < 100
+    assert len(roster.parked) < 100
     assert isinstance(store.admit(ask(tokens=10)), KeyLease)
 
 
