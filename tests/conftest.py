@@ -25,8 +25,8 @@ pytest_plugins = ["canary"]
 # Who starts the tests in the background may have had it ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The same examples every time, so that a red run is red again; ``--hypothesis-profile=explore`` looks for new ones, and ``few`` is
-# for interpreters beside the one that takes them all.
+# The same examples every time, so that a red run is red again; ``--hypothesis-profile=explore`` looks for new ones, and ``few``
+# is for interpreters beside the one that takes them all.
 settings.register_profile(
     "omnillm", deadline=None, max_examples=50, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -24,7 +24,11 @@ from omnillm.policy.ledger import Journal
 from omnillm.policy.limits import ModelLimits
 from omnillm.policy.window import GRAIN_S, MERGED_AT_ONCE, Window
 from omnillm.transport._chunks import whole_chunks
+from omnillm.wire._fields import Emission, Fields
 from omnillm.wire._pieces import FOLD, Pieces
+from omnillm.wire.openai_chat._assistant import read_assistant
+from omnillm.wire.openai_chat._content import WIRE
+from omnillm.wire.openai_chat._messages import _read_usual_reply, write_reply
 
 # --- JSON by either module ------------------------------------------------------------------------------------------------------
 
@@ -198,3 +202,80 @@ def test_neither_a_call_nor_a_stream_enters_dataclasses_json() -> None:
     run = subprocess.run([sys.executable, "-c", _ROAD], capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == "[]"
+
+
+# --- usual answers --------------------------------------------------------------------------------------------------------------
+
+USUAL_REPLIES: list[dict[str, Any]] = [
+    {"role": "assistant", "content": "Hi"},
+    {"role": "assistant", "content": "Hi", "refusal": None, "annotations": []},
+    {"content": "Hi", "role": "assistant", "reasoning_content": "", "tool_calls": [], "audio": None, "function_call": None},
+    {"role": "assistant", "content": "Hi", "x_host": {"a": [1]}, "refusal": ""},
+]
+OTHER_REPLIES: list[dict[str, Any]] = [
+    {"role": "assistant", "content": ""},
+    {"role": "assistant", "content": None, "refusal": "No."},
+    {"role": "assistant", "content": "Hi", "refusal": "No."},
+    {"role": "assistant", "content": "Hi", "reasoning": "Well."},
+    {"role": "assistant", "content": "Hi", "@spelling": {}},
+    {"role": "model", "content": "Hi"},
+    {"content": "Hi"},
+    {"role": "assistant", "content": [{"type": "text", "text": "Hi"}]},
+]
+
+
+@pytest.mark.parametrize("reply", USUAL_REPLIES)
+def test_a_usual_reply_is_read_as_the_general_way_reads_it(reply: dict[str, Any]) -> None:
+    """A text with nothing beside it is the same message either way, and is written as it came."""
+    fields = Fields(reply)
+    fields.take("role")
+    usual = _read_usual_reply(reply)
+    assert usual is not None
+    assert usual == read_assistant(fields, reply=True)
+    assert write_reply(usual, Emission(WIRE)) == reply
+
+
+@pytest.mark.parametrize("reply", OTHER_REPLIES)
+def test_any_other_reply_is_left_to_the_general_way(reply: dict[str, Any]) -> None:
+    """What says more than a text, or says it otherwise, is not usual."""
+    assert _read_usual_reply(reply) is None
+
+
+def _converse(*frames: o.SseFrame) -> list[o.LlmStreamEvent]:
+    parser = o.StreamParser(o.ProviderProtocol.BEDROCK_CONVERSE)
+    ends = [o.SseFrame("messageStop", '{"stopReason": "end_turn"}'), o.SseFrame("metadata", '{"usage": {"inputTokens": 1}}')]
+    return [event for frame in (*frames, *ends) for event in parser.feed(frame)]
+
+
+DELTAS: list[list[dict[str, Any]]] = [
+    [{"contentBlockIndex": 0, "delta": {"text": text}, "p": "ab"} for text in ("a", "b", "", "c")],
+    [{"contentBlockIndex": i, "delta": {"text": "a"}} for i in (0, 0, 1, 1, 0)],
+    [{"contentBlockIndex": 0, "delta": {"text": "a"}}, {"contentBlockIndex": 0, "delta": {"toolUse": {"input": "{}"}}}],
+    [{"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "a"}}}, {"contentBlockIndex": 0, "delta": {"text": "b"}}],
+]
+
+
+@pytest.mark.parametrize("deltas", DELTAS)
+def test_a_growing_text_of_bedrock_is_read_as_the_general_way_reads_it(deltas: list[dict[str, Any]]) -> None:
+    """Whether a frame or its data names the event, which no shortcut reads, the events are the same."""
+    start = o.SseFrame("messageStart", '{"role": "assistant"}')
+    named = [o.SseFrame("contentBlockDelta", json.dumps(delta)) for delta in deltas]
+    inside = [o.SseFrame(None, json.dumps({"contentBlockDelta": delta})) for delta in deltas]
+    assert _converse(start, *named) == _converse(start, *inside)
+
+
+# --- types that passed ----------------------------------------------------------------------------------------------------------
+
+
+class Count(int):
+    """An integer of the caller's."""
+
+
+def test_types_that_passed_pass_again_and_no_others() -> None:
+    """What is remembered is the types of all fields together: a bool is no integer, before and after one was."""
+    for _ in range(2):
+        for value in (True, "7", 1.5):
+            with pytest.raises(o.ConfigurationError, match="max_output_tokens: expected an integer"):
+                o.GenerationConfig(max_output_tokens=value)  # type: ignore[arg-type]
+        assert o.GenerationConfig(max_output_tokens=7, temperature=1).max_output_tokens == 7
+        assert o.GenerationConfig(max_output_tokens=Count(7)).max_output_tokens == 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -150,6 +151,54 @@ def test_p17_who_keeps_a_stream_that_was_left_keeps_no_connection(build: Any, wa
         assert (snapshot.held_tokens, snapshot.held_requests) == (0, 0)
         assert gateway.budget_used_usd() == PROMPT + 1
         assert next(stream, None) is None if way == "error" else stream is not None
+
+
+@pytest.mark.parametrize("lock", ["store", "allowance"])
+@pytest.mark.parametrize("whose", ["its own", "another"])
+def test_p20_a_finaliser_takes_no_lock(
+    provider: LocalProvider, build: Any, monkeypatch: pytest.MonkeyPatch, whose: str, lock: str
+) -> None:
+    """A stream that is collected while its thread, or another, is within a lock of ours waits for nobody, and raises nothing."""
+    provider.script(break_stream(9, how="hang"))
+    gateway, raised = build(provider), []
+    monkeypatch.setattr(sys, "unraisablehook", raised.append)
+    held_lock = getattr(gateway._core, lock)._lock
+    by_a_lost_cycle_uncollected(gateway)
+    there, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with held_lock:
+            there.set()
+            go.wait(10)
+
+    holder = threading.Thread(target=hold)
+    if whose == "another":
+        holder.start()
+        assert there.wait(5)
+        collector = threading.Thread(target=gc.collect)
+        collector.start()
+        collector.join(5)
+        assert not collector.is_alive(), "it waits for the lock"
+        go.set()
+        holder.join(5)
+    else:
+        with held_lock:
+            gc.collect()
+    assert raised == []
+    assert key_of(gateway).tpm_inflight == 0
+    assert provider.wait_open_connections(0)
+    assert (held(gateway), gateway._core.allowance.in_flight, gateway._core.reading) == ((0, 0), 0, {})
+
+
+def by_a_lost_cycle_uncollected(gateway: Any) -> None:
+    """Lose a stream in a cycle, which the collector has not seen yet."""
+
+    class Owner:
+        def __init__(self) -> None:
+            self.stream, self.me = gateway.stream(REQUEST), self
+
+    gc.collect()
+    next(Owner().stream)
 
 
 def test_a_late_close_changes_nothing(provider: LocalProvider, build: Any) -> None:

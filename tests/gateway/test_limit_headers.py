@@ -12,6 +12,7 @@ from gateway_scripts import key_of, wait_until, whole
 from omnillm.config import KeyConfig
 from omnillm.errors import NoAvailableKeyError, RateLimitedError
 from omnillm.gateway.gateway import Gateway
+from omnillm.policy.limits import ModelLimits
 from omnillm.policy.retry import RetryPolicy
 from omnillm.testing import FakeClock, LocalProvider, ScriptedServer, fail
 from omnillm.testing.scripted import expect, repeat, respond, wait
@@ -126,6 +127,22 @@ def test_one_keys_headers_are_no_matter_of_anothers(build: Any, clock: FakeClock
         gateway = build(server, [KEY, KeyConfig("sk-2", "k2")], clock=clock)
         first = gateway.call(ASK).key_label
         assert {gateway.call(ASK).key_label for _ in range(8)} == {"k1", "k2"} - {first}
+
+
+@pytest.mark.parametrize(("asked", "other"), [("m", "n"), ("n", "m")])
+def test_one_models_headers_are_no_matter_of_anothers(build: Any, clock: FakeClock, asked: str, other: str) -> None:
+    """Where a model has limits of its own, what its answers say is of its own window, and of no other model's."""
+    key = KeyConfig("sk-1", "k1", rpm_limit=10, tpm_limit=1_000, models={"m": ModelLimits(1_000, 10)})
+    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1h"}
+    with ScriptedServer([expect(), respond(headers=headers, body=whole()), repeat(expect(), respond(body=whole()))]) as server:
+        gateway = build(server, [key], clock=clock)
+        gateway.call(ASK, model=asked)
+        with pytest.raises(NoAvailableKeyError) as refused:
+            gateway.call(ASK, model=asked)
+        assert refused.value.retry_after == pytest.approx(3_600, abs=0.01)
+        assert gateway.call(ASK, model=other).text == "hello"
+        status = key_of(gateway)
+        assert [it.rpm_used for it in (status, status.models["m"])] == ([1, 10] if asked == "m" else [10, 1])
 
 
 @pytest.mark.parametrize("order", [(100, 5), (5, 100)])

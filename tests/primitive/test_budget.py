@@ -310,3 +310,59 @@ def test_what_may_have_been_made_is_paid_for(build: Build, name: str) -> None:
             gateway.primitive_call(request)
         assert len(server.requests) == 1
     assert gateway.budget_used_usd() == 2.5 if name == "declared" else gateway.budget_used_usd() > 20
+
+
+def claude_batch(model: str = "m", **params: Any) -> PrimitiveRequest:
+    given = {"model": model, "max_tokens": 20, "messages": TURNS, **params}
+    body = {"requests": [{"custom_id": "a", "params": {name: value for name, value in given.items() if value is not None}}]}
+    return PrimitiveRequest.json("anthropic", "batches", "anthropic_message_batches", None, body)
+
+
+def test_a_strict_budget_bounds_the_requests_of_a_batch(provider: LocalProvider, build: Build) -> None:
+    """Each by its bytes and its cap; one that nothing bounds, or nobody prices, keeps the batch from being made."""
+    gateway = at(provider, build, CLAUDE, budget=STRICT)
+    request = claude_batch()
+    gateway.primitive_call(request)
+    params = request.json_body()["requests"][0]["params"]
+    assert gateway.budget_used_usd() == len(json.dumps(params, separators=(",", ":"))) + 20
+    for wrong in (claude_batch(max_tokens=None), claude_batch(container="c")):
+        with pytest.raises(BudgetExceededError, match="cannot bound"):
+            gateway.primitive_call(wrong)
+    for unpriced in (claude_batch("nameless"), claude_batch("")):
+        with pytest.raises(UnknownPriceError):
+            at(provider, build, CLAUDE).primitive_call(unpriced)
+    assert len(provider.requests) == 1
+
+
+def test_a_batch_that_no_codec_reads_is_the_providers_to_judge(provider: LocalProvider, build: Build) -> None:
+    """A request in it that is none is estimated by its length, and sent."""
+    request = PrimitiveRequest.json("gemini", "batches", "gemini_batches", "m", {
+        "batch": {"inputConfig": {"requests": {"requests": [{"request": {"contents": 3}}]}}}})  # fmt: skip
+    gateway = at(provider, build, GEMINI)
+    assert gateway.primitive_call(request).status == 200
+    assert gateway.budget_used_usd() > 0
+    without = build(provider, primitive_endpoint=native_endpoint(provider, CLAUDE))
+    assert without.primitive_call(claude_batch("nameless")).cost_usd == 0.0
+
+
+def test_a_stream_of_googles_that_comes_as_an_array_is_settled_by_its_last_part(build: Build) -> None:
+    """``streamGenerateContent`` without ``alt=sse`` answers with a list."""
+    usage = {"promptTokenCount": 4, "candidatesTokenCount": 6, "totalTokenCount": 10}
+    parts = [{"candidates": []}, {"candidates": [], "usageMetadata": usage}]
+    with ScriptedServer([expect(), respond(200, body=json.dumps(parts).encode())]) as server:
+        endpoint = PrimitiveProviderEndpoint.gemini(f"{server.base_url}/v1beta")
+        gateway = build(server, primitive_endpoint=endpoint, pricing=KNOWN, budget_limit_usd=1e6)
+        request = PrimitiveRequest.json("gemini", "messages", "gemini_stream_generate_content", "m", {"contents": CONTENTS})
+        assert len(gateway.primitive_call(request).json()) == 2
+        assert server.requests[0].path == "/v1beta/models/m:streamGenerateContent"
+    assert gateway.budget_used_usd() == 10
+
+
+def test_a_unit_answer_that_no_codec_reads_is_settled_by_its_usage(build: Build) -> None:
+    """As far as that can be found in it."""
+    told = {"vectors": 3, "usage": {"prompt_tokens": 9, "total_tokens": 9}}
+    with ScriptedServer([expect(), respond(200, body=json.dumps(told).encode())]) as server:
+        endpoint = PrimitiveProviderEndpoint.openai(f"{server.base_url}/v1")
+        gateway = build(server, primitive_endpoint=endpoint, pricing=KNOWN, budget_limit_usd=1e6)
+        gateway.primitive_call(native_request(Native.OPENAI_EMBEDDINGS, Kind.EMBEDDINGS, OPENAI))
+    assert gateway.budget_used_usd() == 9

@@ -115,3 +115,19 @@ def test_a_custom_endpoint_takes_any_path(provider: LocalProvider, build: Build)
         gateway.primitive_call(PrimitiveRequest.get("custom", "custom", "custom_http"))
     assert [request.path for request in provider.requests] == ["/v1/models", "/v1/models"]
     assert known.provider is PrimitiveProviderKind.ANTHROPIC
+
+
+def test_the_registry_answers_what_is_asked_of_it() -> None:
+    """By provider, endpoint, format and way of answering; of whom it does not know it says no."""
+    sse = PrimitiveStreamMode.SSE
+    responses, files = ProviderPrimitiveWireFormat.OPENAI_RESPONSES, ProviderPrimitiveWireFormat.OPENAI_FILES
+    openai = PrimitiveProviderKind.OPENAI
+    assert REGISTRY.supports_wire_format(openai, responses)
+    assert REGISTRY.supports_wire_format(openai, responses, sse)
+    assert not REGISTRY.supports_wire_format(openai, files, sse)
+    assert REGISTRY.supports_endpoint(openai, PrimitiveEndpointKind.BATCHES)
+    assert not REGISTRY.supports_endpoint(PrimitiveProviderKind.BEDROCK, PrimitiveEndpointKind.BATCHES)
+    assert not PrimitiveProviderRegistry().supports_endpoint(openai, PrimitiveEndpointKind.FILES)
+    assert not PrimitiveProviderRegistry().supports_wire_format(openai, files)
+    assert REGISTRY.supports_request(PrimitiveRequest.get("open_ai", "models", "open_ai_models"))
+    assert not REGISTRY.supports_request(PrimitiveRequest.get("open_ai", "models", "gemini_models"))

@@ -23,6 +23,7 @@ from omnillm.primitive import (
 )
 from omnillm.primitive.jobs import status_of
 from omnillm.testing import FakeClock, LocalProvider
+from omnillm.types.transport import BinaryBody
 
 Operation, Status = PrimitiveAsyncJobOperation, PrimitiveAsyncJobStatus
 BATCH_OF_ONE = {"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {"model": "m", "input": "one"}}
@@ -290,3 +291,40 @@ def test_a_job_survives_its_json(provider: LocalProvider, build: Build) -> None:
     kept = PrimitiveAsyncJobResponse.from_json(job.to_json())
     assert (kept.job_id, kept.status, kept.json()) == (job.job_id, job.status, job.json())
     assert kept.asked is None
+
+
+def test_a_gemini_batch_of_a_file_answers_in_a_file(provider: LocalProvider, build: Build, clock: FakeClock) -> None:
+    """Its responses are read out of the file that the job names."""
+    gateway = at(provider, build, PrimitiveProviderKind.GEMINI, clock=clock)
+    lines = b"\n".join(json.dumps({"key": key, "request": {"contents": CONTENTS}}).encode() for key in "ab")
+    upload = PrimitiveRequest("gemini", "files", "gemini_files", body=BinaryBody(lines, "application/jsonl"))  # type: ignore[arg-type]
+    name = gateway.primitive_call(upload).json()["file"]["name"]
+    body = {"batch": {"inputConfig": {"fileName": name}}}
+    asked = PrimitiveAsyncJobRequest.create(PrimitiveRequest.json("gemini", "batches", "gemini_batches", "m", body))
+    job = gateway.primitive_wait(gateway.primitive_async_job(asked))
+    text = gateway.primitive_async_job(after(asked, Operation.RESULTS, job.job_id)).response.text
+    assert [json.loads(line)["key"] for line in (text or "").splitlines()] == ["a", "b"]
+    assert provider.requests[-1].path == "/download/v1beta/files/2:download?alt=media"
+
+
+def test_results_that_are_not_there_yet_are_how_the_job_stands(provider: LocalProvider, build: Build) -> None:
+    """Without a file to read, the job itself is the answer; a job that is over is not waited for."""
+    gateway = at(provider, build, PrimitiveProviderKind.OPENAI)
+    asked = openai_batch(gateway)
+    job = gateway.primitive_async_job(asked)
+    early = gateway.primitive_async_job(after(asked, Operation.RESULTS, job.job_id))
+    assert (early.status, early.json()["output_file_id"]) == (Status.RUNNING, None)
+    done = gateway.primitive_wait(job, poll_interval=0.01)
+    before = len(provider.requests)
+    assert gateway.primitive_wait(done) is done
+    assert len(provider.requests) == before
+
+
+def test_an_operation_is_named_in_short_or_whole(provider: LocalProvider, build: Build) -> None:
+    """The last part of a name means an operation at the top; making one needs the model."""
+    gateway = at(provider, build, PrimitiveProviderKind.GEMINI)
+    read = PrimitiveRequest.get("gemini", "operations", "gemini_operations")
+    with pytest.raises(Exception, match="operations/9 is not found"):
+        gateway.primitive_async_job(PrimitiveAsyncJobRequest(Operation.GET, read, "9"))
+    with pytest.raises(ConfigurationError, match="model: expected a name"):
+        gateway.primitive_async_job(PrimitiveAsyncJobRequest.create(read))

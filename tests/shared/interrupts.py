@@ -59,6 +59,8 @@ def only_the_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gc.callbacks.clear()
     monkeypatch.setattr(sys, "unraisablehook", bool)  # of C, so that it cannot be interrupted either
     monkeypatch.setattr(threading.Thread, "start", _start_alone)
+    told = threading.excepthook  # of a loop's thread that was cut where it catches nothing any more: another one takes its place
+    monkeypatch.setattr(threading, "excepthook", lambda args: None if args.exc_type is Cut else told(args))
     # a handler takes its lock in one bytecode, and sees to its release in another: that is the standard library's to mend
     monkeypatch.setattr(logging.Logger, "isEnabledFor", lambda *_: False)
     yield
@@ -103,8 +105,9 @@ def hammer(loop: Callable[[], object], *, interrupts: int, seed: int = 1, nap: f
             threads.append(threading.Thread(target=guarded, daemon=True))
             threads[-1].start()
         time.sleep(rng.random() * nap)
-        with _STARTING:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threads[-1].ident or 0), ctypes.py_object(Cut))
+        with _STARTING:  # else a new thread may have got the number of this one, which has just died
+            if threads[-1].is_alive():
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threads[-1].ident or 0), ctypes.py_object(Cut))
         if len(landed) > seen:
             seen, until = len(landed), time.monotonic() + HANGS_S
         assert time.monotonic() < until, f"the loop hangs:\n{_stack(threads[-1])}"
@@ -112,6 +115,8 @@ def hammer(loop: Callable[[], object], *, interrupts: int, seed: int = 1, nap: f
     for thread in threads:
         thread.join(HANGS_S)
         assert not thread.is_alive(), f"the loop hangs:\n{_stack(thread)}"
+        if threading._active.get(thread.ident) is thread:  # type: ignore[attr-defined]
+            del threading._active[thread.ident]  # type: ignore[attr-defined]  # its own end was cut
     if faults:
         raise AssertionError("what came out is no interrupt") from faults[0]
     return len(landed)

@@ -219,6 +219,7 @@ PROMISES = (
         "state/test_memory_state.py::test_who_comes_back_into_an_operation_is_refused_not_deadlocked",
         "policy/test_retry_allowance.py::test_a_ticket_may_be_lost_while_the_lock_is_held",
         "transport/test_http_time.py::test_abort_from_a_finaliser",
+        "gateway/test_leaving_streams.py::test_p20_a_finaliser_takes_no_lock",
         "transport/test_google.py::test_p20_who_comes_back_into_a_renewal_is_refused_not_deadlocked",
         "test_floors.py::test_p20_every_lock_may_be_taken_again_by_its_thread",
     ),

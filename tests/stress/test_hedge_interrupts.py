@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 _ = only_the_loop
-INTERRUPTS = scaled(80, full=4_000)
+INTERRUPTS = scaled(80, full=1_000)
 PRICES = PriceTable({"m": {"input": 1.0, "output": 1.0}})
 
 

@@ -109,11 +109,6 @@ def test_calls_and_streams_import_nothing(tmp_path: Path) -> None:
             base = {provider.base_url!r}
             sys.argv[1:] = [{str(account)!r}]
             for name, (endpoint, key) in {GATEWAYS!r}.items():
-                pid = os.fork()
-                if pid:
-                    assert os.waitpid(pid, 0)[1] == 0, name
-                    prices.price("gpt-4.1-mini")  # which takes the others longer than all the rest
-                    continue
                 gateway = build(eval("omnillm.ProviderEndpoint." + endpoint), eval(key))
                 before = set(sys.modules)
                 gateway.call("hi")
@@ -126,8 +121,7 @@ def test_calls_and_streams_import_nothing(tmp_path: Path) -> None:
                 except omnillm.DeadlineExceededError:
                     pass
                 gateway.pool_status(), gateway.budget_used_usd(), gateway.close()
-                print(name, *sorted(set(sys.modules) - before), flush=True)
-                os._exit(0)
+                print(name, *sorted(set(sys.modules) - before))
             """,
             prelude=FORK + GATEWAY,
         )

@@ -7,6 +7,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
+from ..._bell import Bell
 from ...errors import StateUnavailableError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Pulse:
     def __init__(self, state: RedisState, every: float) -> None:
         self._state = weakref.ref(state)
         self._every = every
-        self._stopped = threading.Event()
+        self._stopped = Bell()
         self._running: dict[str, threading.Thread] = {}  # none, or one: setdefault is atomic
 
     def start(self) -> None:
@@ -44,10 +45,10 @@ class Pulse:
         thread = self._running.get("it")
         if thread is not None and thread is not threading.current_thread():
             thread.join(1.0)
-        self._stopped = threading.Event()
+        self._stopped = Bell()
 
 
-def _beat(state: weakref.ref[RedisState], every: float, stopped: threading.Event, running: dict[str, threading.Thread]) -> None:
+def _beat(state: weakref.ref[RedisState], every: float, stopped: Bell, running: dict[str, threading.Thread]) -> None:
     idle = 0
     while not stopped.wait(every):
         found = state()
