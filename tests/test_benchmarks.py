@@ -17,6 +17,7 @@ FAMILIES = [
     "cold start",
     "memory",
     "admission",
+    "redis",
     "codecs",
 ]
 GROWTH = ["admission by keys", "calls/s by threads", "stream by deltas", "memory of a stream", "request by messages"]

@@ -56,9 +56,12 @@ class Link:
     def __init__(self, target: Any, *, timeout: float) -> None:
         try:
             with importing:
-                from redis import exceptions
+                import redis
+                from redis import backoff, exceptions, retry
         except ImportError:
             raise ConfigurationError(_EXTRA, field="target") from None
+        self._connect = redis.Redis.from_url
+        self._no_retry = retry.Retry(backoff.NoBackoff(), 0)
         self._again = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError, OSError)
         self._never_again = (exceptions.AuthenticationError, exceptions.BusyLoadingError)
         self._replies = exceptions.ResponseError
@@ -159,15 +162,10 @@ class Link:
         return self._clients.get(os.getpid()) or self._clients.setdefault(os.getpid(), self._made())
 
     def _made(self) -> Any:
-        with importing:
-            import redis
-            from redis.backoff import NoBackoff
-            from redis.retry import Retry
-
         seconds = {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
         try:
             # the second protocol: with the third, redis-py does not look for stray replies on a connection it takes up
-            return redis.Redis.from_url(self._url or "", retry=Retry(NoBackoff(), 0), protocol=2, **seconds)
+            return self._connect(self._url or "", retry=self._no_retry, protocol=2, **seconds)
         except (ValueError, TypeError):
             raise ConfigurationError(
                 "target: expected a URL as redis://host:6379/0, rediss:// or unix://", field="target"
