@@ -65,6 +65,12 @@ def _expect_images(request: ImageGenerationRequest, _size: int) -> Bill:
     return Bill(usage, UsageDetails(images=1 if request.n is None else max(request.n, 1)))
 
 
+def picture_names(request: ImageGenerationRequest, model: str) -> tuple[str, str]:
+    """Name what the price list may have in the model's place: its pictures of a quality and size, the usual ones where unset."""
+    size = (request.size or "1024x1024").replace("x", "-x-")
+    return f"{request.quality or 'standard'}/{size}/{model}", f"{size}/{model}"
+
+
 def _expect_transcript(request: AudioTranscriptionRequest, size: int) -> Bill:
     seconds = size / AUDIO_BYTES_PER_SECOND
     tokens = round(seconds * AUDIO_TOKENS_PER_SECOND) + 1

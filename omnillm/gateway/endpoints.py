@@ -24,7 +24,7 @@ from ..errors import (
     ProviderError,
     UnsupportedFeatureError,
 )
-from ..policy.pricing import Cost
+from ..policy.pricing import Cost, ModelPrice
 from ..transport import Upload
 from ..types.enums import EndpointKind
 from ..types.media import (
@@ -46,7 +46,7 @@ from ..wire._endpoint import EndpointCodec
 from ..wire._fields import Emission
 from ..wire.multipart import form_pieces, form_type
 from .attempt import Attempt
-from .billing import Bill, charge, expected, reported
+from .billing import Bill, charge, expected, picture_names, reported
 from .call import Call, Emitted, Estimate, is_credible, unpriced
 from .route import Walk
 
@@ -167,7 +167,7 @@ class EndpointCall(Call):
 def estimated_bill(call: Call, core: Core, route: Route) -> Estimate:
     """Give what an attempt at the route reserves: what the request is expected to be billed for."""
     model = route.model(call.request.model)
-    price = core.price(model, route.provider, region=route.region)
+    price = _price(core, call.request, model, route)
     if price is None and core.config.budgets:
         raise unpriced(model)
     size = call.emitted(core, route).size
@@ -180,6 +180,16 @@ def estimated_bill(call: Call, core: Core, route: Route) -> Estimate:
     if core.strict and price is not None and sum_:
         sum_ = max(sum_, price.ceiling(_most_tokens(call.request, size), 0))
     return Estimate(usage.prompt_tokens, usage.total(), max(prompt_charge, 0), sum_, price, None)
+
+
+def _price(core: Core, request: Any, model: str, route: Route) -> ModelPrice | None:
+    """Give the model's price; of pictures that have one by their quality and size alone, that."""
+    where: Any = {"provider": route.provider, "region": route.region}
+    if isinstance(request, ImageGenerationRequest) and core.config.pricing.find(model, **where) is None:
+        for name in picture_names(request, model):
+            if core.config.pricing.find(name, **where) is not None:
+                return core.price(name, **where)
+    return core.price(model, **where)
 
 
 def _most_tokens(request: Any, size: int) -> int:

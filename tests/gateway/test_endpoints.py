@@ -315,6 +315,22 @@ def test_a_model_without_a_price_is_refused_where_there_is_a_budget(build: Build
     assert provider.requests == ()
 
 
+@pytest.mark.parametrize(
+    ("asked", "usd"),
+    [({}, 0.04), ({"n": 3}, 0.12), ({"quality": "hd", "size": "1024x1792"}, 0.08), ({"size": "512x512"}, 0.01)],
+)
+def test_pictures_are_priced_by_quality_and_size(
+    build: Build, provider: LocalProvider, asked: dict[str, Any], usd: float
+) -> None:
+    """A model that has prices of its pictures alone is charged by those, the usual quality and size where none is asked for."""
+    names = {"standard/1024-x-1024/pic": "0.04", "hd/1024-x-1792/pic": "0.08", "512-x-512/pic": "0.01"}
+    table = o.PriceTable({name: o.ModelPrice.usd_per_million("0", "0", image=price) for name, price in names.items()})
+    gateway = build(provider, pricing=table, budget_limit_usd=1.0)
+    assert gateway.generate_images("a house", model="pic", **asked).cost_usd == pytest.approx(usd)
+    with pytest.raises(o.UnknownPriceError):
+        gateway.generate_images("a house", model="pic", size="2048x2048")
+
+
 @each
 def test_a_budget_refuses_what_may_exceed_it(build: Build, provider: LocalProvider, name: str) -> None:
     """The estimate is reserved before anything is sent."""
