@@ -70,6 +70,7 @@ class Attempt:
         "http",
         "lease",
         "model",
+        "reported",
         "route",
         "settled",
         "started",
@@ -88,6 +89,7 @@ class Attempt:
         self.watch: Watch | None = None
         self._handshake: Handshake | None = None
         self.settled = False
+        self.reported = False  # whether what was observed is the provider's own count: it is charged, however little it is
         self.charged: tuple[int, int] | None = None  # tokens and pico-dollars, of a failed one
         self.disposition: Disposition | None = None
         self.elsewhere = False
@@ -342,7 +344,7 @@ class Attempt:
             disposition = self.disposition = replace(disposition, retry="never")
             self.elsewhere = False
         # what was noted as sent and received so far: the prompt estimate, and a stream's output, whatever ended it
-        received = reservation.observed_tokens > self.estimate.prompt_tokens
+        received = self.reported or reservation.observed_tokens > self.estimate.prompt_tokens
         charged = (disposition.charge != "none" or received) and not unsent
         tokens, charge = (reservation.observed_tokens, reservation.observed_charge) if charged else (0, 0)
         unsent = unsent or (says == "no" and reservation.sent != "yes")

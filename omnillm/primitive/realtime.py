@@ -115,7 +115,7 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
 
     def _take(self, attempt: Attempt) -> None:
         native = cast(RealtimeCall, self._walk.call).native
-        self._tally = Tally(attempt, native.wire_format)
+        self._tally = Tally(attempt, native)
         if native.json_body() is not None:
             self._tally.said(native.json_body())
         super()._take(attempt)
