@@ -32,7 +32,8 @@ from ..types.response import LlmResponse
 from ..types.transport import BinaryBody, JsonBody, MultipartBody, MultipartField, MultipartText, ResponseBody
 from ..types.usage import NO_DETAILS, TokenUsage, UsageDetails
 from ..wire import Codec, EndpointCodec, row_of, usage_details
-from .formats import format_of
+from .formats import format_of, is_control
+from .jobs import job_id_of
 from .request import PrimitiveRequest
 from .usage import PrimitiveBillableUnit, PrimitiveUsageTelemetry
 
@@ -45,7 +46,6 @@ _UNITS = {"images": "image", "audio_seconds": "second", "characters": "character
 _INPUTS = ("input_tokens", "prompt_tokens", "inputTokens", "promptTokenCount")
 _OUTPUTS = ("output_tokens", "completion_tokens", "outputTokens", "candidatesTokenCount")
 _UNDER_WAY = ("queued", "in_progress")  # of Responses with ``background``
-_CONTROLS = ("cancel", "wait", "fetchPredictOperation")
 _USAGES = ("usage", "usageMetadata")
 _COUNTED = ("x-amzn-bedrock-input-token-count", "x-amzn-bedrock-output-token-count")  # of InvokeModel, whatever the model
 
@@ -105,9 +105,17 @@ class Declared(Meter):
 
     def measure(self, body: ResponseBody | None, headers: Mapping[str, str], size: int, core: Core) -> Measure | None:
         """Read what an answer is settled by."""
-        found = super().measure(body, headers, size, core)
+        found, job = super().measure(body, headers, size, core), self._batch_of(body)
+        if found is None and job is None:
+            return None
         cost = Cost(request_pico=round((self.request.cost_usd or 0.0) * PICO))
-        return None if found is None else dataclasses.replace(found, cost=cost)
+        return dataclasses.replace(found or Measure(TokenUsage(estimated=True)), cost=cost, job=job)
+
+    def _batch_of(self, body: ResponseBody | None) -> str | None:
+        """Give the id of the batch that was made: it is paid for here, and not once more by what it reports in the end."""
+        makes = self.request.method is HttpMethod.POST and not is_control(self.request)
+        is_batch = makes and self.request.endpoint is PrimitiveEndpointKind.BATCHES
+        return job_id_of(body.value) if is_batch and isinstance(body, JsonBody) else None
 
 
 class Unknown(Meter):
@@ -308,8 +316,7 @@ def meter_of(request: PrimitiveRequest) -> Meter:
 
 def _starts_work(request: PrimitiveRequest) -> bool:
     """Tell whether the request has a model do something that takes its time, as making a video."""
-    verb = (request.path or "").partition("?")[0].rpartition(":")[2]
-    return request.endpoint is PrimitiveEndpointKind.OPERATIONS and verb not in _CONTROLS
+    return request.endpoint is PrimitiveEndpointKind.OPERATIONS and not is_control(request)
 
 
 def _measured(request: PrimitiveRequest) -> Meter | None:

@@ -1,4 +1,4 @@
-"""What a session costs that did not end well, or reports nothing: never less than was reported or declared, never what was not said."""
+"""What a session costs that did not end well, or reports nothing: never less than was reported or declared."""
 
 from __future__ import annotations
 
