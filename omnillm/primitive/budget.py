@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _json
 from .._late import importing
 from ..errors import ConfigurationError, InvalidJsonError, ProtocolError
-from ..gateway.billing import expected, reported
+from ..gateway.billing import Bill, expected, reported
 from ..gateway.call import Call, Estimate, unpriced
 from ..gateway.endpoints import estimated_bill
 from ..gateway.strict import check_payload, output_cap, unbounded
@@ -76,8 +76,12 @@ class Meter:
 
     def measure(self, body: ResponseBody | None, _headers: Mapping[str, str], _size: int, _core: Core) -> Measure | None:
         """Read what an answer is settled by; ``None`` where it reports nothing that is."""
-        found = None if body is None else _told(body)
-        return None if found is None else Measure(TokenUsage(), telemetry=found.telemetry, cost=FREE)
+        raw = None if body is None else _raw_of(body)
+        return None if raw is None else self.of_raw(raw)
+
+    def of_raw(self, raw: Mapping[str, Any]) -> Measure | None:
+        """Give what a usage is settled by, of an answer or of a stream; ``None`` where it says nothing that is."""
+        return Measure(TokenUsage(), telemetry=told_usage(raw).telemetry, cost=FREE)
 
     def fallback(self, _estimate: Estimate, _size: int) -> Measure:
         """Give what an answer that reports nothing is settled by; ``size`` is its length in bytes."""
@@ -96,7 +100,7 @@ class Declared(Meter):
 
     def estimate(self, _call: Call, _core: Core, _route: Route) -> Estimate:
         """Give what an attempt reserves."""
-        charge = round((self.request.cost_usd or 0.0) * PICO)
+        charge = self._cost().total_pico
         return Estimate(0, 0, charge, charge, None, None)  # lost on the way, it may have been done, and is paid for
 
     def fallback(self, estimate: Estimate, _size: int) -> Measure:
@@ -108,8 +112,14 @@ class Declared(Meter):
         found, job = super().measure(body, headers, size, core), self._batch_of(body)
         if found is None and job is None:
             return None
-        cost = Cost(request_pico=round((self.request.cost_usd or 0.0) * PICO))
-        return dataclasses.replace(found or Measure(TokenUsage(estimated=True)), cost=cost, job=job)
+        return dataclasses.replace(found or Measure(TokenUsage(estimated=True), cost=self._cost()), job=job)
+
+    def of_raw(self, raw: Mapping[str, Any]) -> Measure | None:
+        """Give what a usage is settled by: it is told, and costs what the request says."""
+        return Measure(TokenUsage(), telemetry=told_usage(raw).telemetry, cost=self._cost())
+
+    def _cost(self) -> Cost:
+        return Cost(request_pico=round((self.request.cost_usd or 0.0) * PICO))
 
     def _batch_of(self, body: ResponseBody | None) -> str | None:
         """Give the id of the batch that was made: it is paid for here, and not once more by what it reports in the end."""
@@ -136,14 +146,18 @@ class Unknown(Meter):
         prompt_charge = 0 if price is None else price.ceiling(prompt, 0)
         return Estimate(prompt, prompt + output, prompt_charge, charge, price, None)
 
-    def measure(self, body: ResponseBody | None, headers: Mapping[str, str], _size: int, _core: Core) -> Measure | None:
+    def measure(self, body: ResponseBody | None, headers: Mapping[str, str], size: int, core: Core) -> Measure | None:
         """Read what an answer is settled by."""
-        found = None if body is None else _told(body)
         counts = [headers.get(name, "") for name in _COUNTED]
         if all(count.isascii() and count.isdigit() and len(count) < 10 for count in counts):
             usage = TokenUsage(int(counts[0]), int(counts[1]))
             return Measure(usage, telemetry=PrimitiveUsageTelemetry(dict(zip(_COUNTED, counts, strict=True)), usage))
-        return None if found is None or found.usage.estimated else found
+        return super().measure(body, headers, size, core)
+
+    def of_raw(self, raw: Mapping[str, Any]) -> Measure | None:
+        """Give what a usage is settled by, where it counts tokens."""
+        found = told_usage(raw)
+        return None if found.usage.estimated else found
 
     def fallback(self, estimate: Estimate, _size: int) -> Measure:
         """Give what an answer that reports nothing is settled by."""
@@ -232,20 +246,22 @@ class Units(Meter):
 
     def measure(self, body: ResponseBody | None, headers: Mapping[str, str], _size: int, _core: Core) -> Measure | None:
         """Read what an answer is settled by."""
-        told = None if body is None else _told(body)
+        raw = None if body is None else _raw_of(body)
         try:
             answer = self.row.read_answer(body, headers.get("content-type", "").lower())
             bill = reported(self.view, answer, self.bill)
         except (ProtocolError, ConfigurationError, RecursionError):
-            return told
-        if told is None:
-            return Measure(bill.usage, bill.details)
-        raw = PrimitiveUsageTelemetry(
-            told.telemetry.raw_usage if told.telemetry is not None else None,
-            None if bill.usage.estimated else bill.usage,
-            _units(bill.details),
-        )
-        return Measure(bill.usage, bill.details, raw)
+            return None if raw is None else self.of_raw(raw)
+        return Measure(bill.usage, bill.details) if raw is None else self._of_bill(bill, raw)
+
+    def of_raw(self, raw: Mapping[str, Any]) -> Measure | None:
+        """Give what a usage is settled by: its tokens, and what else was asked for."""
+        found = told_usage(raw)
+        return self._of_bill(self.bill if found.usage.estimated else Bill(found.usage, self.bill.details), raw)
+
+    def _of_bill(self, bill: Bill, raw: Mapping[str, Any]) -> Measure:
+        usage = None if bill.usage.estimated else bill.usage
+        return Measure(bill.usage, bill.details, PrimitiveUsageTelemetry(dict(raw), usage, _units(bill.details)))
 
     def fallback(self, _estimate: Estimate, _size: int) -> Measure:
         """Give what an answer that reports nothing is settled by."""
@@ -264,13 +280,12 @@ def _units(details: UsageDetails) -> tuple[PrimitiveBillableUnit, ...]:
     return tuple(PrimitiveBillableUnit(name, amount, unit) for name, amount, unit in counted if amount)
 
 
-def _told(body: ResponseBody) -> Measure | None:
-    """Read a usage as any provider may write it; ``None`` where there is none."""
+def _raw_of(body: ResponseBody) -> dict[str, Any] | None:
+    """Give the usage that stands in a body, whatever its provider calls it; ``None`` where there is none."""
     payload = body.value if isinstance(body, JsonBody) else None
     if not isinstance(payload, dict):
         return None
-    raw = next((payload[name] for name in _USAGES if isinstance(payload.get(name), dict)), None)
-    return None if raw is None else told_usage(raw)
+    return next((payload[name] for name in _USAGES if isinstance(payload.get(name), dict)), None)
 
 
 def told_usage(raw: Mapping[str, Any]) -> Measure:
