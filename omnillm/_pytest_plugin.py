@@ -97,9 +97,7 @@ class Replays:
         node = self._node
         other = node.config.stash.setdefault(_RECORDED, {}).setdefault(path, node.nodeid)
         if other != node.nodeid:
-            raise pytest.UsageError(
-                f"{node.nodeid}: {path} is the recording of {other}: give this one a path of its own"
-            )
+            raise pytest.UsageError(f"{node.nodeid}: {path} is the recording of {other}: give this one a path of its own")
 
     def _path(self, name: str | None) -> Path:
         where = Path(self._node.path)
