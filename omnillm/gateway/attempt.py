@@ -324,6 +324,12 @@ class Attempt:
         if price is not None:
             reservation.observed_charge = prompt_charge + output * price.output
 
+    def tell(self, response: Metered) -> None:
+        """Tell in what is left of an answer what the failed attempt was charged for it."""
+        _, charge = self.charged or (0, 0)
+        cost = None if self.estimate.price is None and not charge else Cost(request_pico=charge)
+        object.__setattr__(response, "meta", self._meta(cost, self.core.clock.monotonic()))
+
     def hang_up(self) -> None:
         """Close the connection, unless its answer was read to the end; for the thread that reads it."""
         if self.http is not None:

@@ -41,6 +41,9 @@ def test_a_turn_below_the_estimate_is_charged_however_the_session_fails(build: B
         with pytest.raises(kind), gateway.primitive_realtime(session_request()) as session:
             list(session)
     assert (gateway.budget_used_usd(), held(gateway)) == (85, (0, 0))
+    assert session.response.usage is not None
+    assert (session.response.cost_usd, session.response.usage.token_usage.total()) == (85, 85)
+    assert [record.outcome for record in session.response.attempts] == ["failed"]
 
 
 @pytest.mark.parametrize("fails", [False, True])
