@@ -105,8 +105,9 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
 
     Each message is a ``PrimitiveWebSocketMessage``; behind one that reports usage stands a ``PrimitiveUsageReported``, and
     ``PrimitiveCompleted`` is the last event where the provider closes. One thread iterates, any may send and close. ``response``
-    has usage and cost once it is over, however it ended. A provider that closes with a code of failure raises the error that it means; what breaks
-    off raises ``StreamInterruptedError``: in phase ``idle`` where nothing was said by either side for ``timeouts(idle=…)``.
+    has usage and cost once it is over, however it ended. A provider that closes with a code of failure raises the error that it
+    means; what breaks off raises ``StreamInterruptedError``: in phase ``idle`` where nothing was said by either side for
+    ``timeouts(idle=…)``.
     """
 
     __slots__ = ("_tally",)
