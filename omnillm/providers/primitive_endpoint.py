@@ -119,7 +119,13 @@ class PrimitiveProviderEndpoint:
 
     @classmethod
     def azure_openai(cls, resource: str, api_version: str | None = None) -> PrimitiveProviderEndpoint:
-        """Reach Azure OpenAI by its v1 path: ``resource`` is the resource's name, or the URL of its endpoint."""
+        """Reach Azure OpenAI by its v1 path: ``resource`` is the resource's name, or the URL of its endpoint.
+
+        Raises ``ConfigurationError`` for a version that is a date: Azure takes those in the path of a deployment alone.
+        """
+        if _DATED.match(api_version or ""):
+            what = "api_version: the v1 path takes 'preview', or none; a date is for the path of a deployment"
+            raise ConfigurationError(what, field="api_version")
         query = {} if api_version is None else {"api-version": api_version}
         return cls(ProviderKind.AZURE_OPENAI, ProviderEndpoint.azure_openai(resource).base_url, query=query)
 

@@ -291,6 +291,7 @@ def test_an_endpoint_checks_what_it_is_given() -> None:
         (lambda: PrimitiveProviderEndpoint.openai().with_auth("bearer"), "auth: expected an AuthScheme"),
         (lambda: PrimitiveProviderEndpoint(ProviderKind.OPENAI, "https://x.example", query={"a": 3}), "query"),
         (lambda: PrimitiveProviderEndpoint.azure_openai("no name"), "resource"),
+        (lambda: PrimitiveProviderEndpoint.azure_openai("res", "2024-10-21"), "api_version: the v1 path takes"),
     ]  # fmt: skip
     for make, said in wrong:
         with pytest.raises(ConfigurationError, match=said):
