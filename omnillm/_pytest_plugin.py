@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FOLDER = "recordings"
 MARKER = "omnillm_replay"
 _FAILED = pytest.StashKey[bool]()
+_RECORDED = pytest.StashKey[dict[Path, str]]()  # which test's each recording is that was made in this run
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _OPTIONS = {"path", "match_on", "secrets"}
 
@@ -67,6 +68,7 @@ class Replays:
             raise pytest.UsageError(f"{self._node.nodeid}: a recording is of one gateway: give the other one a name")
         secrets = self._options.get("secrets", ())
         if self._records:
+            self._claim(path)
             held = record(path, gateway, secrets=secrets)
         elif not path.exists():
             pytest.fail(f"there is no recording {path}: make it with pytest --omnillm-record", pytrace=False)
@@ -89,6 +91,13 @@ class Replays:
                 errors += [error] if error is not problem else []
         if errors:
             raise errors[0]
+
+    def _claim(self, path: Path) -> None:
+        """Refuse to write over what another test has recorded: it would be played to both."""
+        node = self._node
+        other = node.config.stash.setdefault(_RECORDED, {}).setdefault(path, node.nodeid)
+        if other != node.nodeid:
+            raise pytest.UsageError(f"{node.nodeid}: {path} is the recording of {other}: give this one a path of its own")
 
     def _path(self, name: str | None) -> Path:
         where = Path(self._node.path)

@@ -70,6 +70,7 @@ class Attempt:
         "http",
         "lease",
         "model",
+        "reported",
         "route",
         "settled",
         "started",
@@ -88,6 +89,7 @@ class Attempt:
         self.watch: Watch | None = None
         self._handshake: Handshake | None = None
         self.settled = False
+        self.reported = False  # whether what was observed is the provider's own count: it is charged, however little it is
         self.charged: tuple[int, int] | None = None  # tokens and pico-dollars, of a failed one
         self.disposition: Disposition | None = None
         self.elsewhere = False
@@ -322,6 +324,12 @@ class Attempt:
         if price is not None:
             reservation.observed_charge = prompt_charge + output * price.output
 
+    def tell(self, response: Metered) -> None:
+        """Tell in what is left of an answer what the failed attempt was charged for it."""
+        _, charge = self.charged or (0, 0)
+        cost = None if self.estimate.price is None and not charge else Cost(request_pico=charge)
+        object.__setattr__(response, "meta", self._meta(cost, self.core.clock.monotonic()))
+
     def hang_up(self) -> None:
         """Close the connection, unless its answer was read to the end; for the thread that reads it."""
         if self.http is not None:
@@ -342,7 +350,7 @@ class Attempt:
             disposition = self.disposition = replace(disposition, retry="never")
             self.elsewhere = False
         # what was noted as sent and received so far: the prompt estimate, and a stream's output, whatever ended it
-        received = reservation.observed_tokens > self.estimate.prompt_tokens
+        received = self.reported or reservation.observed_tokens > self.estimate.prompt_tokens
         charged = (disposition.charge != "none" or received) and not unsent
         tokens, charge = (reservation.observed_tokens, reservation.observed_charge) if charged else (0, 0)
         unsent = unsent or (says == "no" and reservation.sent != "yes")

@@ -104,7 +104,8 @@ def _embeddings(_request: Any, response: EmbeddingResponse, estimate: Bill) -> B
 
 
 def _images(_request: Any, response: ImageGenerationResponse, estimate: Bill) -> Bill:
-    return Bill(response.usage or estimate.usage, UsageDetails(images=len(response.data)))
+    made = sum(image.url is not None or image.b64_json is not None for image in response.data)  # none of those filtered
+    return Bill(response.usage or estimate.usage, UsageDetails(images=made))
 
 
 def _transcript(_request: Any, response: AudioTranscriptionResponse, estimate: Bill) -> Bill:

@@ -102,6 +102,10 @@ class Inline(Meter):
         """Give what an answer that reports nothing is settled by."""
         return Measure(TokenUsage(), cost=Cost(request_pico=estimate.charge))
 
+    def of_raw(self, _raw: Mapping[str, Any]) -> Measure | None:
+        """Give nothing: what is used is not known while the batch is made."""
+        return None
+
 
 class OfFile(Meter):
     """Reserve nothing for what cannot be seen."""

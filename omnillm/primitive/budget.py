@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _json
 from .._late import importing
 from ..errors import ConfigurationError, InvalidJsonError, ProtocolError
-from ..gateway.billing import expected, reported
+from ..gateway.billing import Bill, expected, reported
 from ..gateway.call import Call, Estimate, unpriced
 from ..gateway.endpoints import estimated_bill
 from ..gateway.strict import check_payload, output_cap, unbounded
@@ -32,7 +32,8 @@ from ..types.response import LlmResponse
 from ..types.transport import BinaryBody, JsonBody, MultipartBody, MultipartField, MultipartText, ResponseBody
 from ..types.usage import NO_DETAILS, TokenUsage, UsageDetails
 from ..wire import Codec, EndpointCodec, row_of, usage_details
-from .formats import format_of
+from .formats import format_of, is_control
+from .jobs import job_id_of
 from .request import PrimitiveRequest
 from .usage import PrimitiveBillableUnit, PrimitiveUsageTelemetry
 
@@ -45,7 +46,6 @@ _UNITS = {"images": "image", "audio_seconds": "second", "characters": "character
 _INPUTS = ("input_tokens", "prompt_tokens", "inputTokens", "promptTokenCount")
 _OUTPUTS = ("output_tokens", "completion_tokens", "outputTokens", "candidatesTokenCount")
 _UNDER_WAY = ("queued", "in_progress")  # of Responses with ``background``
-_CONTROLS = ("cancel", "wait", "fetchPredictOperation")
 _USAGES = ("usage", "usageMetadata")
 _COUNTED = ("x-amzn-bedrock-input-token-count", "x-amzn-bedrock-output-token-count")  # of InvokeModel, whatever the model
 
@@ -76,8 +76,12 @@ class Meter:
 
     def measure(self, body: ResponseBody | None, _headers: Mapping[str, str], _size: int, _core: Core) -> Measure | None:
         """Read what an answer is settled by; ``None`` where it reports nothing that is."""
-        found = None if body is None else _told(body)
-        return None if found is None else Measure(TokenUsage(), telemetry=found.telemetry, cost=FREE)
+        raw = None if body is None else _raw_of(body)
+        return None if raw is None else self.of_raw(raw)
+
+    def of_raw(self, raw: Mapping[str, Any]) -> Measure | None:
+        """Give what a usage is settled by, of an answer or of a stream; ``None`` where it says nothing that is."""
+        return Measure(TokenUsage(), telemetry=told_usage(raw).telemetry, cost=FREE)
 
     def fallback(self, _estimate: Estimate, _size: int) -> Measure:
         """Give what an answer that reports nothing is settled by; ``size`` is its length in bytes."""
@@ -96,7 +100,7 @@ class Declared(Meter):
 
     def estimate(self, _call: Call, _core: Core, _route: Route) -> Estimate:
         """Give what an attempt reserves."""
-        charge = round((self.request.cost_usd or 0.0) * PICO)
+        charge = self._cost().total_pico
         return Estimate(0, 0, charge, charge, None, None)  # lost on the way, it may have been done, and is paid for
 
     def fallback(self, estimate: Estimate, _size: int) -> Measure:
@@ -105,9 +109,23 @@ class Declared(Meter):
 
     def measure(self, body: ResponseBody | None, headers: Mapping[str, str], size: int, core: Core) -> Measure | None:
         """Read what an answer is settled by."""
-        found = super().measure(body, headers, size, core)
-        cost = Cost(request_pico=round((self.request.cost_usd or 0.0) * PICO))
-        return None if found is None else dataclasses.replace(found, cost=cost)
+        found, job = super().measure(body, headers, size, core), self._batch_of(body)
+        if found is None and job is None:
+            return None
+        return dataclasses.replace(found or Measure(TokenUsage(estimated=True), cost=self._cost()), job=job)
+
+    def of_raw(self, raw: Mapping[str, Any]) -> Measure | None:
+        """Give what a usage is settled by: it is told, and costs what the request says."""
+        return Measure(TokenUsage(), telemetry=told_usage(raw).telemetry, cost=self._cost())
+
+    def _cost(self) -> Cost:
+        return Cost(request_pico=round((self.request.cost_usd or 0.0) * PICO))
+
+    def _batch_of(self, body: ResponseBody | None) -> str | None:
+        """Give the id of the batch that was made: it is paid for here, and not once more by what it reports in the end."""
+        makes = self.request.method is HttpMethod.POST and not is_control(self.request)
+        is_batch = makes and self.request.endpoint is PrimitiveEndpointKind.BATCHES
+        return job_id_of(body.value) if is_batch and isinstance(body, JsonBody) else None
 
 
 class Unknown(Meter):
@@ -128,14 +146,18 @@ class Unknown(Meter):
         prompt_charge = 0 if price is None else price.ceiling(prompt, 0)
         return Estimate(prompt, prompt + output, prompt_charge, charge, price, None)
 
-    def measure(self, body: ResponseBody | None, headers: Mapping[str, str], _size: int, _core: Core) -> Measure | None:
+    def measure(self, body: ResponseBody | None, headers: Mapping[str, str], size: int, core: Core) -> Measure | None:
         """Read what an answer is settled by."""
-        found = None if body is None else _told(body)
         counts = [headers.get(name, "") for name in _COUNTED]
         if all(count.isascii() and count.isdigit() and len(count) < 10 for count in counts):
             usage = TokenUsage(int(counts[0]), int(counts[1]))
             return Measure(usage, telemetry=PrimitiveUsageTelemetry(dict(zip(_COUNTED, counts, strict=True)), usage))
-        return None if found is None or found.usage.estimated else found
+        return super().measure(body, headers, size, core)
+
+    def of_raw(self, raw: Mapping[str, Any]) -> Measure | None:
+        """Give what a usage is settled by, where it counts tokens."""
+        found = told_usage(raw)
+        return None if found.usage.estimated else found
 
     def fallback(self, estimate: Estimate, _size: int) -> Measure:
         """Give what an answer that reports nothing is settled by."""
@@ -224,20 +246,22 @@ class Units(Meter):
 
     def measure(self, body: ResponseBody | None, headers: Mapping[str, str], _size: int, _core: Core) -> Measure | None:
         """Read what an answer is settled by."""
-        told = None if body is None else _told(body)
+        raw = None if body is None else _raw_of(body)
         try:
             answer = self.row.read_answer(body, headers.get("content-type", "").lower())
             bill = reported(self.view, answer, self.bill)
         except (ProtocolError, ConfigurationError, RecursionError):
-            return told
-        if told is None:
-            return Measure(bill.usage, bill.details)
-        raw = PrimitiveUsageTelemetry(
-            told.telemetry.raw_usage if told.telemetry is not None else None,
-            None if bill.usage.estimated else bill.usage,
-            _units(bill.details),
-        )
-        return Measure(bill.usage, bill.details, raw)
+            return None if raw is None else self.of_raw(raw)
+        return Measure(bill.usage, bill.details) if raw is None else self._of_bill(bill, raw)
+
+    def of_raw(self, raw: Mapping[str, Any]) -> Measure | None:
+        """Give what a usage is settled by: its tokens, and what else was asked for."""
+        found = told_usage(raw)
+        return self._of_bill(self.bill if found.usage.estimated else Bill(found.usage, self.bill.details), raw)
+
+    def _of_bill(self, bill: Bill, raw: Mapping[str, Any]) -> Measure:
+        usage = None if bill.usage.estimated else bill.usage
+        return Measure(bill.usage, bill.details, PrimitiveUsageTelemetry(dict(raw), usage, _units(bill.details)))
 
     def fallback(self, _estimate: Estimate, _size: int) -> Measure:
         """Give what an answer that reports nothing is settled by."""
@@ -256,13 +280,12 @@ def _units(details: UsageDetails) -> tuple[PrimitiveBillableUnit, ...]:
     return tuple(PrimitiveBillableUnit(name, amount, unit) for name, amount, unit in counted if amount)
 
 
-def _told(body: ResponseBody) -> Measure | None:
-    """Read a usage as any provider may write it; ``None`` where there is none."""
+def _raw_of(body: ResponseBody) -> dict[str, Any] | None:
+    """Give the usage that stands in a body, whatever its provider calls it; ``None`` where there is none."""
     payload = body.value if isinstance(body, JsonBody) else None
     if not isinstance(payload, dict):
         return None
-    raw = next((payload[name] for name in _USAGES if isinstance(payload.get(name), dict)), None)
-    return None if raw is None else told_usage(raw)
+    return next((payload[name] for name in _USAGES if isinstance(payload.get(name), dict)), None)
 
 
 def told_usage(raw: Mapping[str, Any]) -> Measure:
@@ -308,8 +331,7 @@ def meter_of(request: PrimitiveRequest) -> Meter:
 
 def _starts_work(request: PrimitiveRequest) -> bool:
     """Tell whether the request has a model do something that takes its time, as making a video."""
-    verb = (request.path or "").partition("?")[0].rpartition(":")[2]
-    return request.endpoint is PrimitiveEndpointKind.OPERATIONS and verb not in _CONTROLS
+    return request.endpoint is PrimitiveEndpointKind.OPERATIONS and not is_control(request)
 
 
 def _measured(request: PrimitiveRequest) -> Meter | None:

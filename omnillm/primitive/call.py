@@ -191,8 +191,11 @@ def _written(body: Any) -> tuple[bytes | Upload | None, str | None]:
 # --- making one -----------------------------------------------------------------------------------------------------------------
 
 
-def routes_of(core: Core, native: PrimitiveRequest) -> tuple[Route, ...]:
-    """Give the routes that a request may take, in their order; raises ``UnsupportedFeatureError`` where there is none."""
+def routes_of(core: Core, native: PrimitiveRequest, key_label: str | None = None) -> tuple[Route, ...]:
+    """Give the routes that a request may take, in their order, with the key that is named.
+
+    Raises ``UnsupportedFeatureError`` where there is none, and ``ConfigurationError`` where none has the key.
+    """
     kinds = {native.provider, *(_ALIKE if native.provider in _ALIKE else ())}
     found = [route for route in core.native if route.primitive is not None and route.primitive.provider in kinds]
     exact = [route for route in found if route.primitive is not None and route.primitive.provider is native.provider]
@@ -206,6 +209,10 @@ def routes_of(core: Core, native: PrimitiveRequest) -> tuple[Route, ...]:
         )
     if routes is not custom or native.wire_format is not Native.CUSTOM_HTTP:
         check_supported(native)
+    if key_label is not None:
+        routes = [route for route in routes if key_label in route.headers]
+        if not routes:
+            raise ConfigurationError(f"key_label: no key of the endpoint is called {key_label!r:.80}", field="key_label")
     return tuple(routes)
 
 
@@ -225,11 +232,7 @@ def checked(native: Any) -> PrimitiveRequest:
 
 def begin(core: Core, native: PrimitiveRequest, *, key_label: str | None = None, **options: Any) -> PrimitiveCall:
     """Make the call, looked over: raises for all that is wrong with it before a key is asked for."""
-    routes = routes_of(core, native)
-    if key_label is not None and not any(key_label in route.headers for route in routes):
-        raise ConfigurationError(f"key_label: no key of the endpoint is called {key_label!r:.80}", field="key_label")
-    if key_label is not None:
-        routes = tuple(route for route in routes if key_label in route.headers)
+    routes = routes_of(core, native, key_label)
     call = PrimitiveCall(core, native, routes, key_label=key_label, **options)
     try:
         call.emitted(core, routes[0])

@@ -101,6 +101,7 @@ FORMATS: dict[Native, Format] = {
     ),
     Native.CUSTOM_HTTP: Format(creates=True, accept=ANYTHING),
 }
+_CONTROLS = ("cancel", "wait", "fetchPredictOperation")
 _NOTHING = Format(accept=ANYTHING)
 
 
@@ -143,7 +144,13 @@ def _embedding_verb(request: PrimitiveRequest) -> str:
     return "batchEmbedContents" if "requests" in given else "predict" if "instances" in given else "embedContent"
 
 
+def is_control(request: PrimitiveRequest) -> bool:
+    """Tell whether a request only asks after what there is, or ends it, as Google does by a POST."""
+    return (request.path or "").partition("?")[0].replace(":", "/").rpartition("/")[2] in _CONTROLS
+
+
 def may_repeat(request: PrimitiveRequest) -> bool:
     """Tell whether a request that may have been received may be sent again."""
     idempotent = request.method in (HttpMethod.GET, HttpMethod.DELETE, HttpMethod.PUT)
+    idempotent = idempotent or (is_control(request) and request.wire_format is not Native.CUSTOM_HTTP)
     return idempotent or request.idempotency_key is not None or not format_of(request).creates

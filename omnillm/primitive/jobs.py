@@ -15,6 +15,7 @@ from ..providers.primitive_endpoint import path_part
 from ..types.enums import HttpMethod
 from ..types.primitive import PrimitiveAsyncJobOperation as Operation
 from ..types.primitive import PrimitiveAsyncJobStatus as Status
+from ..types.primitive import PrimitiveStreamMode
 from ..types.primitive import ProviderPrimitiveWireFormat as Native
 from ..types.transport import JsonBody, RequestBody
 from .job import PrimitiveAsyncJobRequest
@@ -97,11 +98,18 @@ def native_request(job: PrimitiveAsyncJobRequest) -> PrimitiveRequest:
             jobs.create.replace("{model}", path_part(request.model or "", "model")) if "{model}" in jobs.create else jobs.create
         )
         return replace(request, method=HttpMethod.POST, path=path or None)
+    request = as_question(request)
     if job.operation is Operation.LIST:
-        return replace(request, method=HttpMethod.GET, path=jobs.list, body=None)
+        return replace(request, path=jobs.list)
     if job.job_id is None:
         raise ConfigurationError(f"job_id: {job.operation.value} needs one", field="job_id")
     return _of_one(request, jobs, job.operation, job.job_id)
+
+
+def as_question(request: PrimitiveRequest, path: str | None = None) -> PrimitiveRequest:
+    """Give a request that asks after what another one made: without its body, what it is known to cost, and its key."""
+    method, stream = HttpMethod.GET, PrimitiveStreamMode.NONE
+    return replace(request, method=method, path=path, body=None, stream=stream, idempotency_key=None, cost_usd=None)
 
 
 def _of_one(request: PrimitiveRequest, jobs: Jobs, operation: Operation, job_id: str) -> PrimitiveRequest:

@@ -114,7 +114,7 @@ class NativeReader:
         if isinstance(meter, Generation):
             usage = self.usage if self._answer is None else self._answer.usage
             return None if usage is None else meter.of_usage(usage, self._answer, self._raw, self.size)
-        return None if self._raw is None else told_usage(self._raw)
+        return None if self._raw is None else meter.of_raw(self._raw)
 
     def partial(self) -> None:
         """Give nothing: what had arrived was given as it came."""

@@ -105,8 +105,9 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
 
     Each message is a ``PrimitiveWebSocketMessage``; behind one that reports usage stands a ``PrimitiveUsageReported``, and
     ``PrimitiveCompleted`` is the last event where the provider closes. One thread iterates, any may send and close. ``response``
-    has usage and cost once it is over. A provider that closes with a code of failure raises the error that it means; what breaks
-    off raises ``StreamInterruptedError``: in phase ``idle`` where nothing was said by either side for ``timeouts(idle=…)``.
+    has usage and cost once it is over, however it ended. A provider that closes with a code of failure raises the error that it
+    means; what breaks off raises ``StreamInterruptedError``: in phase ``idle`` where nothing was said by either side for
+    ``timeouts(idle=…)``.
     """
 
     __slots__ = ("_tally",)
@@ -115,7 +116,7 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
 
     def _take(self, attempt: Attempt) -> None:
         native = cast(RealtimeCall, self._walk.call).native
-        self._tally = Tally(attempt, native.wire_format)
+        self._tally = Tally(attempt, native)
         if native.json_body() is not None:
             self._tally.said(native.json_body())
         super()._take(attempt)
@@ -212,6 +213,15 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
                 sent="yes",
             )
 
+    def _fail(self, error: BaseException) -> None:
+        try:
+            super()._fail(error)
+        finally:
+            if self._over and self._response is None:
+                response = self._answer()
+                self._attempt.tell(response)
+                self._response = response
+
     def _translated(self, error: GatewayError) -> GatewayError:
         if isinstance(error, ProviderError):
             return error  # it says itself what broke off
@@ -294,11 +304,7 @@ def primitive_realtime(
         native = replace(native, stream=PrimitiveStreamMode.WEB_SOCKET)
     if native.stream is not PrimitiveStreamMode.WEB_SOCKET:
         raise ConfigurationError(f"stream: a session is a WebSocket, not {native.stream.value}", field="stream")
-    routes = routes_of(core, native)
-    if key_label is not None:
-        routes = tuple(route for route in routes if key_label in route.headers)
-        if not routes:
-            raise ConfigurationError(f"key_label: no key of the endpoint is called {key_label!r:.80}", field="key_label")
+    routes = routes_of(core, native, key_label)
     call = RealtimeCall(core, native, routes, key_label=key_label, **options)
     try:
         call.emitted(core, routes[0])

@@ -1,7 +1,8 @@
 """What a session used: turn by turn as the provider reports it, and what is on the way there by its weight.
 
 Contract: every report is charged by itself, at the rates of its own counts. A turn that was not reported yet is taken for the
-conversation so far, what was said since, and what was heard of the answer. Any thread may add to it.
+conversation so far, what was said since, and what was heard of the answer. What the request says that it costs stands above all;
+a format of which no report is known costs what was reserved. Any thread may add to it.
 """
 
 from __future__ import annotations
@@ -77,11 +78,14 @@ def _settings(request: PrimitiveRequest) -> dict[str, Any]:
 class Tally:
     """Add up what a session uses."""
 
-    __slots__ = ("_attempt", "_context", "_heard", "_lock", "_reads", "_said", "cost", "raw", "usage")
+    __slots__ = ("_attempt", "_context", "_fixed", "_heard", "_lock", "_reads", "_said", "cost", "raw", "usage")
 
-    def __init__(self, attempt: Attempt, wire_format: Native) -> None:
+    def __init__(self, attempt: Attempt, native: PrimitiveRequest) -> None:
         self._attempt = attempt
-        self._reads = READS.get(wire_format)
+        self._reads = READS.get(native.wire_format)
+        estimate = attempt.estimate
+        is_fixed = native.cost_usd is not None or (self._reads is None and estimate.price is not None)
+        self._fixed = Cost(request_pico=estimate.charge) if is_fixed else None  # what it costs, whatever is reported
         self._lock = threading.RLock()  # a signal handler may send, in the midst of it
         self._context = 0  # tokens of the conversation, as last reported
         self._said = [0.0, 0.0]  # since then: of texts and audio
@@ -92,6 +96,9 @@ class Tally:
 
     def read(self, message: Any) -> PrimitiveUsageTelemetry | None:
         """Take in what was received; gives the usage, where it reports one."""
+        if self._fixed is not None:
+            self._attempt.reported = True
+            self._observe()
         if not isinstance(message, dict) or self._reads is None:
             return None
         report, answer = self._reads
@@ -122,6 +129,7 @@ class Tally:
                 self.cost = cost if self.cost is None or cost is None else self.cost + cost
                 self._context = usage.total()
                 self._said, self._heard = [0.0, 0.0], [0.0, 0.0]
+                self._attempt.reported = True
                 self._observe()
         self.raw.append(report.raw)
         return PrimitiveUsageTelemetry(report.raw, usage)
@@ -129,14 +137,19 @@ class Tally:
     def measure(self) -> Measure:
         """Give what the session is settled by: the reports, and an answer that was begun and not reported."""
         with self._lock:  # Critical section: one look at the sums
-            usage, cost = self._sums() if any(self._heard) else (self.usage, self.cost)
+            usage, cost = self._sums() if any(self._heard) or self._reads is None else (self.usage, self.cost)
         told = PrimitiveUsageTelemetry(list(self.raw), self.usage) if self.raw else None
-        if cost is None and self._attempt.estimate.price is not None:
+        if self._fixed is not None:
+            cost = self._fixed
+        elif cost is None and self._attempt.estimate.price is not None:
             cost = Cost()
         return Measure(usage, telemetry=told, cost=cost)
 
     def _sums(self) -> tuple[TokenUsage, Cost | None]:
         """Give usage and cost with what is on the way."""
+        if self._reads is None:
+            estimate = self._attempt.estimate
+            return TokenUsage(estimate.prompt_tokens, estimate.tokens - estimate.prompt_tokens, estimated=True), self._fixed
         said, heard = sum(self._said), sum(self._heard)
         if not said and not heard:
             return self.usage, self.cost
@@ -149,6 +162,7 @@ class Tally:
     def _observe(self) -> None:
         """Note in the reservation what a session that is lost now is charged."""
         usage, cost = self._sums()
+        cost = cost if self._fixed is None else self._fixed
         reservation = self._attempt.lease.reservation
         reservation.observed_tokens = usage.total()
         reservation.observed_charge = 0 if cost is None else cost.total_pico

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from .._cancel import CancellationToken
 from .._clock import Deadline, spoken
-from ..errors import ConfigurationError, DeadlineExceededError
-from ..types.enums import HttpMethod
+from ..errors import ConfigurationError, DeadlineExceededError, NoAvailableKeyError, RateLimitedError
 from ..types.primitive import PrimitiveAsyncJobOperation as Operation
-from ..types.primitive import PrimitiveStreamMode
 from .call import primitive_call
 from .job import PrimitiveAsyncJobRequest, PrimitiveAsyncJobResponse
-from .jobs import job_id_of, native_request, results_file, status_of
+from .jobs import as_question, job_id_of, native_request, results_file, status_of
+from .response import PrimitiveResponse
 
 if TYPE_CHECKING:
     from ..gateway.core import Core
@@ -53,9 +52,16 @@ def async_job(
         if left <= 0:
             raise DeadlineExceededError("time ran out before the file of results was asked for", phase="job", sent="yes")
         options["key_label"] = response.key_label
-        file = replace(job.request, method=HttpMethod.GET, path=path, body=None, stream=PrimitiveStreamMode.NONE)
-        response = replace(primitive_call(core, file, timeout=left, **options), usage=response.usage)
+        response = _with_cost_of(response, primitive_call(core, as_question(job.request, path), timeout=left, **options))
     return PrimitiveAsyncJobResponse(job.operation, status, response, job_id, asked=job)
+
+
+def _with_cost_of(job: PrimitiveResponse, file: PrimitiveResponse) -> PrimitiveResponse:
+    """Give the file of results with the usage of its job, and what both requests cost."""
+    cost = file.cost if job.cost is None else job.cost if file.cost is None else job.cost + file.cost
+    usd = None if cost is None else cost.usd
+    meta = replace(file.meta, cost=cost, cost_usd=usd, attempts=(*job.attempts, *file.attempts))
+    return replace(file, usage=job.usage, meta=meta)
 
 
 def wait_for(
@@ -78,7 +84,17 @@ def wait_for(
         left = deadline.remaining()
         if left <= 0:
             raise DeadlineExceededError(f"the job has not ended within {spoken(timeout or 0.0)}", phase="job", sent="yes")
-        found = async_job(core, asks, timeout=min(left, core.config.timeouts.total), cancel=cancel, tenant=tenant)
+        try:
+            found = async_job(core, asks, timeout=min(left, core.config.timeouts.total), cancel=cancel, tenant=tenant)
+        except (NoAvailableKeyError, RateLimitedError) as busy:
+            if busy.retry_after is None:
+                raise
+            wait = max(busy.retry_after, WAKE_EVERY_S)
+        else:
+            wait = 0.0
+        if wait:  # no key may ask now, and the job runs on
+            _pause(core, min(wait, deadline.remaining()), cancel)
+            continue
         if progress is not None:
             progress(found)
         if found.status.is_over:
@@ -100,8 +116,7 @@ def _question(job: PrimitiveAsyncJobResponse | PrimitiveAsyncJobRequest) -> Prim
     if job.job_id is None:
         raise ConfigurationError("job_id: a job is waited for by its id", field="job_id")
     own_path = asked.request.path if asked.operation is Operation.GET else None  # the caller's, of how it stands
-    request = replace(asked.request, method=HttpMethod.GET, path=own_path, body=None, idempotency_key=None, cost_usd=None)
-    return PrimitiveAsyncJobRequest(Operation.GET, request, job.job_id, label)
+    return PrimitiveAsyncJobRequest(Operation.GET, as_question(asked.request, own_path), job.job_id, label)
 
 
 def _pause(core: Core, seconds: float, cancel: CancellationToken | None) -> None:

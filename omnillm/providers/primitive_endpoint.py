@@ -60,6 +60,8 @@ _HOSTS = (
 _AT_THE_ROOT = re.compile(r"/(?:upload|download|ws)/")  # Google's paths of media and sessions stand beside the version
 _GOOGLE = (ProviderKind.GEMINI, ProviderKind.VERTEX_AI)
 _PUBLISHER = re.compile(r"/publishers/[^/]+$")
+_DEPLOYMENT = re.compile(r"/deployments/[^/]+$")
+_DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -117,7 +119,13 @@ class PrimitiveProviderEndpoint:
 
     @classmethod
     def azure_openai(cls, resource: str, api_version: str | None = None) -> PrimitiveProviderEndpoint:
-        """Reach Azure OpenAI by its v1 path: ``resource`` is the resource's name, or the URL of its endpoint."""
+        """Reach Azure OpenAI by its v1 path: ``resource`` is the resource's name, or the URL of its endpoint.
+
+        Raises ``ConfigurationError`` for a version that is a date: Azure takes those in the path of a deployment alone.
+        """
+        if _DATED.match(api_version or ""):
+            what = "api_version: the v1 path takes 'preview', or none; a date is for the path of a deployment"
+            raise ConfigurationError(what, field="api_version")
         query = {} if api_version is None else {"api-version": api_version}
         return cls(ProviderKind.AZURE_OPENAI, ProviderEndpoint.azure_openai(resource).base_url, query=query)
 
@@ -158,6 +166,9 @@ class PrimitiveProviderEndpoint:
             kind = ProviderKind.BEDROCK
         base = _PUBLISHER.sub("", endpoint.base_url) if kind is ProviderKind.VERTEX_AI else endpoint.base_url
         query = dict(part.split("=", 1) for part in endpoint.envelope.query.split("&") if "=" in part)
+        if _DATED.match(query.get("api-version", "")):  # Azure's paths of deployments, where files and batches have no place
+            base = f"{_DEPLOYMENT.sub('', base)}/v1"
+            del query["api-version"]
         return cls(kind, base, auth=endpoint.auth, default_headers=endpoint.default_headers, query=query)
 
     def with_auth(self, auth: AuthScheme) -> PrimitiveProviderEndpoint:

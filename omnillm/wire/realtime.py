@@ -55,8 +55,9 @@ def gemini_report(message: Mapping[str, Any]) -> Report | None:
 
 
 def openai_answer(message: Mapping[str, Any]) -> Any:
-    """Give what an event has of an answer: the pieces alone, for the whole repeats them."""
-    return message if str(message.get("type", "")).endswith(".delta") else None
+    """Give what an event has of an answer: the pieces alone, for the whole repeats them; a transcript of the user's is none."""
+    kind = str(message.get("type", ""))
+    return message if kind.startswith("response.") and kind.endswith(".delta") else None
 
 
 def gemini_answer(message: Mapping[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -261,3 +262,15 @@ def test_what_a_host_cannot_embed_is_named(build: Build, provider: LocalProvider
     with pytest.raises(o.LossyRequestError) as caught:
         gateway.embed(o.EmbeddingRequest(TITAN, [EmbeddingInput(tokens=(1, 2))], user="me", encoding_format="base64"))
     assert [loss.pointer for loss in caught.value.losses] == ["/input/0", "/encoding_format", "/user"]
+
+
+def test_an_image_that_was_filtered_is_not_charged(build: Build) -> None:
+    """Google gives the reason in its place, and no image."""
+    made = {"predictions": [{"bytesBase64Encoded": "AA==", "mimeType": "image/png"}, {"raiFilteredReason": "a policy"}]}
+    with ScriptedServer([expect(), respond(body=json.dumps(made).encode())]) as server:
+        where = o.ProviderEndpoint.gemini_generate_content(f"{server.base_url}/v1beta")
+        prices = o.PriceTable({"imagen-4.0-generate-001": {"image": 0.04}})
+        gateway = build(where, pricing=prices, budget_limit_usd=1)
+        found = gateway.generate_images("a fox", model="imagen-4.0-generate-001", n=2)
+    assert found.data[1].vendor_extensions["google_images"]["raiFilteredReason"] == "a policy"
+    assert gateway.budget_used_usd() == pytest.approx(0.04)

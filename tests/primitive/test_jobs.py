@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from gateway_fixtures import Build
 from native_requests import CONTENTS, TURNS, native_endpoint
 
+from omnillm import AuthScheme, KeyConfig, PriceTable, PrimitiveProviderEndpoint, RetryPolicy
 from omnillm._cancel import CancellationToken
 from omnillm.errors import CallCancelledError, ConfigurationError, DeadlineExceededError
 from omnillm.primitive import (
@@ -22,7 +24,8 @@ from omnillm.primitive import (
     PrimitiveRequest,
 )
 from omnillm.primitive.jobs import status_of
-from omnillm.testing import FakeClock, LocalProvider
+from omnillm.testing import FakeClock, LocalProvider, ScriptedServer
+from omnillm.testing.scripted import expect, reset, respond
 from omnillm.types.transport import BinaryBody
 
 Operation, Status = PrimitiveAsyncJobOperation, PrimitiveAsyncJobStatus
@@ -328,3 +331,54 @@ def test_an_operation_is_named_in_short_or_whole(provider: LocalProvider, build:
         gateway.primitive_async_job(PrimitiveAsyncJobRequest(Operation.GET, read, "9"))
     with pytest.raises(ConfigurationError, match="model: expected a name"):
         gateway.primitive_async_job(PrimitiveAsyncJobRequest.create(read))
+
+
+def test_what_a_job_is_said_to_cost_is_charged_for_making_it_alone(
+    provider: LocalProvider, build: Build, clock: FakeClock
+) -> None:
+    """The same request asks how it stands and for its results: all that is free, and is no repetition of the first."""
+    gateway = at(provider, build, PrimitiveProviderKind.OPENAI, clock=clock, budget_limit_usd=10)
+    asked = openai_batch(gateway)
+    asked = replace(asked, request=replace(asked.request, cost_usd=0.25, idempotency_key="once"))
+    job = gateway.primitive_async_job(asked)
+    gateway.primitive_async_job(after(asked, Operation.GET, job.job_id))
+    gateway.primitive_wait(job)
+    gateway.primitive_async_job(after(asked, Operation.RESULTS, job.job_id))
+    gateway.primitive_async_job(after(asked, Operation.LIST, None))
+    assert [request.headers.get("idempotency-key") for request in provider.requests].count("once") == 1
+    assert gateway.budget_used_usd() == pytest.approx(0.25)
+
+
+def test_results_tell_what_looking_at_the_batch_cost(provider: LocalProvider, build: Build, clock: FakeClock) -> None:
+    """Two requests are made for them, and the first one is charged the batch."""
+    prices = PriceTable({"m": {"input": 1e6, "output": 1e6}}, unknown="zero")
+    gateway = at(provider, build, PrimitiveProviderKind.OPENAI, clock=clock, pricing=prices)
+    asked = openai_batch(gateway)
+    job = gateway.primitive_async_job(asked)
+    results = gateway.primitive_async_job(after(asked, Operation.RESULTS, job.job_id))
+    while not results.status.is_over:
+        results = gateway.primitive_async_job(after(asked, Operation.RESULTS, job.job_id))
+    assert results.response.cost_usd == gateway.budget_used_usd() > 0
+
+
+@pytest.mark.parametrize("operation", [Operation.GET, Operation.CANCEL])
+def test_a_question_that_is_a_post_is_asked_again(build: Build, operation: Operation) -> None:
+    """Vertex AI's operations are fetched by a POST, and what is cancelled twice is cancelled once."""
+    name = "projects/p/locations/l/publishers/google/models/veo/operations/1"
+    answer = respond(200, body=json.dumps({"name": name, "done": True}).encode())
+    with ScriptedServer([expect(), reset()], [expect(), answer]) as server:
+        endpoint = PrimitiveProviderEndpoint(PrimitiveProviderKind.VERTEX_AI, f"{server.base_url}/v1", auth=AuthScheme.bearer())
+        gateway = build(server, 1, primitive_endpoint=endpoint, retry=RetryPolicy(base=0.001))
+        request = PrimitiveRequest.get("vertex_ai", "operations", "vertex_operations")
+        found = gateway.primitive_async_job(PrimitiveAsyncJobRequest(operation, request, name))
+    assert found.status is Status.SUCCEEDED
+
+
+def test_a_wait_outlasts_a_window_that_is_full(provider: LocalProvider, build: Build, clock: FakeClock) -> None:
+    """No key has room for the question: it is asked when one has, for the job runs on."""
+    endpoint = native_endpoint(provider, PrimitiveProviderKind.ANTHROPIC)
+    gateway = build(provider, [KeyConfig("sk-1", rpm_limit=2)], primitive_endpoint=endpoint, clock=clock)
+    job = gateway.primitive_async_job(claude_batch(gateway))
+    gateway.primitive_call(PrimitiveRequest.get("anthropic", "models", "anthropic_models"))
+    assert gateway.primitive_wait(job).status is Status.SUCCEEDED
+    assert clock.monotonic() > 50

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from gateway_fixtures import Build
 from native_requests import native_endpoint, native_request
 
+from omnillm import PriceTable
 from omnillm._cancel import CancellationToken
 from omnillm.errors import (
     CallCancelledError,
@@ -238,3 +240,40 @@ def test_events_survive_their_json(event: PrimitiveStreamEvent) -> None:
 def test_messages_are_read_as_json() -> None:
     """Of text or of bytes."""
     assert PrimitiveWebSocketMessage('{"a": 1}').json() == PrimitiveWebSocketMessage(data=b'{"a": 1}').json() == {"a": 1}
+
+
+def test_a_stream_that_says_its_cost_is_charged_that(provider: LocalProvider, build: Build) -> None:
+    """Whatever usage it reports, to its end or left before."""
+    gateway = at(provider, build)
+    request = replace(RESPONSES, cost_usd=7)
+    with gateway.primitive_stream(request) as stream:
+        list(stream)
+    assert (stream.response.cost_usd, gateway.budget_used_usd()) == (7, 7)
+    with gateway.primitive_stream(request) as stream:
+        next(stream)
+    assert gateway.budget_used_usd() == 14
+
+
+@pytest.mark.parametrize("usage", [{"cost": 0.5}, {}])
+def test_a_stream_that_nobody_can_read_is_charged_what_was_reserved(build: Build, usage: Any) -> None:
+    """A usage that counts no tokens bounds nothing."""
+    body = {"model": "m", "max_tokens": 7}
+    with ScriptedServer([expect(), sse(json.dumps({"usage": usage}))]) as server:
+        own = PrimitiveProviderEndpoint.custom(f"{server.base_url}/v1")
+        prices = PriceTable({"m": {"input": 1e6, "output": 1e6}})
+        gateway = build(server, primitive_endpoint=own, pricing=prices, budget_limit_usd=1e6)
+        request = PrimitiveRequest.json("custom", "custom", "custom_http", "m", body, path="/x").with_stream(SSE)
+        list(gateway.primitive_stream(request))
+    assert gateway.budget_used_usd() == pytest.approx(len(json.dumps(body, separators=(",", ":"))) + 7, abs=1)
+
+
+@pytest.mark.parametrize("prices", [{"image": 5}, {"input": 1e6, "output": 1e6}, {"input": 1e6, "output": 1e6, "image": 5}])
+def test_images_cost_the_same_streamed_or_not(provider: LocalProvider, build: Build, prices: Any) -> None:
+    """By their tokens or by the piece, as the model is priced."""
+    whole = native_request(Native.OPENAI_IMAGES, Kind.IMAGES, OPENAI, PrimitiveStreamMode.NONE)
+    model = whole.json_body()["model"]
+    gateway = at(provider, build, pricing=PriceTable({model: prices}))
+    gateway.primitive_call(whole)
+    cost = gateway.budget_used_usd()
+    list(gateway.primitive_stream(native_request(Native.OPENAI_IMAGES, Kind.IMAGES, OPENAI, SSE)))
+    assert gateway.budget_used_usd() == 2 * cost > 0

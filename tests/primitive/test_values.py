@@ -291,6 +291,7 @@ def test_an_endpoint_checks_what_it_is_given() -> None:
         (lambda: PrimitiveProviderEndpoint.openai().with_auth("bearer"), "auth: expected an AuthScheme"),
         (lambda: PrimitiveProviderEndpoint(ProviderKind.OPENAI, "https://x.example", query={"a": 3}), "query"),
         (lambda: PrimitiveProviderEndpoint.azure_openai("no name"), "resource"),
+        (lambda: PrimitiveProviderEndpoint.azure_openai("res", "2024-10-21"), "api_version: the v1 path takes"),
     ]  # fmt: skip
     for make, said in wrong:
         with pytest.raises(ConfigurationError, match=said):
@@ -311,6 +312,8 @@ def test_an_endpoint_checks_what_it_is_given() -> None:
         (ProviderEndpoint.claude_messages("https://proxy.example/v1"), "anthropic", "https://proxy.example/v1"),
         (ProviderEndpoint.gemini_generate_content(), "gemini", "https://generativelanguage.googleapis.com/v1beta"),
         (ProviderEndpoint.azure_openai("res"), "azure_open_ai", "https://res.openai.azure.com/openai/v1"),
+        (ProviderEndpoint.azure_openai("res", None, "2024-10-21"), "azure_open_ai", "https://res.openai.azure.com/openai/v1"),
+        (ProviderEndpoint.azure_openai("res", "d", "2024-10-21"), "azure_open_ai", "https://res.openai.azure.com/openai/v1"),
         (
             ProviderEndpoint.vertex_ai("p-1", "global"),
             "vertex_ai",
@@ -323,7 +326,7 @@ def test_an_endpoint_of_the_gateway_tells_where_native_calls_go(endpoint: Provid
     """Whose it is is told by its host and its protocol; its key is shown there in the same way."""
     found = PrimitiveProviderEndpoint.of(endpoint)
     assert found is not None
-    assert (found.provider.value, found.base_url, found.auth) == (kind, base, endpoint.auth)
+    assert (found.provider.value, found.base_url, found.auth, found.query) == (kind, base, endpoint.auth, {})
 
 
 def test_a_whole_url_tells_nothing_of_other_paths() -> None:

@@ -105,6 +105,41 @@ def test_a_suite_is_recorded_and_played_offline(
     assert len(provider.requests) == asked
 
 
+CROWDED = """
+import pytest
+from omnillm import GatewayBuilder, KeyConfig, ProviderEndpoint
+
+WHERE = ProviderEndpoint.openai_chat_completions({base!r})
+
+@pytest.fixture
+def gateway(omnillm_replay):
+    with GatewayBuilder(WHERE).default_model("m").add_key(KeyConfig("sk-1")).build() as gateway:
+        yield omnillm_replay(gateway)
+
+@pytest.mark.omnillm_replay(path="own.json")
+@pytest.mark.parametrize("word", ["one", "two"])
+def test_shared(gateway, word):
+    assert gateway.call(word).text == f"echo: {{word}}"
+
+@pytest.mark.parametrize("word", ["a/b", "a:b"])
+def test_alike(gateway, word):
+    assert gateway.call(word).text == f"echo: {{word}}"
+"""
+
+
+def test_no_recording_is_written_over_anothers(
+    pytester: pytest.Pytester, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tests with one path are told so while they record, be it given or made of names that are alike as a file's."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(test_it=CROWDED.format(base=f"{provider.base_url}/v1"))
+    recorded = run(pytester, "--omnillm-record")
+    recorded.assert_outcomes(passed=2, errors=2)
+    recorded.stdout.fnmatch_lines(["*own.json is the recording of test_it.py::test_shared?one?*"])
+    provider.close()
+    run(pytester, "-k", "one or a/b").assert_outcomes(passed=2, deselected=2)
+
+
 def test_the_plugin_is_found_by_pytest() -> None:
     """By its entry point."""
     packaged = configparser.ConfigParser()
