@@ -57,9 +57,9 @@ def test_every_value_round_trips_exactly(cls: type[Model], data: st.DataObject) 
 
 
 def test_every_public_class_with_a_json_form_is_among_them() -> None:
-    """No canonical class is left out of the round trip."""
+    """No canonical class is left out of the round trip; those of native calls are written and read by tests of their own."""
     public = {value for value in (getattr(o, name) for name in o.__all__) if isinstance(value, type) and issubclass(value, Model)}
-    assert public == set(EVERY)
+    assert {value for value in public if not value.__module__.startswith("omnillm.primitive.")} == set(EVERY)
 
 
 TAGS = {
