@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self, SupportsIndex
 from urllib.parse import quote
 
 from .errors import ConfigurationError
@@ -25,6 +25,15 @@ class Sealed(str):
 
     def __repr__(self) -> str:
         return "<redacted>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a text with a secret in it does not pickle")
 
 
 def sealed(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from omnillm import ConfigurationError, GatewayConfig, KeyConfig, ProviderEndpoint, Secret
-from omnillm._secret import MAX_KEY_CHARS, mask, scrub
+from omnillm._secret import MAX_KEY_CHARS, Sealed, mask, scrub
 from omnillm.config import RouteConfig
 
 CANARY = "sk-CANARY-0123456789"
@@ -227,3 +227,13 @@ def test_scrubbing_takes_every_key_out_of_a_text(text: str, keys: list[str], scr
 def test_what_looks_like_a_key_is_masked(text: str, masked: str) -> None:
     """In errors that quote what stood in the wrong place."""
     assert mask(text) == masked
+
+
+def test_a_text_with_a_secret_does_not_pickle() -> None:
+    """What is about to be sent, a recording's requests too, is copied as it is and pickled by nobody."""
+    text = Sealed("Bearer sk-1")
+    assert copy.copy(text) is text
+    assert copy.deepcopy({"authorization": text})["authorization"] is text
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="does not pickle"):
+            pickle.dumps([text], protocol)
