@@ -193,11 +193,12 @@ class Call:
         self.deadline = Deadline(self.started + total, core.clock)
         self.limit = f"the {'request_timeout' if timeout is None else 'timeout'} of {spoken(total)} is over"
         self.records: list[AttemptRecord] = []
-        self.shape = None if core.estimates is None else core.estimates.shape(self.request)
+        estimates = core.estimates if isinstance(self.request, LlmRequest) else None  # it may be an endpoint's
+        self.shape = None if estimates is None else estimates.shape(self.request)
         self.prompt_tokens = (
             self.request.estimated_prompt_tokens()
-            if core.estimates is None or self.shape is None
-            else core.estimates.prompt_tokens(model, self.shape)
+            if estimates is None or self.shape is None
+            else estimates.prompt_tokens(model, self.shape)
         )
         self.ticket: CallTicket = core.allowance.enter()
         self._emitted: dict[str, Emitted] = {}

@@ -8,8 +8,18 @@ from typing import Any
 import pytest
 from gateway_scripts import whole
 
-from omnillm import Budget, ConfigurationError, Gateway, GatewayBuilder, KeyConfig, PoolConfig, PriceTable, ProviderEndpoint
-from omnillm.testing import ScriptedServer
+from omnillm import (
+    Budget,
+    ConfigurationError,
+    Gateway,
+    GatewayBuilder,
+    KeyConfig,
+    PoolConfig,
+    PriceTable,
+    PrimitiveRequest,
+    ProviderEndpoint,
+)
+from omnillm.testing import LocalProvider, ScriptedServer
 from omnillm.testing.scripted import expect, respond
 from omnillm.types.hooks import AttemptStarted
 
@@ -65,6 +75,17 @@ def _held(build: Any, pool: PoolConfig) -> list[float]:
         for _ in range(3):
             gateways[0].call(PROMPT, model="m", max_output_tokens=10)
     return left
+
+
+def test_endpoints_are_called_beside_estimates_that_learn() -> None:
+    """What generates no text is estimated as ever."""
+    with LocalProvider() as provider:
+        builder = GatewayBuilder(provider.endpoint("openai_chat_completions")).add_key(KeyConfig("sk-test"))
+        with builder.pool_config(PoolConfig(prompt_estimates="learned")).build() as gateway:
+            assert len(gateway.embed(["a", "b"], model="text-embedding-3-small").data) == 2
+            body = {"model": "text-embedding-3-small", "input": "a"}
+            native = PrimitiveRequest.json("open_ai", "embeddings", "open_ai_embeddings", None, body)
+            assert gateway.primitive_call(native).status == 200
 
 
 def test_a_tokenizer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
