@@ -33,7 +33,6 @@ from ..state import Ask, KeyLease, Settlement, Verdict
 from ..transport import Watch
 from ..transport.body import HttpResponse
 from ..transport.http import HttpRequest
-from ..transport.websocket import Handshake, WebSocketConnection
 from ..types.hooks import AttemptEnded, AttemptStarted
 from ..types.response import LlmResponse, Metered, ResponseMeta
 from ..types.usage import TokenUsage
@@ -42,6 +41,7 @@ from .call import Call, Estimate, is_credible
 
 if TYPE_CHECKING:
     from ..providers.auth import Signer
+    from ..transport.websocket import Handshake, WebSocketConnection
     from .core import Core, Route
 
 Response = TypeVar("Response", bound=Metered)
@@ -138,9 +138,7 @@ class Attempt:
         """Send the request for a stream and read the status; whoever keeps the attempt must ``settle`` or ``fail`` it."""
         http = self._send()
         if self._handshake is not None:
-            self.connection = self.call.connected(
-                self, WebSocketConnection(http, self._handshake, stall=self.core.config.timeouts.idle)
-            )
+            self.connection = self.call.connected(self, http, self._handshake)
         return self
 
     def _send(self) -> HttpResponse:
@@ -177,7 +175,7 @@ class Attempt:
         reservation.observed_tokens = self.estimate.prompt_tokens
         reservation.observed_charge = self.estimate.prompt_charge
         timeouts = core.config.timeouts
-        self._handshake = Handshake() if call.switches else None
+        self._handshake = call.handshake()
         self.http = core.transport.send(
             request,
             deadline=call.deadline,

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ..people.structured import Target
     from ..policy.retry import CallTicket
     from ..transport.body import HttpResponse
-    from ..transport.websocket import WebSocketConnection
+    from ..transport.websocket import Handshake, WebSocketConnection
     from .attempt import Attempt
     from .core import Core, Route
 
@@ -136,7 +136,6 @@ class Call:
 
     max_bytes: ClassVar[int] = MAX_BODY  # of the answer
     may_downgrade: ClassVar[bool] = True
-    switches: ClassVar[bool] = False  # to a session over a WebSocket
 
     __slots__ = (
         "_asked",
@@ -272,9 +271,13 @@ class Call:
         except ProtocolError as error:
             return attempt.malformed(f"the upstream's answer is not its protocol's: {error.message}", final=error.beyond)
 
-    def connected(self, _attempt: Attempt, connection: WebSocketConnection) -> WebSocketConnection:
+    def handshake(self) -> Handshake | None:
+        """Give what asks for a session over a WebSocket, where the call is one."""
+        return None
+
+    def connected(self, _attempt: Attempt, _http: HttpResponse, _handshake: Handshake) -> WebSocketConnection | None:
         """Give the connection of a session that was opened, what is said first having been said."""
-        return connection
+        return None
 
     def reader(self, attempt: Attempt) -> Any:
         """Give what reads the answer's bytes into the events of a stream."""

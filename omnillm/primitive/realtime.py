@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from .. import _json
 from .._clock import Deadline
@@ -22,7 +22,7 @@ from ..gateway.stream import OwnedStream
 from ..policy.budget import PICO
 from ..state import Ask
 from ..transport.websocket import NORMAL as NORMAL_CLOSE
-from ..transport.websocket import WebSocketConnection, require
+from ..transport.websocket import Handshake, WebSocketConnection, require
 from ..types.enums import HttpMethod
 from ..types.primitive import (
     PrimitiveEndpointKind,
@@ -51,8 +51,6 @@ class RealtimeCall(PrimitiveCall):
 
     __slots__ = ("first",)
 
-    switches: ClassVar[bool] = True
-
     def __init__(self, core: Core, native: PrimitiveRequest, routes: tuple[Route, ...], **options: Any) -> None:
         super().__init__(core, native, routes, **options)
         self.first = _first_of(native)
@@ -61,8 +59,13 @@ class RealtimeCall(PrimitiveCall):
         """Give what reads the answer's bytes: here, nothing."""
         return _SILENT
 
-    def connected(self, _attempt: Attempt, connection: WebSocketConnection) -> WebSocketConnection:
-        """Say what is to be said first."""
+    def handshake(self) -> Handshake:
+        """Give what asks for the session."""
+        return Handshake()
+
+    def connected(self, attempt: Attempt, http: HttpResponse, handshake: Handshake) -> WebSocketConnection:
+        """Open the session, and say what is to be said first."""
+        connection = WebSocketConnection(http, handshake, stall=attempt.core.config.timeouts.idle)
         if self.first is not None:
             connection.send(self.first)
         return connection
