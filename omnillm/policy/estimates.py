@@ -20,10 +20,6 @@ from .. import _json
 from .._late import importing
 from ..types.message import Message
 from ..types.parts import (
-    AudioPart,
-    FilePart,
-    ImageBase64Part,
-    ImageUrlPart,
     JsonPart,
     ReasoningPart,
     RefusalPart,
@@ -31,7 +27,7 @@ from ..types.parts import (
     ToolCallPart,
     ToolResultPart,
 )
-from ..types.request import AUDIO_TOKENS, FILE_TOKENS, IMAGE_TOKENS, MESSAGE_TOKENS, LlmRequest
+from ..types.request import BYTES_PER_TOKEN, MESSAGE_TOKENS, LlmRequest, weight_of
 from .limits import PromptEstimate
 
 MODELS = 256  # that are remembered; the one that was first taught goes first
@@ -72,6 +68,9 @@ _CJK = re.compile(
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
+_TEXTS = (TextPart, RefusalPart, ToolCallPart, ToolResultPart, ReasoningPart, JsonPart)
+
+
 class Shape(NamedTuple):
     """What a prompt is made of: characters by script, or tokens by a counter, and tokens that are in no text."""
 
@@ -99,9 +98,7 @@ class PromptEstimates:
             if None not in counts:
                 counted = sum(count or 0 for count in counts)
         characters = () if counted is not None else (*_characters(texts), int(bool(request.capabilities.tools)))
-        return Shape(
-            characters, counted, MESSAGE_TOKENS * len(request.normalized_input()) + fixed, not fixed and _is_whole(request)
-        )
+        return Shape(characters, counted, MESSAGE_TOKENS * len(request.normalized_input()) + fixed, _is_whole(request))
 
     def prompt_tokens(self, model: str, shape: Shape) -> int:
         """Estimate the prompt that has this shape."""
@@ -183,24 +180,15 @@ def _said(part: object) -> Iterator[str]:
 
 
 def _fixed(request: LlmRequest) -> int:
-    """Give the tokens of what is in no text, by the rules of ``LlmRequest.estimated_prompt_tokens``."""
-    tokens = 0
-    for part in _parts(request):
-        if isinstance(part, ImageUrlPart | ImageBase64Part):
-            tokens += IMAGE_TOKENS
-        elif isinstance(part, AudioPart):
-            tokens += AUDIO_TOKENS
-        elif isinstance(part, FilePart):
-            tokens += FILE_TOKENS
-    return tokens
+    """Give the tokens of what is no text, by the rules of ``LlmRequest.estimated_prompt_tokens``."""
+    weights = [weight_of(part) for part in _parts(request) if not isinstance(part, _TEXTS)]
+    return sum(tokens + -(-size // BYTES_PER_TOKEN) for size, tokens in weights)
 
 
 def _is_whole(request: LlmRequest) -> bool:
     """Tell whether the prompt is in the request's own texts."""
-    known = (Message, TextPart, RefusalPart, ToolCallPart, ToolResultPart, ReasoningPart, JsonPart)
-    return not (request.capabilities.builtin_tools or request.vendor_extensions) and all(
-        isinstance(part, known) for part in _parts(request)
-    )
+    beside = request.capabilities.builtin_tools or request.vendor_extensions
+    return not beside and all(isinstance(part, _TEXTS) for part in _parts(request))
 
 
 def prompt_estimates(kind: PromptEstimate) -> PromptEstimates:

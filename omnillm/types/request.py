@@ -148,7 +148,7 @@ class LlmRequest(Model):
         tokens = 0
         for item in self.normalized_input():
             for part in item.parts if isinstance(item, Message) else (item,):
-                part_size, part_tokens = _weight(part)
+                part_size, part_tokens = weight_of(part)
                 size += part_size
                 tokens += part_tokens
             tokens += MESSAGE_TOKENS
@@ -227,7 +227,7 @@ def _utf8(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-def _weight(part: object) -> tuple[int, int]:
+def weight_of(part: object) -> tuple[int, int]:
     """Give a part's text bytes and the tokens of what is not text."""
     if isinstance(part, TextPart | RefusalPart):
         return _utf8(part.text), 0
@@ -235,7 +235,7 @@ def _weight(part: object) -> tuple[int, int]:
         return _utf8(part.name) + _utf8(part.arguments_text()), 0
     if isinstance(part, ToolResultPart):
         if isinstance(part.output, tuple):
-            weights = [_weight(inner) for inner in part.output]
+            weights = [weight_of(inner) for inner in part.output]
             return sum(size for size, _ in weights), sum(tokens for _, tokens in weights)
         return _utf8(part.text()), 0
     if isinstance(part, ReasoningPart):
