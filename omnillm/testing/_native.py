@@ -14,7 +14,7 @@ from ..types.enums import ProviderProtocol
 from ..types.transport import MultipartBody, MultipartFile
 from ..wire.multipart import read_form
 from ._limits import HeaderRule
-from ._native_store import NativeStore
+from ._native_store import Kept, NativeStore
 
 if TYPE_CHECKING:
     from .local_provider import ReceivedRequest
@@ -104,3 +104,20 @@ def required(names: Mapping[str, Any], *wanted: str) -> None:
     for name in wanted:
         if names.get(name) in (None, ""):
             raise InvalidShapeError("field required", pointer=f"/{name}")
+
+
+def known(store: NativeStore, kind: str, id: str, missing: str) -> Kept:
+    """Give a thing that must be there; ``missing`` says that it is not."""
+    found = store.get(kind, id)
+    if found is None:
+        raise MissingError(missing)
+    return found
+
+
+def page_after(asked: Asked, name: str, values: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give the page of a list that comes after the id in the query."""
+    after = asked.query.get(name, [""])[0]
+    start = next((i + 1 for i, value in enumerate(values) if value["id"] == after), 0)
+    shown = values[start : start + asked.page()]
+    ends = {"first_id": shown[0]["id"], "last_id": shown[-1]["id"]} if shown else {"first_id": None, "last_id": None}
+    return {"data": shown, "has_more": start + len(shown) < len(values), **ends}

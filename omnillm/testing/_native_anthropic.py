@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import InvalidShapeError, ProtocolError
 from ..types.enums import ProviderProtocol
 from ._limits import anthropic_headers
-from ._native import Answer, Asked, MissingError, NativeRoute, Reply, required
+from ._native import Answer, Asked, MissingError, NativeRoute, Reply, known, page_after, required
 from ._native_run import as_lines, generated, prompt_tokens
 from ._native_store import LATER_TEXT, MODELS, MOMENT_TEXT, Kept, NativeStore
 
@@ -19,18 +19,11 @@ _COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 
 
 def _known(store: NativeStore, kind: str, id: str) -> Kept:
-    found = store.get(kind, id)
-    if found is None:
-        raise MissingError(f"{kind.rpartition('.')[2]} {id} not found")
-    return found
+    return known(store, kind, id, f"{kind.rpartition('.')[2]} {id} not found")
 
 
 def _page(asked: Asked, values: list[dict[str, Any]]) -> Reply:
-    after = asked.query.get("after_id", [""])[0]
-    start = next((i + 1 for i, value in enumerate(values) if value["id"] == after), 0)
-    shown = values[start : start + asked.page()]
-    ends = {"first_id": shown[0]["id"], "last_id": shown[-1]["id"]} if shown else {"first_id": None, "last_id": None}
-    return Reply({"data": shown, "has_more": start + len(shown) < len(values), **ends})
+    return Reply(page_after(asked, "after_id", values))
 
 
 def _count_tokens(_store: NativeStore, asked: Asked) -> Reply:

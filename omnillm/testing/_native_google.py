@@ -11,7 +11,7 @@ from .. import _json
 from ..errors import InvalidShapeError, ProtocolError
 from ..types.enums import ProviderProtocol
 from ._limits import retry_after_header
-from ._native import Answer, Asked, MissingError, NativeRoute, Reply, required
+from ._native import Answer, Asked, MissingError, NativeRoute, Reply, known, required
 from ._native_run import as_lines, generated, lines, prompt_tokens
 from ._native_store import LATER_TEXT, MODELS, MOMENT_TEXT, Kept, NativeStore
 
@@ -24,10 +24,7 @@ _BATCH_TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateC
 
 
 def _known(store: NativeStore, kind: str, name: str) -> Kept:
-    found = store.get(kind, name)
-    if found is None:
-        raise MissingError(f"{name} is not found")
-    return found
+    return known(store, kind, name, f"{name} is not found")
 
 
 def _page(asked: Asked, field: str, values: list[dict[str, Any]]) -> Reply:

@@ -10,7 +10,7 @@ from ..errors import InvalidShapeError, ProtocolError
 from ..types.enums import ProviderProtocol
 from ._endpoint_answers import picture
 from ._limits import openai_headers
-from ._native import Answer, Asked, MissingError, NativeRoute, Reply, required
+from ._native import Answer, Asked, MissingError, NativeRoute, Reply, known, page_after, required
 from ._native_run import answered, as_lines, lines
 from ._native_store import LATER, MODELS, MOMENT, Kept, NativeStore
 
@@ -19,18 +19,11 @@ OCTETS = "application/octet-stream"
 
 
 def _known(store: NativeStore, kind: str, id: str) -> Kept:
-    found = store.get(kind, id)
-    if found is None:
-        raise MissingError(f"No such {kind.rpartition('.')[2]} object: {id}")
-    return found
+    return known(store, kind, id, f"No such {kind.rpartition('.')[2]} object: {id}")
 
 
 def _page(asked: Asked, values: list[dict[str, Any]]) -> Reply:
-    after = asked.query.get("after", [""])[0]
-    start = next((i + 1 for i, value in enumerate(values) if value["id"] == after), 0)
-    shown = values[start : start + asked.page()]
-    ends = {"first_id": shown[0]["id"], "last_id": shown[-1]["id"]} if shown else {"first_id": None, "last_id": None}
-    return Reply({"object": "list", "data": shown, "has_more": start + len(shown) < len(values), **ends})
+    return Reply({"object": "list", **page_after(asked, "after", values)})
 
 
 # --- files and uploads ----------------------------------------------------------------------------------------------------------
