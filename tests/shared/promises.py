@@ -322,7 +322,7 @@ PROMISES = (
     _promise(
         30,
         "No key appears in a repr, text, log, exception, pickle, JSON, recording, hook event or status; `pytest --canary` "
-        "watches the whole suite for it.",
+        "watches for it wherever a test shows something.",
         "security/test_p30_locals.py::test_p30_no_line_of_a_call_shows_the_key",
         "security/test_p30_locals.py::test_p30_no_configuration_error_takes_the_key_along",
         "security/test_hostile_input.py::test_p30_an_answer_that_echoes_the_key_leaves_no_trace",
