@@ -157,11 +157,16 @@ class EndpointCall(Call):
         beside = route.codec.path(_ANY, False)
         headers = {**row.headers, "Accept": row.accept(request, False)}
         if isinstance(body, MultipartBody):
-            boundary = f"omnillm-{secrets.token_hex(16)}"
-            headers["Content-Type"] = form_type(boundary)
-            return Emitted(Upload(form_pieces(body, boundary)), path, losses, headers, beside)
+            upload, headers["Content-Type"] = form_upload(body)
+            return Emitted(upload, path, losses, headers, beside)
         assert isinstance(body, JsonBody)
         return Emitted(_json.dump_bytes(body.value), path, losses, headers, beside)
+
+
+def form_upload(body: MultipartBody) -> tuple[Upload, str]:
+    """Give a form as it is sent, its files read meanwhile, and its media type."""
+    boundary = f"omnillm-{secrets.token_hex(16)}"
+    return Upload(form_pieces(body, boundary)), form_type(boundary)
 
 
 def estimated_bill(call: Call, core: Core, route: Route) -> Estimate:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import _json
 from ..errors import ConfigurationError, InvalidJsonError, UnsupportedFeatureError
 from ..gateway.attempt import Attempt
 from ..gateway.call import Call, Emitted, Estimate, cost_of, is_credible
+from ..gateway.endpoints import form_upload
 from ..gateway.reading import media_type
 from ..gateway.route import Walk
 from ..policy.pricing import Cost
@@ -17,7 +18,6 @@ from ..types.primitive import PrimitiveProviderKind, PrimitiveStreamMode
 from ..types.primitive import ProviderPrimitiveWireFormat as Native
 from ..types.transport import BinaryBody, JsonBody, MultipartBody, ResponseBody, TextBody
 from ..types.usage import TokenUsage
-from ..wire.multipart import form_pieces, form_type
 from .budget import FREE, Generation, Measure, Meter, meter_of
 from .formats import format_of, may_repeat, url_of
 from .reading import NativeReader
@@ -182,8 +182,7 @@ def _written(body: Any) -> tuple[bytes | Upload | None, str | None]:
     if isinstance(body, TextBody):
         return body.text.encode("utf-8"), "text/plain; charset=utf-8"
     if isinstance(body, MultipartBody):
-        boundary = f"omnillm-{secrets.token_hex(16)}"
-        return Upload(form_pieces(body, boundary)), form_type(boundary)
+        return form_upload(body)
     data = body.data if isinstance(body.data, bytes) else Upload([body.data])
     return data, body.media_type or "application/octet-stream"
 
@@ -196,13 +195,9 @@ def routes_of(core: Core, native: PrimitiveRequest, key_label: str | None = None
 
     Raises ``UnsupportedFeatureError`` where there is none, and ``ConfigurationError`` where none has the key.
     """
-    kinds = {native.provider, *(_ALIKE if native.provider in _ALIKE else ())}
-    found = [route for route in core.native if route.primitive is not None and route.primitive.provider in kinds]
-    exact = [route for route in found if route.primitive is not None and route.primitive.provider is native.provider]
-    custom = [
-        route for route in core.native if route.primitive is not None and route.primitive.provider is PrimitiveProviderKind.CUSTOM
-    ]
-    routes = exact or custom or found
+    custom = _routes_to(core, {PrimitiveProviderKind.CUSTOM})
+    alike = _ALIKE if native.provider in _ALIKE else ()
+    routes = _routes_to(core, {native.provider}) or custom or _routes_to(core, set(alike))
     if not routes:
         raise UnsupportedFeatureError(
             f"the gateway has no endpoint for native calls of {native.provider.value}: primitive_endpoint(…)"
@@ -214,6 +209,10 @@ def routes_of(core: Core, native: PrimitiveRequest, key_label: str | None = None
         if not routes:
             raise ConfigurationError(f"key_label: no key of the endpoint is called {key_label!r:.80}", field="key_label")
     return tuple(routes)
+
+
+def _routes_to(core: Core, kinds: Collection[PrimitiveProviderKind]) -> list[Route]:
+    return [route for route in core.native if route.primitive is not None and route.primitive.provider in kinds]
 
 
 def check_supported(native: PrimitiveRequest) -> None:

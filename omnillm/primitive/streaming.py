@@ -27,9 +27,6 @@ class PrimitiveStream(OwnedStream[PrimitiveStreamEvent, PrimitiveResponse]):
 
     __slots__ = ()
 
-    def __init__(self, core: Core, walk: Walk) -> None:
-        super().__init__(core, walk)
-
     def _comes_whole(self, _http: HttpResponse) -> bool:
         return False  # it is given as it comes
 
