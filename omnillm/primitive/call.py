@@ -18,7 +18,7 @@ from ..types.primitive import PrimitiveProviderKind, PrimitiveStreamMode
 from ..types.primitive import ProviderPrimitiveWireFormat as Native
 from ..types.transport import BinaryBody, JsonBody, MultipartBody, ResponseBody, TextBody
 from ..types.usage import TokenUsage
-from .budget import FREE, Generation, Measure, Meter, meter_of
+from .budget import FREE, Measure, Meter, meter_of
 from .formats import format_of, may_repeat, url_of
 from .reading import NativeReader
 from .registry import embedded_primitive_provider_registry
@@ -261,6 +261,3 @@ def check_stream(native: PrimitiveRequest) -> None:
     if native.stream not in _STREAMS:
         hint = "with_stream(PrimitiveStreamMode.SSE) or BINARY_CHUNKS"
         raise ConfigurationError(f"stream: {native.stream.value} is no stream of events: {hint}", field="stream")
-
-
-__all__ = ["Generation", "PrimitiveCall", "begin", "check_stream", "checked", "primitive_call", "routes_of"]
