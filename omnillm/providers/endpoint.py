@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from .._late import importing
@@ -96,6 +96,12 @@ class ProviderEndpoint:
             shown.append(f"default_headers={self.default_headers!r}")
         shown += [f"{name}={getattr(self, name)!r}" for name in ("text_content", "output_cap", "asks_for_usage")]
         return f"ProviderEndpoint({', '.join(shown)})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle as it was declared: its default headers are configuration, and go as they were given."""
+        given = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        given["default_headers"] = {name: str(value) for name, value in self.default_headers.items()}
+        return (_declared, (type(self), given))
 
     @classmethod
     def openai_responses(cls, base_url: str | None = None) -> ProviderEndpoint:
@@ -297,6 +303,10 @@ def _formats(given: object) -> dict[EndpointKind, WireFormat | HostFormat]:
 
 def _wrong(what: str) -> ConfigurationError:
     return ConfigurationError(f"base_url: {what}", field="base_url")
+
+
+def _declared(kind: type[ProviderEndpoint], given: dict[str, Any]) -> ProviderEndpoint:
+    return kind(**given)
 
 
 def _headers(given: object) -> dict[str, str]:
