@@ -21,6 +21,11 @@ def dispatch(hooks: tuple[Hook, ...], event: HookEvent) -> None:
             logger.error("the on_event hook %s raised %s", _name(hook), type(error).__name__)  # noqa: TRY400  # a traceback may show a key
 
 
+def asking(hooks: tuple[Hook, ...], what: str) -> tuple[Hook, ...]:
+    """Give the hooks that ask, by an attribute which is ``True``, for what others are not told."""
+    return tuple(hook for hook in hooks if getattr(hook, what, False) is True)
+
+
 def _name(hook: Hook) -> str:
     named = hook if hasattr(hook, "__qualname__") else type(hook)
     return f"{named.__module__}.{named.__qualname__}"

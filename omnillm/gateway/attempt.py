@@ -27,6 +27,7 @@ from ..errors import (
     StreamInterruptedError,
     TransportError,
 )
+from ..policy.budget import PICO
 from ..policy.pricing import Cost
 from ..policy.retry import Disposition, classify, is_quota_exhausted, observed_limits, server_hint, should_retry
 from ..state import Ask, KeyLease, Settlement, Verdict
@@ -146,7 +147,8 @@ class Attempt:
         emitted = call.emitted(core, route)
         if core.config.hooks:
             # a lease of its own, which the ledger does not watch: a hook may keep it, and reserves nothing
-            core.emit(AttemptStarted(route.name, self.model, KeyLease(lease.reservation)))
+            seen, id = KeyLease(lease.reservation), lease.reservation.id
+            core.emit(AttemptStarted(route.name, self.model, seen, call.id, id, route.provider))
         headers = (route.stream_headers if call.streaming else route.headers)[lease.label]
         request = emitted.request(route.url(emitted.path, lease.label, emitted.beside), headers)
         signer = route.signers.get(lease.label) if route.signers else None
@@ -266,15 +268,13 @@ class Attempt:
         now = self.core.clock.monotonic()
         usage = self.call.believed(self, response)
         cost = self.call.cost(self, usage, response)
-        first = self._settle(
-            Settlement(
-                tokens=max(usage.total(), usage.prompt_tokens + usage.completion_tokens),
-                charge=cost.total_pico if cost is not None else 0,
-                verdict=Verdict.success(latency=(first_event or now) - self.started),
-            )
+        settlement = Settlement(
+            tokens=max(usage.total(), usage.prompt_tokens + usage.completion_tokens),
+            charge=cost.total_pico if cost is not None else 0,
+            verdict=Verdict.success(latency=(first_event or now) - self.started),
         )
-        if first:
-            self._record("ok", None, now)
+        if self._settle(settlement):
+            self._record("ok", None, now, settlement)
         object.__setattr__(response, "meta", self._meta(cost, now, first_event))  # ours alone until it is handed over
         return response
 
@@ -355,8 +355,9 @@ class Attempt:
         now, key = self.core.clock.monotonic(), disposition.key
         took = now - self.started if self.http is None else None  # until it was clear that no answer would come
         verdict = Verdict(key.kind, key.seconds, key.per_model, took)
-        if self._settle(Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent)):
-            self._record("failed", error, now)
+        settlement = Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent)
+        if self._settle(settlement):
+            self._record("failed", error, now, settlement)
         self.charged = tokens, charge
         if isinstance(error, StreamInterruptedError):
             error.partial_response = self.as_charged(error.partial_response)
@@ -371,7 +372,7 @@ class Attempt:
         self.settled = True  # last: what was interrupted is done again, and settled once all the same
         return first
 
-    def _record(self, outcome: str, error: BaseException | None, now: float) -> None:
+    def _record(self, outcome: str, error: BaseException | None, now: float, settled: Settlement) -> None:
         status = getattr(error, "status", None)
         if status is None and self.http is not None:
             status = self.http.status
@@ -387,7 +388,8 @@ class Attempt:
         )
         self.call.records.append(record)
         if self.core.config.hooks:
-            self.core.emit(AttemptEnded(record))
+            cost_usd = None if self.estimate.price is None else settled.charge / PICO
+            self.core.emit(AttemptEnded(record, self.call.id, self.lease.reservation.id, settled.tokens, cost_usd))
 
     def _sent(self, error: BaseException | None) -> Sent:
         if error is None:

@@ -33,16 +33,16 @@ def test_every_event_in_order(provider: LocalProvider, build: Any, clock: FakeCl
     answer = build(provider, clock=clock, add_fallback=away).call("hi")
     attempt = ["AttemptStarted", "AttemptEnded"]
     assert names(events) == [
-        *attempt, "RetryScheduled", *attempt, "RetryScheduled", *attempt, "FallbackTaken", *attempt, "RetryScheduled", *attempt,
-        "CallEnded",
+        "CallStarted", *attempt, "RetryScheduled", *attempt, "RetryScheduled", *attempt, "FallbackTaken", *attempt,
+        "RetryScheduled", *attempt, "CallEnded",
     ]  # fmt: skip
     assert [event.record for event in events if type(event).__name__ == "AttemptEnded"] == list(answer.attempts)
     last = events[-1]
     assert (last.outcome, last.attempts, last.usage, last.cost_usd) == ("ok", answer.attempts, answer.usage, answer.cost_usd)
-    assert isinstance(events[0], AttemptStarted)
-    assert (events[0].key_label, events[0].model, events[0].reserved_tokens) == ("k1", "m", 1029)
-    assert isinstance(events[0].lease, KeyLease)
-    assert (events[0].lease.label, events[0].lease.reserved_tokens) == ("k1", 1029)
+    assert isinstance(events[1], AttemptStarted)
+    assert (events[1].key_label, events[1].model, events[1].reserved_tokens) == ("k1", "m", 1029)
+    assert isinstance(events[1].lease, KeyLease)
+    assert (events[1].lease.label, events[1].lease.reserved_tokens) == ("k1", 1029)
 
 
 @pytest.mark.parametrize("how", ["call", "stream"])
@@ -52,10 +52,10 @@ def test_a_failed_call_ends_too(provider: LocalProvider, build: Any, events: lis
     provider.script(fail(400))
     with pytest.raises(BadRequestError):
         getattr(gateway, how)("hi")
-    assert names(events) == ["AttemptStarted", "AttemptEnded", "CallEnded"]
+    assert names(events) == ["CallStarted", "AttemptStarted", "AttemptEnded", "CallEnded"]
     with pytest.raises(NoAvailableKeyError):
         getattr(gateway, how)("hi")
-    assert names(events)[3:] == ["CallEnded"]
+    assert names(events)[4:] == ["CallStarted", "CallEnded"]
     assert [event.outcome for event in events if isinstance(event, CallEnded)] == ["failed", "failed"]
 
 
@@ -65,12 +65,12 @@ def test_a_stream_ends_once(provider: LocalProvider, build: Any, events: list[An
     if end == "break":
         provider.script(break_stream(3))
     stream = build(provider).stream("one two three")
-    assert names(events) == ["AttemptStarted"]
+    assert names(events) == ["CallStarted", "AttemptStarted"]
     with pytest.raises(StreamInterruptedError) if end == "break" else nullcontext():
         next(stream) if end == "close" else list(stream)
     stream.close()
     stream.close()
-    assert names(events) == ["AttemptStarted", "AttemptEnded", "CallEnded"]
+    assert names(events) == ["CallStarted", "AttemptStarted", "AttemptEnded", "CallEnded"]
     assert (events[-1].outcome, events[-1].usage is not None) == (outcome, end == "read")
 
 
@@ -83,7 +83,7 @@ def test_what_a_hook_raises_is_swallowed(
         raise RuntimeError("sk-1 and all I know")
 
     assert build(provider, on_event=broken).call("hi").text == "echo: hi"
-    assert len(events) == caplog.text.count("RuntimeError") == caplog.text.count("<locals>.broken raised") == 3
+    assert len(events) == caplog.text.count("RuntimeError") == caplog.text.count("<locals>.broken raised") == 4
     assert "sk-1" not in caplog.text
     assert all(record.exc_info is None for record in caplog.records)
 
