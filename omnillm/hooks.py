@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
-from .types.hooks import AttemptEnded, CallEnded, FallbackTaken, HookEvent, RetryScheduled
+from .errors import ConfigurationError
+from .types.hooks import AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HookEvent, RetryScheduled
 
 logger = logging.getLogger("omnillm")
 
 Hook = Callable[[HookEvent], None]
+
+TRACE_HEADERS = ("traceparent", "tracestate")  # W3C Trace Context: no provider takes them for anything else
+_LINE = re.compile(r"[ -~]{1,8192}").fullmatch
 
 
 def dispatch(hooks: tuple[Hook, ...], event: HookEvent) -> None:
@@ -24,6 +29,24 @@ def dispatch(hooks: tuple[Hook, ...], event: HookEvent) -> None:
 def asking(hooks: tuple[Hook, ...], what: str) -> tuple[Hook, ...]:
     """Give the hooks that ask, by an attribute which is ``True``, for what others are not told."""
     return tuple(hook for hook in hooks if getattr(hook, what, False) is True)
+
+
+def headers_of(hooks: tuple[Hook, ...], event: AttemptStarted) -> dict[str, str]:
+    """Give the headers that the hooks add to an attempt's request, by ``request_headers(event)``: none that is a request's own.
+
+    What a hook raises, or gives that is no header, is logged without being quoted, and left out.
+    """
+    found: dict[str, str] = {}
+    for hook in hooks:
+        try:
+            given = dict(hook.request_headers(event))  # type: ignore[attr-defined]  # who has ``wants_headers`` has it
+            for name, value in given.items():
+                if not (isinstance(name, str) and name.lower() in TRACE_HEADERS and isinstance(value, str) and _LINE(value)):
+                    raise ConfigurationError("expected a header of a trace, one line of printable ASCII", field="request_headers")
+            found |= given
+        except Exception as error:  # noqa: BLE001  # the boundary to user code
+            logger.error("the headers of the on_event hook %s raised %s", _name(hook), type(error).__name__)  # noqa: TRY400
+    return found
 
 
 def _name(hook: Hook) -> str:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .. import _json
-from .._secret import Secret, scrub
+from .._secret import Headers, Secret, scrub
 from ..errors import (
     AttemptRecord,
     GatewayError,
@@ -27,6 +27,7 @@ from ..errors import (
     StreamInterruptedError,
     TransportError,
 )
+from ..hooks import headers_of
 from ..policy.budget import PICO
 from ..policy.pricing import Cost
 from ..policy.retry import Disposition, classify, is_quota_exhausted, observed_limits, server_hint, should_retry
@@ -145,11 +146,14 @@ class Attempt:
     def _send(self) -> HttpResponse:
         core, call, route, lease = self.core, self.call, self.route, self.lease
         emitted = call.emitted(core, route)
+        headers = (route.stream_headers if call.streaming else route.headers)[lease.label]
         if core.config.hooks:
             # a lease of its own, which the ledger does not watch: a hook may keep it, and reserves nothing
             seen, id = KeyLease(lease.reservation), lease.reservation.id
-            core.emit(AttemptStarted(route.name, self.model, seen, call.id, id, route.provider))
-        headers = (route.stream_headers if call.streaming else route.headers)[lease.label]
+            started = AttemptStarted(route.name, self.model, seen, call.id, id, route.provider)
+            core.emit(started)
+            if core.header_hooks:
+                headers = Headers({**headers_of(core.header_hooks, started), **headers})
         request = emitted.request(route.url(emitted.path, lease.label, emitted.beside), headers)
         signer = route.signers.get(lease.label) if route.signers else None
         http = self._exchange(request) if signer is None else self._signed(request, signer)

@@ -119,6 +119,7 @@ class Core:
         self.allowance = RetryAllowance()
         self.content_hooks = asking(config.hooks, "wants_content")
         self.chunk_hooks = asking(config.hooks, "wants_chunks")
+        self.header_hooks = asking(config.hooks, "wants_headers")
         self.routes = tuple(self._route(route) for route in config.routes)
         self._natives = tuple(self._native()) if config.primitives else None
         routes = (*self.routes, *(self._natives or ()))

@@ -240,3 +240,41 @@ def test_nothing_is_made_where_nobody_listens(provider: LocalProvider) -> None:
         stream = gateway.stream("hi")
         list(stream)
         assert stream._walk.call.id == ""
+
+
+class Heading:
+    """A hook that adds headers."""
+
+    wants_headers = True
+
+    def __init__(self, headers: Any) -> None:
+        self.headers = headers
+
+    def __call__(self, event: Any) -> None:
+        pass
+
+    def request_headers(self, event: AttemptStarted) -> Any:
+        return self.headers
+
+
+def test_a_hook_may_add_the_headers_of_a_trace(provider: LocalProvider, build: Any) -> None:
+    """A hook that wants headers adds those of W3C's trace context to each request, and changes none of the others."""
+    gateway = build(provider, on_event=Heading({"traceparent": "00-a-b-01", "tracestate": "k=v"}))
+    gateway.call("hi")
+    list(gateway.stream("hi"))
+    for request in provider.requests:
+        assert (request.headers["traceparent"], request.headers["tracestate"]) == ("00-a-b-01", "k=v")
+        assert request.headers["authorization"] == "Bearer sk-1"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"authorization": "Bearer other"}, {"traceparent": "a\r\nx: y"}, {"traceparent": 1}, {"traceparent": "ü"}, {"x": "y"}, 3],
+)
+def test_a_hook_adds_no_other_header(provider: LocalProvider, build: Any, caplog: pytest.LogCaptureFixture, headers: Any) -> None:
+    """What is no header of a trace is left out, and logged by the hook's name alone; the call goes on."""
+    assert build(provider, on_event=Heading(headers)).call("hi").text == "echo: hi"
+    assert not {"traceparent", "x"} & set(provider.requests[0].headers)
+    assert provider.requests[0].headers["authorization"] == "Bearer sk-1"
+    assert "test_hook_facts.Heading raised" in caplog.text
+    assert "other" not in caplog.text
