@@ -127,6 +127,11 @@ class Attempt:
             self.hang_up()
             self.fail(error)
 
+    @property
+    def id(self) -> str:
+        """Name it among all that hooks are told of."""
+        return f"{self.call.id}-{self.lease.reservation.id}"
+
     # --- the road -------------------------------------------------------------------------------------------------------------
 
     def complete(self) -> Any:
@@ -149,8 +154,8 @@ class Attempt:
         headers = (route.stream_headers if call.streaming else route.headers)[lease.label]
         if core.config.hooks:
             # a lease of its own, which the ledger does not watch: a hook may keep it, and reserves nothing
-            seen, id = KeyLease(lease.reservation), lease.reservation.id
-            started = AttemptStarted(route.name, self.model, seen, call.id, id, route.provider)
+            seen = KeyLease(lease.reservation)
+            started = AttemptStarted(route.name, self.model, seen, call.id, self.id, route.provider)
             core.emit(started)
             if core.header_hooks:
                 headers = Headers({**headers_of(core.header_hooks, started), **headers})
@@ -393,7 +398,7 @@ class Attempt:
         self.call.records.append(record)
         if self.core.config.hooks:
             cost_usd = None if self.estimate.price is None else settled.charge / PICO
-            self.core.emit(AttemptEnded(record, self.call.id, self.lease.reservation.id, settled.tokens, cost_usd))
+            self.core.emit(AttemptEnded(record, self.call.id, self.id, settled.tokens, cost_usd))
 
     def _sent(self, error: BaseException | None) -> Sent:
         if error is None:

@@ -62,7 +62,7 @@ class Reading(NamedTuple):
     model: str
     key_label: str
     started: float
-    attempt_id: str
+    reservation: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -278,7 +278,7 @@ class Core:
         )
         call.records.append(record)
         if self.config.hooks:
-            self.emit(AttemptEnded(record, call.id, lost.attempt_id))
+            self.emit(AttemptEnded(record, call.id, f"{call.id}-{lost.reservation}"))
         call.ended(self, "closed")
 
     @property

@@ -77,6 +77,13 @@ def test_an_attempt_has_an_id_of_its_own(provider: LocalProvider, build: Any, ev
     assert len(set(started)) == 3
 
 
+def test_ids_are_of_all_gateways(provider: LocalProvider, build: Any, events: list[Any]) -> None:
+    """Two gateways that share a hook name no two attempts alike."""
+    for gateway in (build(provider), build(provider)):
+        gateway.call("hi")
+    assert len({event.attempt_id for event in of(events, AttemptStarted)}) == 2
+
+
 def test_what_a_call_is_told_of_at_its_start(provider: LocalProvider, build: Any, events: list[Any]) -> None:
     """The start tells the kind, the model, where to, and the numbers that were set; no text."""
     gateway = build(provider)

@@ -13,7 +13,6 @@ from gateway_scripts import held, wait_until
 from omnillm._cancel import CancellationToken
 from omnillm.config import KeyConfig
 from omnillm.errors import BadRequestError, NoAvailableKeyError, StreamInterruptedError
-from omnillm.hooks import logging_hook
 from omnillm.state import KeyLease
 from omnillm.testing import FakeClock, LocalProvider, break_stream, fail, hang
 from omnillm.types.enums import ProviderProtocol
@@ -180,23 +179,6 @@ def test_p19_no_lock_is_held_where_a_future_tells_of_its_end(provider: LocalProv
         future.exception(5) if not future.cancelled() else None
     wait_until(lambda: len(told) == 3)
     assert told == [[False] * 4] * 3
-
-
-def test_the_logging_hook(provider: LocalProvider, build: Any, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """The hook for logs tells of retries and fallbacks as warnings, of the rest in debugging, and of no text and no key."""
-    caplog.set_level(logging.DEBUG, "omnillm")
-    provider.script(fail(500, times=3))
-    away = (provider.endpoint(CHAT), [KeyConfig("sk-f", "f")], None)
-    build(provider, clock=clock, add_fallback=away, on_event=logging_hook).call("a private prompt")
-    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert len(warnings) == 3
-    assert warnings[0].startswith("retry of m at")
-    assert warnings[2].startswith("fallback from")
-    debugged = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG and record.name == "omnillm"]
-    assert len(debugged) == 5
-    assert debugged[-1].startswith("call of m: ok after 4 attempts")
-    assert "private" not in caplog.text
-    assert "sk-" not in caplog.text
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
