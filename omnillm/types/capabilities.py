@@ -8,10 +8,25 @@ from types import NoneType
 from typing import Any, Literal
 
 from ..errors import ConfigurationError
-from ._given import FLAG, MAYBE_FLAG, MAYBE_INTEGER, MAYBE_TEXT, Kinds, check_types, checker, wrong_type
+from ._given import (
+    FLAG,
+    MAYBE_FLAG,
+    MAYBE_INTEGER,
+    MAYBE_TEXT,
+    Kinds,
+    check_choice,
+    check_types,
+    checker,
+    member,
+    put,
+    wrong_type,
+)
 from ._model import Model
 from .enums import BuiltinToolKind, OutputModality, ProviderProtocol
+from .parts import hold_protocol
 from .prompt_cache import PromptCachePolicy
+
+ToolMode = Literal["auto", "none", "required", "named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +50,13 @@ class ToolDefinition(Model):
 class ToolChoice(Model):
     """Say whether the model may, must or must not call a tool; ``name`` is the one it must call."""
 
-    mode: Literal["auto", "none", "required", "named"]
+    mode: ToolMode
     name: str | None = None
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         check_types(self, _CHOICE)
+        check_choice(self.mode, ToolMode, "mode")
 
     @classmethod
     def auto(cls) -> ToolChoice:
@@ -78,11 +94,9 @@ class BuiltinTool(Model):
 
     def __post_init__(self) -> None:
         if type(self.kind) is not BuiltinToolKind:
-            try:
-                object.__setattr__(self, "kind", BuiltinToolKind(self.kind))
-            except ValueError:
-                choices = ", ".join(kind.value for kind in BuiltinToolKind)
-                raise ConfigurationError(f"kind: expected one of {choices}, got {self.kind!r:.80}", field="kind") from None
+            put(self, "kind", member(self.kind, BuiltinToolKind, "kind"))
+        if self.protocol is not None:
+            hold_protocol(self, "protocol")
 
 
 @dataclass(frozen=True, slots=True)
