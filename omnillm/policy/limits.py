@@ -36,7 +36,7 @@ class LossPolicy(StrEnum):
     RAISE = "raise"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class PoolConfig:
     """Configure how keys are chosen, waited for and rested.
 
@@ -51,6 +51,7 @@ class PoolConfig:
     acquire_timeout: float = 0.0
     default_output_tokens: int = 1024
     selection: Selection = "random"
+    _: KW_ONLY
     prompt_estimates: PromptEstimate = "fixed"
 
     def __post_init__(self) -> None:
@@ -85,10 +86,10 @@ class Budget:
     """
 
     limit_usd: float
-    _: KW_ONLY
     scope: BudgetScope = "gateway"
     window: BudgetWindow = "total"
     timezone: str = "UTC"
+    _: KW_ONLY
     estimate: BudgetEstimate = "default"
 
     def __post_init__(self) -> None:
