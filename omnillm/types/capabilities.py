@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ..errors import ConfigurationError
 from ._given import (
@@ -44,6 +44,14 @@ class ToolDefinition(Model):
             raise wrong_type("name", "a string", self.name)
         if not isinstance(self.description, str | None):
             raise wrong_type("description", "a string or None", self.description)
+
+
+class HasDefinition(Protocol):
+    """What knows the definition of a tool, as a ``Tool`` does."""
+
+    @property
+    def definition(self) -> ToolDefinition:
+        """Give the definition."""
 
 
 @dataclass(frozen=True, slots=True)
