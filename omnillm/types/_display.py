@@ -32,7 +32,7 @@ _PIPES = str.maketrans({"|": "\\|", "\n": " ", "\r": " "})
 
 def markdown_of(response: LlmResponse) -> str:
     """Show an answer: its text, the tools it calls, and what it took."""
-    parts = [harmless(response.content_text)]
+    parts = [harmless(response.content_text.rstrip())]
     if response.refusal is not None:
         parts.append(f"**Refused:** {harmless(response.refusal)}")
     calls = [(call.name, call.arguments_text()) for call in response.tool_calls]
