@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from ._cancel import is_from_outside
 from .types.hooks import AttemptEnded, CallEnded, FallbackTaken, HookEvent, RetryScheduled
 
 logger = logging.getLogger("omnillm")
@@ -17,7 +18,9 @@ def dispatch(hooks: tuple[Hook, ...], event: HookEvent) -> None:
     for hook in hooks:
         try:
             hook(event)
-        except Exception as error:  # noqa: BLE001  # the boundary to user code
+        except Exception as error:  # the boundary to user code
+            if is_from_outside(error):
+                raise
             logger.error("the on_event hook %s raised %s", _name(hook), type(error).__name__)  # noqa: TRY400  # a traceback may show a key
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._bell import Bell
-from .._cancel import CancellationToken
+from .._cancel import CancellationToken, is_from_outside
 from .._clock import Deadline, seconds_of, spoken
 from ..errors import AdmissionError, AttemptRecord, ConfigurationError, DeadlineExceededError, GatewayError, ProtocolError
 from ..policy.limits import check_count
@@ -224,7 +224,9 @@ class Loop:
             return _failed(call, "the arguments are nested too deep")
         try:
             return ToolResultPart(call.call_id, output_of(tool(**given)))
-        except Exception as error:  # noqa: BLE001  # the boundary to the user's code: the model is told
+        except Exception as error:  # the boundary to the user's code: the model is told
+            if is_from_outside(error):
+                raise
             return _failed(call, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
