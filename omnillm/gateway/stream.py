@@ -8,11 +8,11 @@ shuts the socket down, and the stream's entry in ``Core.reading`` leaves the res
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
-from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
@@ -190,7 +190,7 @@ class OwnedStream(Generic[E, R]):
 
     def _pump(self) -> None:
         """Read until there is at least one event, or the stream is over."""
-        me = get_ident()
+        me = threading.get_ident()
         if self._turn.setdefault("thread", me) != me:
             raise ConfigurationError("a stream is read by one thread at a time")
         try:

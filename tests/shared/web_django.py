@@ -26,6 +26,12 @@ if not settings.configured:
         ALLOWED_HOSTS=["*"],
         ROOT_URLCONF="web_django",
         INSTALLED_APPS=["omnillm.contrib.django"],
+        LOGGING={
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"console": {"class": "logging.StreamHandler"}},
+            "loggers": {"django.request": {"handlers": ["console"], "level": "ERROR"}},
+        },
         MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
         OMNILLM={
             "default": {**where(), "keys": KEYS, "rpm_limit": 10_000, "tpm_limit": 10_000_000},

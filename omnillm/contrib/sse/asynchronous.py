@@ -12,7 +12,7 @@ from .pull import Events, Opens
 
 
 class _Doorbell:
-    """Wake the task that waits, from the thread that pulls; a ring goes through the loop, so that none is lost between two waits."""
+    """Wake the task that waits, from the thread that pulls; rings go through the loop, so that none is lost between waits."""
 
     __slots__ = ("_loop", "_waiter")
 
