@@ -251,6 +251,14 @@ def test_the_old_cache_setting_is_read_as_best_effort() -> None:
     assert o.CapabilitySet(cache=o.CacheSettings(), prompt_cache=none).cache_policy() == none
 
 
+@pytest.mark.parametrize("kind", ["auto", "end_of_tools", "end_of_instructions"])
+def test_a_cache_breakpoint_without_an_index_is_a_value(kind: str) -> None:
+    """It is written with or without parentheses."""
+    breakpoint = getattr(o.CacheBreakpoint, kind)
+    assert breakpoint == breakpoint() == o.CacheBreakpoint(kind)  # type: ignore[arg-type]  # one of its kinds
+    assert o.PromptCachePolicy.required(breakpoint=breakpoint).breakpoint == breakpoint
+
+
 @pytest.mark.parametrize("index", [-1, 1.0, True, "0", None])
 def test_a_cache_breakpoint_is_an_index_from_zero(index: Any) -> None:
     """No other place is one."""
