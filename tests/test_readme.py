@@ -12,9 +12,7 @@ from omnillm.testing import LocalProvider
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-INSIDE = {
-    path.stem for path in (ROOT / "omnillm" / "contrib").iterdir()
-}  # of these tests/contrib runs the pages, in their frameworks
+INSIDE = {path.stem for path in (ROOT / "omnillm" / "contrib").iterdir()}  # tests/contrib runs their pages, in their frameworks
 CODE = [
     (f"{page.name}-{n}", code)
     for page in PAGES

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from .._cancel import CancellationToken
+from .._cancel import CancellationToken, is_from_outside
 from .._late import importing
 from ..errors import ConfigurationError
 from ..policy.limits import check_count
@@ -52,7 +52,9 @@ def _answers(
                     taken.append(submit(next(requests), end))
                 except StopIteration:
                     more = False
-                except Exception as error:  # noqa: BLE001  # raised behind the answers to what came before it
+                except Exception as error:  # raised behind the answers to what came before it
+                    if is_from_outside(error):
+                        raise
                     more, failure = False, error
             if not taken:
                 break
@@ -73,7 +75,7 @@ def _answer(future: WorkerFuture[LlmResponse], *, return_exceptions: bool) -> Ll
     try:
         return future.result()
     except Exception as error:
-        if not return_exceptions:
+        if not return_exceptions or is_from_outside(error):
             raise
         return error
 

@@ -8,14 +8,15 @@ shuts the socket down, and the stream's entry in ``Core.reading`` leaves the res
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
-from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from .._cancel import is_from_outside
 from .._clock import Deadline, spoken
 from ..errors import (
     CallCancelledError,
@@ -189,7 +190,7 @@ class OwnedStream(Generic[E, R]):
 
     def _pump(self) -> None:
         """Read until there is at least one event, or the stream is over."""
-        me = get_ident()
+        me = threading.get_ident()
         if self._turn.setdefault("thread", me) != me:
             raise ConfigurationError("a stream is read by one thread at a time")
         try:
@@ -233,7 +234,7 @@ class OwnedStream(Generic[E, R]):
         self._forget()
         self._attempt.fail(error)
         call = self._walk.call
-        if call.left and isinstance(error, Exception):
+        if call.left and not is_from_outside(error):
             error = ClosedError("the stream was closed while it was read", sent="yes")
         elif isinstance(error, GatewayError):
             final = error if self._given else self._went_on(error)
@@ -375,7 +376,9 @@ class GatewayStream(OwnedStream[LlmStreamEvent, LlmResponse]):
         if target is not None:
             try:
                 target.fill(response)
-            except Exception as error:  # noqa: BLE001  # of the caller's own type too: it is raised behind the last event
+            except Exception as error:  # of the caller's own type too: it is raised behind the last event
+                if is_from_outside(error):
+                    raise
                 self._failure = error
 
     def _up_to_terminal(self, events: list[LlmStreamEvent]) -> list[LlmStreamEvent]:

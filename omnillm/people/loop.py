@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._bell import Bell
-from .._cancel import CancellationToken
+from .._cancel import CancellationToken, is_from_outside
 from .._clock import Deadline, seconds_of, spoken
 from ..errors import AdmissionError, AttemptRecord, ConfigurationError, DeadlineExceededError, GatewayError, ProtocolError
 from ..policy.limits import check_count
@@ -228,10 +228,10 @@ class Loop:
         told = ToolRun(self._core, call) if self._core.config.hooks else None
         try:
             output = output_of(tool(**given))
-        except BaseException as error:
+        except BaseException as error:  # the boundary to the user's code: the model is told
             if told is not None:
                 told.ended(type(error).__name__)
-            if not isinstance(error, Exception):
+            if is_from_outside(error):
                 raise
             return _failed(call, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
         if told is not None:
