@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("opentelemetry.sdk")
 
+from native_requests import native_endpoint, native_request
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -25,6 +26,9 @@ from omnillm import GatewayBuilder, LlmRequest, Message, RetryPolicy, tool
 from omnillm.config import KeyConfig
 from omnillm.contrib.opentelemetry import OpenTelemetryHook, instrument
 from omnillm.errors import BadRequestError, BudgetExceededError, ConfigurationError, StreamInterruptedError
+from omnillm.primitive import PrimitiveEndpointKind as Kind
+from omnillm.primitive import PrimitiveProviderKind, PrimitiveRequest, PrimitiveStreamMode
+from omnillm.primitive import ProviderPrimitiveWireFormat as Native
 from omnillm.testing import LocalProvider, answer, break_stream, delay, fail
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.parts import ImageBase64Part, ToolCallPart
@@ -292,6 +296,20 @@ def test_endpoints_and_native_calls(provider: LocalProvider, build: Any, seen: S
     assert spoken.attributes["gen_ai.output.type"] == "speech"
     assert spoken.attributes["omnillm.usage.estimated"] is True
     assert {point.attributes["gen_ai.operation.name"] for point in seen.points("gen_ai.client.token.usage")} == {"embeddings"}
+
+
+def test_native_calls(provider: LocalProvider, build: Any, seen: Seen) -> None:
+    """A native call and a native stream are spans by what their endpoint does; what generates text is a chat."""
+    gateway = build(provider, primitive_endpoint=native_endpoint(provider, PrimitiveProviderKind.OPENAI), on_event=seen.hook())
+    native = Native.OPENAI_RESPONSES, Kind.RESPONSES, PrimitiveProviderKind.OPENAI
+    gateway.primitive_call(native_request(*native))
+    list(gateway.primitive_stream(native_request(*native, PrimitiveStreamMode.SSE)))
+    gateway.primitive_call(PrimitiveRequest.get("open_ai", "models", "open_ai_models"))
+    called, streamed, listed = (span for span in seen.spans() if span.kind is SpanKind.CLIENT)
+    assert [span.name for span in (called, streamed)] == ["chat m", "chat m"]
+    assert (listed.name, "gen_ai.request.model" in listed.attributes) == ("models", False)
+    assert streamed.attributes["gen_ai.response.time_to_first_chunk"] > 0
+    assert called.attributes["gen_ai.usage.output_tokens"] > 0
 
 
 @tool
