@@ -280,3 +280,9 @@ def test_a_gateway_shows_its_keys_and_budgets(provider: LocalProvider, build: An
     assert "CANARY" not in html + markdown
     gateway.close()
     assert gateway._repr_html_() == html
+
+
+def test_without_it_the_error_says_what_to_install() -> None:
+    """Where IPython is not installed, the import says which extra brings it."""
+    code = "import sys\nsys.modules['IPython'] = None\ntry:\n    import omnillm.contrib.jupyter\nexcept ImportError as error:\n    print(error)"
+    assert "pip install 'omnillm[jupyter]'" in own_process.run(code, prelude="")

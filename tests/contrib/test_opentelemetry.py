@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import own_process
 import pytest
 
 pytest.importorskip("opentelemetry.sdk")
@@ -417,3 +418,9 @@ def test_without_an_sdk_nothing_is_recorded(provider: LocalProvider, build: Any)
     assert build(provider, on_event=hook).call("hi").text == "echo: hi"
     assert "traceparent" not in provider.requests[0].headers
     assert (hook._calls, hook._attempts) == ({}, {})
+
+
+def test_without_it_the_error_says_what_to_install() -> None:
+    """Where OpenTelemetry is not installed, the import says which extra brings it."""
+    code = "import sys\nsys.modules['opentelemetry'] = None\ntry:\n    import omnillm.contrib.opentelemetry\nexcept ImportError as error:\n    print(error)"
+    assert "pip install 'omnillm[opentelemetry]'" in own_process.run(code, prelude="")
