@@ -284,5 +284,12 @@ def test_a_gateway_shows_its_keys_and_budgets(provider: LocalProvider, build: An
 
 def test_without_it_the_error_says_what_to_install() -> None:
     """Where IPython is not installed, the import says which extra brings it."""
-    code = "import sys\nsys.modules['IPython'] = None\ntry:\n    import omnillm.contrib.jupyter\nexcept ImportError as error:\n    print(error)"
+    code = """
+    import sys
+    sys.modules["IPython"] = None
+    try:
+        import omnillm.contrib.jupyter
+    except ImportError as error:
+        print(error)
+    """
     assert "pip install 'omnillm[jupyter]'" in own_process.run(code, prelude="")

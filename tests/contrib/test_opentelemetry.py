@@ -422,5 +422,12 @@ def test_without_an_sdk_nothing_is_recorded(provider: LocalProvider, build: Any)
 
 def test_without_it_the_error_says_what_to_install() -> None:
     """Where OpenTelemetry is not installed, the import says which extra brings it."""
-    code = "import sys\nsys.modules['opentelemetry'] = None\ntry:\n    import omnillm.contrib.opentelemetry\nexcept ImportError as error:\n    print(error)"
+    code = """
+    import sys
+    sys.modules["opentelemetry"] = None
+    try:
+        import omnillm.contrib.opentelemetry
+    except ImportError as error:
+        print(error)
+    """
     assert "pip install 'omnillm[opentelemetry]'" in own_process.run(code, prelude="")
