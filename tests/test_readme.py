@@ -12,7 +12,13 @@ from omnillm.testing import LocalProvider
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-CODE = [(f"{page.name}-{n}", code) for page in PAGES for n, code in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))]
+INSIDE = {path.stem for path in (ROOT / "omnillm" / "contrib").iterdir()}  # tests/contrib runs their pages, in their frameworks
+CODE = [
+    (f"{page.name}-{n}", code)
+    for page in PAGES
+    if page.stem not in INSIDE
+    for n, code in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
+]
 ENDPOINTS = {
     "ProviderEndpoint.openai_chat_completions()": "provider.endpoint('chat_completions')",
     "ProviderEndpoint.claude_messages()": "provider.endpoint('claude_messages')",
