@@ -60,7 +60,7 @@ def test_a_gateway_is_made_once_of_the_settings(site):
 
 
 def test_overridden_settings_hold_and_are_undone(site):
-    """In ``override_settings`` the gateway is that of the new settings, after it of the old ones; each is closed behind itself."""
+    """In ``override_settings`` the gateway is that of the new settings, after it of the old; each is closed behind itself."""
     before = get_gateway()
     with override_settings(OMNILLM={"default": {**site, "rpm_limit": 7}}):
         within = get_gateway()
