@@ -9,14 +9,10 @@ from web_servers import KINDS, gunicorn
 from omnillm.testing import LocalProvider
 
 
-@pytest.fixture(scope="module", params=[*KINDS, *(f"{kind}-preload" for kind in KINDS)])
+@pytest.fixture(scope="module", params=[kind for kind in KINDS if "patched" not in kind])
 def site(request):
     """A Flask app on a server."""
-    kind, _, preload = request.param.partition("-")
-    with (
-        LocalProvider() as provider,
-        gunicorn("web_flask:create_app()", provider, kind, *(["--preload"] if preload else [])) as site,
-    ):
+    with LocalProvider() as provider, gunicorn("web_flask:create_app()", provider, request.param) as site:
         yield site
 
 

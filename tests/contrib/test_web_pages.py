@@ -101,6 +101,13 @@ def ask(port, method, path, fields=None, headers=None):
         connection.close()
 
 
+def is_the_page(body):
+    """See that the script came as it was meant, its own escapes included."""
+    assert "<title>Chat</title>" in body
+    assert r'(rest + part).split("\n\n")' in body
+    assert r"/^event: (.*)\ndata: (.*)$/" in body
+
+
 def told(port, path, provider, headers=None):
     """Ask the page's server for an answer, and for one that the provider refuses."""
     response, body = ask(port, "POST", path, {"q": "one two"}, headers)
@@ -122,7 +129,7 @@ def test_the_recipe_of_django_runs_as_written(tmp_path, provider):
     assert "prod" in recipe.run("python manage.py omnillm_status")
     with recipe.served() as port:
         response, body = ask(port, "GET", "/")
-        assert "<title>Chat</title>" in body
+        is_the_page(body)
         cookie = response.headers["Set-Cookie"].split(";")[0]
         token = cookie.removeprefix("csrftoken=")
         told(port, "/chat/", provider, {"Cookie": cookie, "X-CSRFToken": token})
@@ -134,7 +141,7 @@ def test_the_recipe_of_flask_runs_as_written(tmp_path, provider):
     recipe.write()
     assert "prod" in recipe.run("flask omnillm status")
     with recipe.served() as port:
-        assert "<title>Chat</title>" in ask(port, "GET", "/")[1]
+        is_the_page(ask(port, "GET", "/")[1])
         told(port, "/chat", provider)
 
 
