@@ -139,7 +139,7 @@ ANSWER = LlmResponse(
     output=(Message("assistant", [ToolCallPart("call_1", "weather", {"city": "Rom"}), ToolCallPart("call_2", "now", {})]),),
     usage=TokenUsage(7, 3),
     model="gpt-4.1-mini",
-    provider_protocol="openai_chat_completions",
+    provider_protocol="open_ai_chat_completions",
     finish_reason="tool_call",
 )
 CITED = Annotation("url_citation", "https://example.com", "A page", 3, 9, raw={"internal": 1})
