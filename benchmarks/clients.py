@@ -44,8 +44,8 @@ def payload(name: str, *, stream: bool = False) -> dict[str, Any]:
     return o.emit_request(PROTOCOLS[name], request(name), stream=True if stream else None)
 
 
-def gateway(url: str, shape: str, name: str, *, keys: int = 3) -> o.Gateway:
-    """Make a gateway with windows on its keys and a budget, as a service has one."""
+def gateway(url: str, shape: str, name: str, *, keys: int = 3, state: o.StateStore | None = None) -> o.Gateway:
+    """Make a gateway with windows on its keys and a budget, as a service has one; on a shared state where one is given."""
     endpoints = {
         "chat": o.ProviderEndpoint.openai_chat_completions,
         "responses": o.ProviderEndpoint.openai_responses,
@@ -54,7 +54,8 @@ def gateway(url: str, shape: str, name: str, *, keys: int = 3) -> o.Gateway:
     }
     builder = o.GatewayBuilder(endpoints[name](f"{url}/{shape}"))
     builder.add_keys(o.KeyConfig(f"{_KEY}-{i}", f"key-{i}", **_NO_LIMIT) for i in range(keys))
-    return builder.budget_limit_usd(1e9).max_workers(256).build()
+    builder.budget_limit_usd(1e6).max_workers(256)
+    return (builder if state is None else builder.state(state)).build()
 
 
 # --- calls ----------------------------------------------------------------------------------------------------------------------
@@ -62,9 +63,9 @@ def gateway(url: str, shape: str, name: str, *, keys: int = 3) -> o.Gateway:
 Call = Callable[[], object]
 
 
-def gateway_call(url: str, name: str) -> Call:
+def gateway_call(url: str, name: str, state: o.StateStore | None = None) -> Call:
     """Give a call through the gateway."""
-    made, asked = gateway(url, "call", name), request(name)
+    made, asked = gateway(url, "call", name, state=state), request(name)
     return lambda: made.call(asked)
 
 
@@ -119,6 +120,19 @@ def peer_calls(url: str) -> dict[str, Call]:
     if litellm is not None:
         found["LiteLLM"] = lambda: litellm.completion(api_key=_KEY, api_base=f"{url}/call", **options)
     return found
+
+
+def peer_router(url: str, host: str, port: int, *, keys: int = 3) -> Call | None:
+    """Give a call through LiteLLM's Router, which keeps its keys' usage in the same Redis; nothing where it is not installed."""
+    litellm = _installed("litellm")
+    if litellm is None:
+        return None
+    body = payload("chat")
+    asked = {"messages": body["messages"], "temperature": 0.5, "max_tokens": 512}
+    place = {"model": f"openai/{body['model']}", "api_base": f"{url}/call", "tpm": 10**12, "rpm": 10**9}
+    models = [{"model_name": "m", "litellm_params": {**place, "api_key": f"{_KEY}-{i}"}} for i in range(keys)]
+    router = litellm.Router(models, redis_host=host, redis_port=port, routing_strategy="usage-based-routing-v2")
+    return lambda: router.completion(model="m", **asked)
 
 
 def peer_streams(url: str, shape: str) -> dict[str, Call]:

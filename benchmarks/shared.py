@@ -13,15 +13,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from omnillm.policy.limits import Budget
 from omnillm.state import Ask, KeyLease, KeySpec, Settlement, StateStore
 from omnillm.state.memory import MemoryState
 
-from .measure import Effort, Row, Sample, Work, interleaved, row
+from . import clients
+from .measure import Effort, Row, Sample, Work, counted, interleaved, micros, ratios, row
+from .upstream import Upstream
 
 FAMILY = "redis"
 TARGET = 2.5
+CALLS = 100
 
 
 def rows(effort: Effort) -> Iterator[Row]:
@@ -33,6 +37,7 @@ def rows(effort: Effort) -> Iterator[Row]:
             return
         for keys, budgets in ((1, 0), (10, 0), (10, 1), (100, 1)):
             yield _call(effort, url, keys, budgets)
+        yield from _whole_calls(effort, url)
 
 
 @contextmanager
@@ -92,6 +97,29 @@ def _call(effort: Effort, url: str, keys: int, budgets: int) -> Row:
     name = f"a call over {keys} keys" + (", with a budget" if budgets else "") + ", to one bare EVALSHA"
     own = f"{sorted(taken['shared'])[len(over) // 2] * 1e6:.0f} us"
     return row(FAMILY, name, over, own=own, target=TARGET)
+
+
+def _whole_calls(effort: Effort, url: str) -> Iterator[Row]:
+    """Measure whole calls, three keys and a budget: with the shared state, with that of one process, and the peer's router."""
+    from omnillm.state.redis import RedisState
+
+    where, often = urlsplit(url), effort.of(CALLS)
+    state = RedisState(url, name=f"bench-{os.getpid()}-calls", timeout=5.0)
+    with Upstream() as upstream:
+        calls = {
+            "requests.Session, no state": clients.session_call(upstream.url, "chat"),
+            "gateway.call, its own state": clients.gateway_call(upstream.url, "chat"),
+            "gateway.call, RedisState": clients.gateway_call(upstream.url, "chat", state),
+        }
+        router = clients.peer_router(upstream.url, where.hostname or "", where.port or 6379)
+        if router is not None:
+            calls["LiteLLM's Router, usage in Redis"] = router
+        try:
+            taken = interleaved({name: counted(one, often) for name, one in calls.items()}, effort.rounds)
+        finally:
+            state.close()
+        for name, seen in taken.items():
+            yield row("CPU of a call over Redis", name, ratios(seen, taken["requests.Session, no state"]), own=micros(seen))
 
 
 def call(state: StateStore, keys: int, budgets: int) -> Work:

@@ -118,7 +118,7 @@ def _check_label(label: object) -> None:
         raise ConfigurationError("label: looks like a key, and labels are printed: give the key a name", field="label")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class TransportConfig:
     """Say how the network is reached; the environment's proxies are asked only where ``trust_proxy_env`` is set.
 

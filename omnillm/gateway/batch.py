@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
@@ -82,7 +83,8 @@ def _answer(future: WorkerFuture[LlmResponse], *, return_exceptions: bool) -> Ll
 def _bar(requests: Iterable[Any]) -> Callable[[], Any]:
     """Give what makes a progress bar; raises ``ConfigurationError`` where there is none to be had."""
     try:
-        with importing:
+        with importing, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # in a notebook without ipywidgets: the bar is text there, and that is all
             from tqdm.auto import tqdm
     except ImportError:
         raise ConfigurationError("progress: the bar is tqdm's: pip install tqdm", field="progress") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, TypedDict
 
 from .._names import closest
 from ..errors import ConfigurationError
@@ -17,6 +17,7 @@ from ..types.capabilities import (
     BuiltinTool,
     CacheSettings,
     CapabilitySet,
+    HasDefinition,
     ReasoningCapability,
     SafetySettings,
     StructuredOutputConfig,
@@ -26,14 +27,6 @@ from ..types.capabilities import (
 from ..types.enums import OutputModality
 from ..types.prompt_cache import PromptCachePolicy
 from ..types.request import GenerationConfig, LlmRequest
-
-
-class HasDefinition(Protocol):
-    """What knows the definition of a tool, as a ``Tool`` does."""
-
-    @property
-    def definition(self) -> ToolDefinition:
-        """Give the definition."""
 
 
 class Settings(TypedDict, total=False):

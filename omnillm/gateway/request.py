@@ -20,7 +20,6 @@ from ..types.request import GenerationConfig, LlmRequest
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=\r\n"
 _NOT_BELOW_ZERO = ("max_output_tokens", "temperature", "top_p", "top_k")
 _FINITE = ("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty")
-_MODES = ("auto", "none", "required", "named")
 
 
 def request_of(request: LlmRequest | str, default_model: str | None) -> LlmRequest:
@@ -109,8 +108,6 @@ def _check_schema(schema: Any, field: str, where: str) -> None:
 
 def _check_choice(choice: ToolChoice, request: LlmRequest) -> None:
     capabilities = request.capabilities
-    if choice.mode not in _MODES:
-        raise _wrong("tool_choice", f"expected one of {', '.join(_MODES)}, got {choice.mode!r:.80}")
     if choice.mode != "named":
         return
     if not choice.name:

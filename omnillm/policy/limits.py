@@ -12,11 +12,12 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal, get_args
+from typing import Literal
 
 from .._clock import seconds_of
 from .._late import importing
 from ..errors import ConfigurationError
+from ..types._given import check_choice
 
 PICO = 10**12
 
@@ -35,7 +36,7 @@ class LossPolicy(StrEnum):
     RAISE = "raise"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class PoolConfig:
     """Configure how keys are chosen, waited for and rested.
 
@@ -50,6 +51,7 @@ class PoolConfig:
     acquire_timeout: float = 0.0
     default_output_tokens: int = 1024
     selection: Selection = "random"
+    _: KW_ONLY
     prompt_estimates: PromptEstimate = "fixed"
 
     def __post_init__(self) -> None:
@@ -84,10 +86,10 @@ class Budget:
     """
 
     limit_usd: float
-    _: KW_ONLY
     scope: BudgetScope = "gateway"
     window: BudgetWindow = "total"
     timezone: str = "UTC"
+    _: KW_ONLY
     estimate: BudgetEstimate = "default"
 
     def __post_init__(self) -> None:
@@ -129,9 +131,3 @@ def check_count(value: object, field: str, *, least: int = 1) -> None:
     """Raise ``ConfigurationError`` unless the value is an ``int`` of at least that much."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigurationError(f"{field}: expected an integer of at least {least}, got {value!r}", field=field)
-
-
-def check_choice(value: object, choices: Any, field: str) -> None:
-    """Raise ``ConfigurationError`` unless the value is one of the literal's."""
-    if value not in get_args(choices):
-        raise ConfigurationError(f"{field}: expected one of {', '.join(get_args(choices))}, got {value!r}", field=field)

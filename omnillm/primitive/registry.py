@@ -40,7 +40,7 @@ class PrimitiveEndpointSupport(Model):
         return self.level is not SupportLevel.PLANNED and bool(self.wire_formats)
 
     def supports_wire_format(
-        self, wire_format: ProviderPrimitiveWireFormat, stream_mode: PrimitiveStreamMode = PrimitiveStreamMode.NONE
+        self, wire_format: ProviderPrimitiveWireFormat | str, stream_mode: PrimitiveStreamMode | str = PrimitiveStreamMode.NONE
     ) -> bool:
         """Tell whether it can be called in this format, the answer coming in this way."""
         return self.is_enabled and wire_format in self.wire_formats and stream_mode in self.stream_modes
@@ -55,12 +55,12 @@ class PrimitiveProviderDescriptor(Model):
     endpoints: tuple[PrimitiveEndpointSupport, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def supports_endpoint(self, endpoint: PrimitiveEndpointKind) -> bool:
+    def supports_endpoint(self, endpoint: PrimitiveEndpointKind | str) -> bool:
         """Tell whether the endpoint can be called."""
-        return any(row.endpoint is endpoint and row.is_enabled for row in self.endpoints)
+        return any(row.endpoint == endpoint and row.is_enabled for row in self.endpoints)
 
     def supports_wire_format(
-        self, wire_format: ProviderPrimitiveWireFormat, stream_mode: PrimitiveStreamMode = PrimitiveStreamMode.NONE
+        self, wire_format: ProviderPrimitiveWireFormat | str, stream_mode: PrimitiveStreamMode | str = PrimitiveStreamMode.NONE
     ) -> bool:
         """Tell whether any endpoint can be called in this format, the answer coming in this way."""
         return any(row.supports_wire_format(wire_format, stream_mode) for row in self.endpoints)
@@ -69,7 +69,7 @@ class PrimitiveProviderDescriptor(Model):
         self, endpoint: PrimitiveEndpointKind, wire_format: ProviderPrimitiveWireFormat, stream_mode: PrimitiveStreamMode
     ) -> PrimitiveEndpointSupport | None:
         """Give the row by which such a call is supported, ``None`` where none is."""
-        rows = (row for row in self.endpoints if row.endpoint is endpoint)
+        rows = (row for row in self.endpoints if row.endpoint == endpoint)
         return next((row for row in rows if row.supports_wire_format(wire_format, stream_mode)), None)
 
 
@@ -79,20 +79,20 @@ class PrimitiveProviderRegistry(Model):
 
     providers: tuple[PrimitiveProviderDescriptor, ...] = field(default=())
 
-    def provider(self, kind: PrimitiveProviderKind) -> PrimitiveProviderDescriptor | None:
+    def provider(self, kind: PrimitiveProviderKind | str) -> PrimitiveProviderDescriptor | None:
         """Give a provider, ``None`` where it is not listed."""
-        return next((provider for provider in self.providers if provider.kind is kind), None)
+        return next((provider for provider in self.providers if provider.kind == kind), None)
 
-    def supports_endpoint(self, kind: PrimitiveProviderKind, endpoint: PrimitiveEndpointKind) -> bool:
+    def supports_endpoint(self, kind: PrimitiveProviderKind | str, endpoint: PrimitiveEndpointKind | str) -> bool:
         """Tell whether the provider's endpoint can be called."""
         found = self.provider(kind)
         return found is not None and found.supports_endpoint(endpoint)
 
     def supports_wire_format(
         self,
-        kind: PrimitiveProviderKind,
-        wire_format: ProviderPrimitiveWireFormat,
-        stream_mode: PrimitiveStreamMode = PrimitiveStreamMode.NONE,
+        kind: PrimitiveProviderKind | str,
+        wire_format: ProviderPrimitiveWireFormat | str,
+        stream_mode: PrimitiveStreamMode | str = PrimitiveStreamMode.NONE,
     ) -> bool:
         """Tell whether any endpoint of the provider can be called in this format, the answer coming in this way."""
         found = self.provider(kind)

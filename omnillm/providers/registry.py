@@ -47,7 +47,7 @@ class EndpointSupport(Model):
         """Tell whether it can be called."""
         return self.level is not SupportLevel.PLANNED and bool(self.wire_formats)
 
-    def supports_wire_format(self, wire_format: WireFormat | HostFormat) -> bool:
+    def supports_wire_format(self, wire_format: WireFormat | HostFormat | str) -> bool:
         """Tell whether it can be called in this format."""
         return self.is_enabled and wire_format in self.wire_formats
 
@@ -62,16 +62,16 @@ class ProviderDescriptor(Model):
     endpoints: tuple[EndpointSupport, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def endpoint(self, endpoint: EndpointKind) -> EndpointSupport | None:
+    def endpoint(self, endpoint: EndpointKind | str) -> EndpointSupport | None:
         """Give what is said of an endpoint, ``None`` where nothing is."""
-        return next((support for support in self.endpoints if support.endpoint is endpoint), None)
+        return next((support for support in self.endpoints if support.endpoint == endpoint), None)
 
-    def supports_endpoint(self, endpoint: EndpointKind) -> bool:
+    def supports_endpoint(self, endpoint: EndpointKind | str) -> bool:
         """Tell whether the endpoint can be called."""
         found = self.endpoint(endpoint)
         return found is not None and found.is_enabled
 
-    def supports_wire_format(self, wire_format: WireFormat | HostFormat) -> bool:
+    def supports_wire_format(self, wire_format: WireFormat | HostFormat | str) -> bool:
         """Tell whether any endpoint can be called in this format."""
         return any(support.supports_wire_format(wire_format) for support in self.endpoints)
 
@@ -82,16 +82,16 @@ class ProviderRegistry(Model):
 
     providers: tuple[ProviderDescriptor, ...] = field(default=())
 
-    def provider(self, kind: ProviderKind) -> ProviderDescriptor | None:
+    def provider(self, kind: ProviderKind | str) -> ProviderDescriptor | None:
         """Give a provider, ``None`` where it is not listed."""
-        return next((provider for provider in self.providers if provider.kind is kind), None)
+        return next((provider for provider in self.providers if provider.kind == kind), None)
 
-    def supports_endpoint(self, kind: ProviderKind, endpoint: EndpointKind) -> bool:
+    def supports_endpoint(self, kind: ProviderKind | str, endpoint: EndpointKind | str) -> bool:
         """Tell whether the provider's endpoint can be called."""
         found = self.provider(kind)
         return found is not None and found.supports_endpoint(endpoint)
 
-    def supports_wire_format(self, kind: ProviderKind, wire_format: WireFormat | HostFormat) -> bool:
+    def supports_wire_format(self, kind: ProviderKind | str, wire_format: WireFormat | HostFormat | str) -> bool:
         """Tell whether any endpoint of the provider can be called in this format."""
         found = self.provider(kind)
         return found is not None and found.supports_wire_format(wire_format)

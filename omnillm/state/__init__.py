@@ -167,8 +167,8 @@ class KeyStatus:
     failure_cool_down_until: float | None
     consecutive_failures: int
     dead: bool
-    pool: str = ""
-    models: Mapping[str, KeyStatus] = field(default_factory=dict)
+    pool: str = field(default="", kw_only=True)
+    models: Mapping[str, KeyStatus] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

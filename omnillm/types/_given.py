@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
 from operator import attrgetter
 from types import NoneType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from ..errors import ConfigurationError
 
@@ -16,6 +17,7 @@ def wrong_type(field: str, expected: str, value: object) -> ConfigurationError:
 
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 Kinds = Mapping[str, tuple[tuple[type, ...], str]]  # of each field: its types, and how they are spoken of
 
@@ -52,16 +54,40 @@ def checker(kinds: Kinds) -> Callable[[object], None]:
     return check
 
 
+def check_choice(value: object, choices: Any, name: str) -> None:
+    """Raise ``ConfigurationError`` unless the value is one of the literal's."""
+    if value not in get_args(choices):
+        raise ConfigurationError(f"{name}: expected one of {', '.join(get_args(choices))}, got {value!r:.80}", field=name)
+
+
+def member(value: Any, kind: type[E], name: str) -> E:
+    """Give the member of an enum that a value is, or names; raises ``ConfigurationError`` where it is none."""
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigurationError(f"{name}: expected one of {', '.join(kind)}, got {value!r:.80}", field=name) from None
+
+
 def put(value: object, name: str, new: object) -> None:
     """Hold another value in a field of a frozen one that is being made."""
     object.__setattr__(value, name, new)
 
 
+def _nothing(_: Any) -> None:
+    return None
+
+
 def each_of(
-    value: Any, name: str, kind: type[T], read: Callable[[Any], T | None], expected: str, *, lone: bool = False
+    value: Any,
+    name: str,
+    kind: type[T] | tuple[type[T], ...],
+    read: Callable[[Any], T | None] = _nothing,
+    expected: str = "",
+    *,
+    lone: bool = False,
 ) -> tuple[T, ...]:
     """Give the items as a tuple of their kind; ``read`` makes one of its short forms, or ``None`` where it is none."""
-    if lone and (isinstance(value, str | kind) or read(value) is not None):
+    if lone and (isinstance(value, (str, kind)) or read(value) is not None):
         value = (value,)
     if value is None or isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise wrong_type(name, expected, value)

@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ..errors import ConfigurationError
-from ._given import FLAG, MAYBE_FLAG, MAYBE_INTEGER, MAYBE_TEXT, Kinds, check_types, checker, wrong_type
+from ._given import (
+    FLAG,
+    MAYBE_FLAG,
+    MAYBE_INTEGER,
+    MAYBE_TEXT,
+    Kinds,
+    check_choice,
+    check_types,
+    checker,
+    member,
+    put,
+    wrong_type,
+)
 from ._model import Model
 from .enums import BuiltinToolKind, OutputModality, ProviderProtocol
+from .parts import hold_protocol
 from .prompt_cache import PromptCachePolicy
+
+ToolMode = Literal["auto", "none", "required", "named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +46,25 @@ class ToolDefinition(Model):
             raise wrong_type("description", "a string or None", self.description)
 
 
+class HasDefinition(Protocol):
+    """What knows the definition of a tool, as a ``Tool`` does."""
+
+    @property
+    def definition(self) -> ToolDefinition:
+        """Give the definition."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolChoice(Model):
     """Say whether the model may, must or must not call a tool; ``name`` is the one it must call."""
 
-    mode: Literal["auto", "none", "required", "named"]
+    mode: ToolMode
     name: str | None = None
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         check_types(self, _CHOICE)
+        check_choice(self.mode, ToolMode, "mode")
 
     @classmethod
     def auto(cls) -> ToolChoice:
@@ -78,11 +102,9 @@ class BuiltinTool(Model):
 
     def __post_init__(self) -> None:
         if type(self.kind) is not BuiltinToolKind:
-            try:
-                object.__setattr__(self, "kind", BuiltinToolKind(self.kind))
-            except ValueError:
-                choices = ", ".join(kind.value for kind in BuiltinToolKind)
-                raise ConfigurationError(f"kind: expected one of {choices}, got {self.kind!r:.80}", field="kind") from None
+            put(self, "kind", member(self.kind, BuiltinToolKind, "kind"))
+        if self.protocol is not None:
+            hold_protocol(self, "protocol")
 
 
 @dataclass(frozen=True, slots=True)

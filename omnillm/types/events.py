@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from ._model import Model
 from .enums import ProviderProtocol
 from .message import ResponseItem
-from .parts import Annotation, MessagePart, ToolResultPart
+from .parts import Annotation, MessagePart, ToolResultPart, hold_protocol
 from .response import LlmResponse
 from .usage import TokenUsage
 
@@ -22,6 +22,10 @@ class ResponseStarted(Model):
     model: str = ""
     provider_protocol: ProviderProtocol | None = None
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.provider_protocol is not None:
+            hold_protocol(self, "provider_protocol")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,9 @@ class VendorEvent(Model):
     _tag: ClassVar[str | None] = "vendor"
     protocol: ProviderProtocol
     payload: Any
+
+    def __post_init__(self) -> None:
+        hold_protocol(self, "protocol")
 
 
 @dataclass(frozen=True, slots=True)

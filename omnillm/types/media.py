@@ -238,7 +238,7 @@ class AudioTranscriptionRequest(Model):
         check_types(self, _TRANSCRIPTION_FIELDS)
         if not isinstance(self.audio, AudioInput):
             put(self, "audio", AudioInput.of(checked_content("audio", self.audio)))
-        stamps = each_of(self.timestamp_granularities, "timestamp_granularities", str, lambda _: None, "texts", lone=True)
+        stamps = each_of(self.timestamp_granularities, "timestamp_granularities", str, expected="texts", lone=True)
         put(self, "timestamp_granularities", stamps)
 
     def estimated_prompt_tokens(self) -> int:

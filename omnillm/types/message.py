@@ -6,11 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import ConfigurationError
-from ._given import wrong_type
+from ._given import member, put, wrong_type
 from ._model import Model
 from .enums import MessageRole, ProviderProtocol
-from .parts import PART_TYPES, MessagePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart, VendorPart, plain_text
+from .parts import (
+    PART_TYPES,
+    MessagePart,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    VendorPart,
+    hold_protocol,
+    plain_text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +28,9 @@ class RawMessage(Model):
 
     protocol: ProviderProtocol
     payload: Any
+
+    def __post_init__(self) -> None:
+        hold_protocol(self, "protocol")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +60,14 @@ class Message(Model):
 
     def __post_init__(self) -> None:
         if type(self.role) is not MessageRole:
-            object.__setattr__(self, "role", _role(self.role))
+            put(self, "role", member(self.role, MessageRole, "role"))
         if type(self.parts) is not tuple or not _EXACT_PARTS.issuperset(map(type, self.parts)):
-            object.__setattr__(self, "parts", _parts(self.parts))
+            put(self, "parts", _parts(self.parts))
 
     @classmethod
     def text(cls, role: MessageRole | str, text: str) -> Message:
         """Make a message of one text."""
-        return cls(_role(role), (TextPart(text),))
+        return cls(role, (TextPart(text),))
 
     @classmethod
     def user(cls, text: str) -> Message:
@@ -78,14 +90,6 @@ class Message(Model):
 
 
 _EXACT_PARTS = frozenset(PART_TYPES)
-
-
-def _role(value: Any) -> MessageRole:
-    try:
-        return MessageRole(value)
-    except ValueError:
-        choices = ", ".join(role.value for role in MessageRole)
-        raise ConfigurationError(f"role: expected one of {choices}, got {value!r:.80}", field="role") from None
 
 
 def _parts(value: Any) -> tuple[MessagePart, ...]:

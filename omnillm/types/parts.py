@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from .. import _json
 from ..errors import InvalidJsonError, InvalidShapeError
-from ._given import wrong_type
+from ._given import each_of, member, put, wrong_type
 from ._model import Decoder, Encoder, Json, Model, copy_json, tagged, tuple_of
 from .enums import ProviderProtocol
 
@@ -42,6 +42,8 @@ class TextPart(Model):
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise wrong_type("text", "a string", self.text)
+        if type(self.annotations) is not tuple:
+            put(self, "annotations", each_of(self.annotations, "annotations", Annotation, expected="Annotations"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,14 @@ class ReasoningPart(Model):
     protocol: ProviderProtocol | None = field(default=None, kw_only=True, compare=False)
     vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise wrong_type("text", "a string", self.text)
+        if type(self.summary) is not tuple:
+            put(self, "summary", each_of(self.summary, "summary", str, expected="texts", lone=True))
+        if self.protocol is not None:
+            hold_protocol(self, "protocol")
+
 
 @dataclass(frozen=True, slots=True)
 class RefusalPart(Model):
@@ -272,6 +282,9 @@ class VendorPart(Model):
 
     protocol: ProviderProtocol
     payload: Any
+
+    def __post_init__(self) -> None:
+        hold_protocol(self, "protocol")
 
 
 MessagePart = (
@@ -302,6 +315,15 @@ PART_TYPES: tuple[type[Model], ...] = (
 )
 
 
+def hold_protocol(value: object, name: str) -> None:
+    """Hold the protocol that a plain text in the field names; a format of the user's own is held as it is."""
+    given = getattr(value, name)
+    if given.__class__ is str:
+        put(value, name, member(given, ProviderProtocol, name))
+    elif not isinstance(given, str):
+        raise wrong_type(name, "a ProviderProtocol", given)
+
+
 def plain_text(parts: Iterable[object]) -> str:
     """Join the text of the text parts."""
     return "".join(part.text for part in parts if isinstance(part, TextPart))
@@ -324,5 +346,6 @@ __all__ = [
     "ToolOutput",
     "ToolResultPart",
     "VendorPart",
+    "hold_protocol",
     "plain_text",
 ]

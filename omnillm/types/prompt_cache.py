@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import NoneType
 from typing import Literal
 
 from ..errors import ConfigurationError
+from ._given import MAYBE_TEXT, Kinds, check_choice, check_types, member, put
 from ._model import Model
 from .enums import PromptCacheRetention
+
+KeyKind = Literal["explicit", "stable_prefix_hash"]
+BreakpointKind = Literal["auto", "end_of_tools", "end_of_instructions", "end_of_message", "end_of_content_block"]
+CacheMode = Literal["disabled", "best_effort", "required"]
 
 
 @dataclass(frozen=True, slots=True)
 class PromptCacheKey(Model):
     """Name what shares a cached prefix: a value of the caller's, or a hash of the stable prefix within a namespace."""
 
-    kind: Literal["explicit", "stable_prefix_hash"]
+    kind: KeyKind
     value: str | None = None
     namespace: str | None = None
     tenant_scope: str | None = None
+
+    def __post_init__(self) -> None:
+        check_choice(self.kind, KeyKind, "kind")
+        check_types(self, dict.fromkeys(("value", "namespace", "tenant_scope"), MAYBE_TEXT))
 
     @classmethod
     def explicit(cls, value: str) -> PromptCacheKey:
@@ -34,9 +44,12 @@ class PromptCacheKey(Model):
 class CacheBreakpoint(Model):
     """Say where the cached prefix ends; indices count the request's messages and their parts from 0."""
 
-    kind: Literal["auto", "end_of_tools", "end_of_instructions", "end_of_message", "end_of_content_block"] = "auto"
+    kind: BreakpointKind = "auto"
     message_index: int | None = None
     part_index: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice(self.kind, BreakpointKind, "kind")
 
     @classmethod
     def auto(cls) -> CacheBreakpoint:
@@ -70,14 +83,25 @@ def _index(value: int) -> int:
     return value
 
 
+_POLICY: Kinds = {
+    "key": ((PromptCacheKey, NoneType), "a PromptCacheKey such as PromptCacheKey.explicit(value)"),
+    "breakpoint": ((CacheBreakpoint,), "a CacheBreakpoint such as CacheBreakpoint.end_of_tools()"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class PromptCachePolicy(Model):
     """Ask for the prompt cache: not at all, where it can be had, or or else."""
 
-    mode: Literal["disabled", "best_effort", "required"] = "best_effort"
+    mode: CacheMode = "best_effort"
     key: PromptCacheKey | None = None
     retention: PromptCacheRetention = PromptCacheRetention.PROVIDER_DEFAULT
     breakpoint: CacheBreakpoint = CacheBreakpoint()
+
+    def __post_init__(self) -> None:
+        check_choice(self.mode, CacheMode, "mode")
+        put(self, "retention", member(self.retention, PromptCacheRetention, "retention"))
+        check_types(self, _POLICY)
 
     @classmethod
     def disabled(cls) -> PromptCachePolicy:
@@ -89,19 +113,19 @@ class PromptCachePolicy(Model):
         cls,
         *,
         key: PromptCacheKey | None = None,
-        retention: PromptCacheRetention = PromptCacheRetention.PROVIDER_DEFAULT,
+        retention: PromptCacheRetention | str = PromptCacheRetention.PROVIDER_DEFAULT,
         breakpoint: CacheBreakpoint = CacheBreakpoint(),  # it is frozen
     ) -> PromptCachePolicy:
         """Ask for the prompt cache where the protocol has one; what it cannot say is reported as lost."""
-        return cls("best_effort", key, retention, breakpoint)
+        return cls("best_effort", key, retention, breakpoint)  # type: ignore[arg-type]  # by its value, too
 
     @classmethod
     def required(
         cls,
         *,
         key: PromptCacheKey | None = None,
-        retention: PromptCacheRetention = PromptCacheRetention.PROVIDER_DEFAULT,
+        retention: PromptCacheRetention | str = PromptCacheRetention.PROVIDER_DEFAULT,
         breakpoint: CacheBreakpoint = CacheBreakpoint(),  # it is frozen
     ) -> PromptCachePolicy:
         """Insist: where the protocol cannot say it, emission raises ``UnsupportedFeatureError``."""
-        return cls("required", key, retention, breakpoint)
+        return cls("required", key, retention, breakpoint)  # type: ignore[arg-type]  # by its value, too

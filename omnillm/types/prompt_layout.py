@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, Self
+from types import NoneType
+from typing import Any, Self, TypeVar
 
 from .. import _json
 from ..errors import ConfigurationError
-from .capabilities import BuiltinTool, CapabilitySet, ToolDefinition
+from ._given import wrong_type
+from .capabilities import BuiltinTool, CapabilitySet, HasDefinition, ToolDefinition
 from .enums import PromptCacheRetention
 from .message import ITEM_TYPES, Message, RequestItem
 from .prompt_cache import CacheBreakpoint, PromptCacheKey, PromptCachePolicy
 from .request import GenerationConfig, LlmRequest
 
 Tool = ToolDefinition | BuiltinTool
+T = TypeVar("T")
 
 
 def stable_prefix_hash(
@@ -44,7 +47,7 @@ class PromptLayoutBuilder:
     """
 
     def __init__(self, model: str) -> None:
-        self._model = model
+        self._model = _of(model, (str,), "model", "a string")
         self._instructions: str | None = None
         self._tools: list[ToolDefinition] = []
         self._builtin_tools: list[BuiltinTool] = []
@@ -58,17 +61,16 @@ class PromptLayoutBuilder:
 
     def instructions(self, text: str) -> Self:
         """Set the instructions."""
-        self._instructions = text
+        self._instructions = _of(text, (str, NoneType), "instructions", "a string or None")
         return self
 
-    def tool(self, tool: Tool) -> Self:
-        """Add a tool."""
-        if isinstance(tool, ToolDefinition):
-            self._tools.append(tool)
-        elif isinstance(tool, BuiltinTool):
+    def tool(self, tool: Tool | HasDefinition) -> Self:
+        """Add a tool: a definition, what ``@tool`` made, or one of the provider's."""
+        if isinstance(tool, BuiltinTool):
             self._builtin_tools.append(tool)
         else:
-            raise ConfigurationError(f"tool: expected a tool, got {type(tool).__name__}", field="tool")
+            definition: Any = tool if isinstance(tool, ToolDefinition) else getattr(tool, "definition", tool)
+            self._tools.append(_of(definition, (ToolDefinition,), "tool", "a ToolDefinition, a Tool or a BuiltinTool"))
         return self
 
     def stable_message(self, message: RequestItem | str) -> Self:
@@ -95,14 +97,14 @@ class PromptLayoutBuilder:
 
     def generation(self, generation: GenerationConfig) -> Self:
         """Set how the model generates."""
-        self._generation = generation
+        self._generation = _of(generation, (GenerationConfig,), "generation", "a GenerationConfig")
         return self
 
     # --- the cache ------------------------------------------------------------------------------------------------------------
 
     def prompt_cache(self, policy: PromptCachePolicy) -> Self:
         """Set the policy; a key that is a hash of the stable prefix is made of this layout's."""
-        self._policy = policy
+        self._policy = _of(policy, (PromptCachePolicy,), "prompt_cache", "a PromptCachePolicy")
         return self
 
     def stable_prefix_cache_key(
@@ -165,6 +167,12 @@ class PromptLayoutBuilder:
         if self._instructions:
             return CacheBreakpoint.end_of_instructions()
         return CacheBreakpoint.end_of_tools() if self._tools or self._builtin_tools else CacheBreakpoint.auto()
+
+
+def _of(value: T, kinds: tuple[type, ...], name: str, expected: str) -> T:
+    if not isinstance(value, kinds):
+        raise wrong_type(name, expected, value)
+    return value
 
 
 def _item(value: RequestItem | str, name: str) -> RequestItem:

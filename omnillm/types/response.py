@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from .._late import importing
 from ..errors import AttemptRecord
+from ._given import each_of, member, put
 from ._model import Model
 from .enums import FinishReason, MessageRole, ProviderProtocol
-from .message import Message, RequestItem, ResponseItem
-from .parts import ReasoningPart, RefusalPart, ToolCallPart, plain_text
+from .message import ITEM_TYPES, Message, RequestItem, ResponseItem
+from .parts import ReasoningPart, RefusalPart, ToolCallPart, hold_protocol, plain_text
 from .report import Loss
 from .usage import TokenUsage
 
@@ -33,6 +35,7 @@ class ResponseMeta:
 
 
 NO_META = ResponseMeta()
+_EXACT_ITEMS = frozenset(ITEM_TYPES)
 
 
 class Metered:
@@ -98,8 +101,12 @@ class LlmResponse(Metered, Model):
     meta: ResponseMeta = field(default=NO_META, compare=False, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        if type(self.output) is not tuple:
-            object.__setattr__(self, "output", tuple(self.output))
+        if type(self.output) is not tuple or not _EXACT_ITEMS.issuperset(map(type, self.output)):
+            put(self, "output", each_of(self.output, "output", ITEM_TYPES, expected="items such as Message.assistant(text)"))
+        if type(self.provider_protocol) is not ProviderProtocol:
+            hold_protocol(self, "provider_protocol")
+        if self.finish_reason is not None and type(self.finish_reason) is not FinishReason:
+            put(self, "finish_reason", member(self.finish_reason, FinishReason, "finish_reason"))
 
     @property
     def content_text(self) -> str:
@@ -162,3 +169,9 @@ class LlmResponse(Metered, Model):
         response: it is a ``ProtocolError`` that carries it.
         """
         return self.meta.parsed
+
+    def _repr_markdown_(self) -> str:
+        with importing:
+            from ._display import markdown_of
+
+        return markdown_of(self)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ._content import ContentField
+from ._given import each_of, member, put
 from ._model import Model
 from .enums import HttpMethod
 
@@ -68,6 +69,10 @@ class MultipartBody(Model):
     _tag: ClassVar[str | None] = "multipart"
     fields: tuple[MultipartField, ...] = ()
 
+    def __post_init__(self) -> None:
+        if type(self.fields) is not tuple:
+            put(self, "fields", each_of(self.fields, "fields", MultipartField, expected="MultipartFields"))
+
 
 RequestBody = JsonBody | MultipartBody | TextBody | BinaryBody
 ResponseBody = JsonBody | MultipartBody | TextBody | BinaryBody
@@ -82,6 +87,10 @@ class TransportRequest(Model):
     headers: dict[str, str] = field(default_factory=dict)
     accept: str | None = None
     body: RequestBody | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.method) is not HttpMethod:
+            put(self, "method", member(self.method, HttpMethod, "method"))
 
 
 @dataclass(frozen=True, slots=True)

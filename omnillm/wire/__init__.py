@@ -174,9 +174,11 @@ def _emit_request(
     text_content: str = "string",
     output_cap: str | None = None,
 ) -> tuple[Payload, tuple[Loss, ...]]:
+    row = codec(wire)
+    _check_kind(row, request, LlmRequest)
     emission = Emission(wire, stream=stream, text_content=text_content, output_cap=output_cap)
     try:
-        return codec(wire).emit_request(request, emission), tuple(emission.losses)
+        return row.emit_request(request, emission), tuple(emission.losses)
     except RecursionError:
         raise InvalidShapeError("nested too deep") from None
 
@@ -207,9 +209,11 @@ def emit_response(protocol: ProviderProtocol, response: LlmResponse) -> Payload:
 
 
 def _emit_response(wire: WireFormat, response: LlmResponse) -> tuple[Payload, tuple[Loss, ...]]:
+    row = codec(wire)
+    _check_kind(row, response, LlmResponse)
     emission = Emission(wire)
     try:
-        return codec(wire).emit_response(response, emission), tuple(emission.losses)
+        return row.emit_response(response, emission), tuple(emission.losses)
     except RecursionError:
         raise InvalidShapeError("nested too deep") from None
 
@@ -259,7 +263,9 @@ def _error_body(payload: Any) -> Any:
 
 def emit_error(protocol: ProviderProtocol, error: ProviderError) -> Payload:
     """Write an error in the protocol's own form."""
-    return codec(protocol).emit_error(error)
+    row = codec(protocol)
+    _check_kind(row, error, ProviderError)
+    return row.emit_error(error)
 
 
 def transcode_error(source: ProviderProtocol, target: ProviderProtocol, status: int | None, payload: P) -> P:

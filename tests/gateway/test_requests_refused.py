@@ -52,7 +52,6 @@ REFUSED: list[tuple[Any, str, str]] = [
     (capable(tools=[o.ToolDefinition("f", {"x": NAN})]), "input_schema", "JSON values of tool 'f'"),
     (capable(structured_output=o.StructuredOutputConfig([])), "schema", "of structured_output"),
     (capable(builtin_tools=[o.BuiltinTool(o.BuiltinToolKind.WEB_SEARCH, {"x": {1}})]), "payload", "builtin tool web_search"),
-    (capable(tools=[F], tool_choice=o.ToolChoice("any")), "tool_choice", "auto, none, required, named, got 'any'"),  # type: ignore[arg-type]
     (capable(tools=[F], tool_choice=o.ToolChoice("named")), "tool_choice", r"ToolChoice.named\(name\)"),
     (capable(tools=[F], tool_choice=o.ToolChoice.named("g")), "tool_choice", "'g' is none of the tools offered: f"),
     (capable(tool_choice=o.ToolChoice.named("g")), "tool_choice", "there are none"),

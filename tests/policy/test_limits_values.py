@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from omnillm.config import TransportConfig
 from omnillm.errors import ConfigurationError
 from omnillm.policy.limits import Budget, LossPolicy, ModelLimits, PoolConfig
 
@@ -32,6 +33,28 @@ WRONG = [
     (Budget, {"limit_usd": 1, "timezone": "../etc/passwd"}, "timezone"),
     (Budget, {"limit_usd": 1, "timezone": None}, "timezone"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("made", "spelled"),
+    [
+        (
+            PoolConfig(3, 10.0, 1.0, 512, "latency"),
+            PoolConfig(
+                circuit_breaker_threshold=3,
+                circuit_breaker_cooldown=10,
+                acquire_timeout=1,
+                default_output_tokens=512,
+                selection="latency",
+            ),
+        ),
+        (Budget(5, "tenant", "day", "Europe/Rome"), Budget(5, scope="tenant", window="day", timezone="Europe/Rome")),
+        (TransportConfig(True, None, True), TransportConfig(allow_http=True, trust_proxy_env=True)),
+    ],
+)
+def test_the_fields_stand_in_their_order(made, spelled):
+    """What the contract names first may be given by its place."""
+    assert made == spelled
 
 
 @pytest.mark.parametrize(("kind", "values", "field"), WRONG, ids=[f"{kind.__name__}-{values}" for kind, values, _ in WRONG])

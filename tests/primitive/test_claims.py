@@ -117,6 +117,13 @@ def test_a_custom_endpoint_takes_any_path(provider: LocalProvider, build: Build)
     assert known.provider is PrimitiveProviderKind.ANTHROPIC
 
 
+def test_names_are_taken_for_what_they_name() -> None:
+    """A provider, an endpoint and a format may be asked for by their values."""
+    assert REGISTRY.provider("open_ai") is REGISTRY.provider(PrimitiveProviderKind.OPENAI) is not None
+    assert REGISTRY.supports_endpoint("open_ai", "files")
+    assert REGISTRY.supports_wire_format("open_ai", "open_ai_responses", "sse")
+
+
 def test_the_registry_answers_what_is_asked_of_it() -> None:
     """By provider, endpoint, format and way of answering; of whom it does not know it says no."""
     sse = PrimitiveStreamMode.SSE

@@ -167,6 +167,15 @@ def test_what_is_not_listed_is_not_supported() -> None:
     assert anthropic.endpoint(EndpointKind.RERANK) is None
 
 
+def test_names_are_taken_for_what_they_name() -> None:
+    """A provider, an endpoint and a format may be asked for by their values."""
+    assert REGISTRY.provider("open_ai") is REGISTRY.provider(ProviderKind.OPENAI) is not None
+    assert REGISTRY.supports_endpoint("open_ai", "responses")
+    assert REGISTRY.supports_wire_format("anthropic", "anthropic_messages")
+    assert not REGISTRY.supports_endpoint("anthropic", "embeddings")
+    assert REGISTRY.provider("nobody") is None
+
+
 def test_what_is_planned_is_not_claimed() -> None:
     """Whatever formats it names."""
     planned = EndpointSupport(EndpointKind.RERANK, SupportLevel.PLANNED, (WireFormat.OPENAI_RERANK,))

@@ -61,8 +61,9 @@ def kinds() -> list[str]:
 class Server:
     """One server, started at once; ``stop`` and ``start`` again keep the port, and nothing else."""
 
-    def __init__(self, kind: str, *options: str) -> None:
+    def __init__(self, kind: str, *options: str, leading: Sequence[str] = ()) -> None:
         self.kind = kind
+        self.leading = leading  # what must come first: a file of rules
         self.options = options
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
@@ -76,7 +77,7 @@ class Server:
         binary = binaries().get(self.kind)
         assert binary is not None, NOTHING
         quiet = ["--save", "", "--bind", "127.0.0.1", "--loglevel", "warning", "--daemonize", "no"]
-        command = [str(binary), "--port", str(self.port), *quiet, *self.options]
+        command = [str(binary), *self.leading, "--port", str(self.port), *quiet, *self.options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self._folder.name)
         until = time.monotonic() + PATIENCE_S
         while True:

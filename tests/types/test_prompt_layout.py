@@ -218,6 +218,16 @@ def test_a_hash_asked_for_by_the_policy_is_that_of_the_layout() -> None:
     assert o.LlmRequest.from_json(builder.build().to_json()) == builder.build()
 
 
+def test_a_typed_function_is_a_tool_here_too() -> None:
+    """Its definition stands in the prefix."""
+
+    @o.tool
+    def look(city: str) -> str:
+        return city
+
+    assert o.PromptLayoutBuilder("m").tool(look).build().capabilities.tools == (look.definition,)
+
+
 @pytest.mark.parametrize(
     ("call", "field"),
     [
@@ -229,7 +239,11 @@ def test_a_hash_asked_for_by_the_policy_is_that_of_the_layout() -> None:
         (lambda to: to.stable_prefix_cache_key(""), "namespace"),
         (lambda to: to.stable_prefix_cache_key("app", 7), "tenant_scope"),
         (lambda to: to.stable_prefix_cache_key("app", ""), "tenant_scope"),
-        (lambda to: to.instructions(7).build(), "instructions"),
+        (lambda to: to.instructions(7), "instructions"),
+        (lambda to: to.generation({}), "generation"),
+        (lambda to: to.prompt_cache("auto"), "prompt_cache"),
+        (lambda to: to.stable_prefix_cache_key("app", "t", "a week"), "retention"),
+        (lambda _: o.PromptLayoutBuilder(7), "model"),  # type: ignore[arg-type]
     ],
 )
 def test_a_wrong_value_is_named(call: Callable[[Any], Any], field: str) -> None:

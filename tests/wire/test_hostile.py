@@ -52,6 +52,20 @@ def frames_of(whole: Whole, bodies: Any) -> list[o.SseFrame]:
     return [o.SseFrame(event, json.dumps(body)) for (event, _), body in zip(whole.frames, given, strict=False)]
 
 
+@EACH_FORMAT
+@pytest.mark.parametrize("given", [None, 7, "text", {}, o.EmbeddingRequest("m", "x")])
+def test_what_is_no_canonical_value_is_not_written(whole: Whole, given: Any) -> None:
+    """Emission takes its own kind of value alone, and says which that is: never an AttributeError."""
+    protocol = whole.protocol
+    for emit, expected in (
+        (o.emit_request, "LlmRequest"),
+        (o.emit_response, "LlmResponse"),
+        (o.emit_error, "ProviderError"),
+    ):
+        with pytest.raises(o.EndpointMismatchError, match=f"takes {expected}, not {type(given).__name__}"):
+            emit(protocol, given)  # type: ignore[operator]
+
+
 # --- damage -------------------------------------------------------------------------------------------------------------------
 
 

@@ -352,6 +352,25 @@ def test_a_terminal_event_may_lack_what_the_first_one_said() -> None:
     assert (response.response_id, response.model, response.raw_finish_reason) == ("resp_1", "gpt-test", "completed")
 
 
+BARE_ENDS = [DONE, frame("response.completed", response={"output": []}), frame("response.completed")]
+
+
+@pytest.mark.parametrize("end", BARE_ENDS, ids=["done", "empty", "no response"])
+@pytest.mark.parametrize(
+    ("given", "text", "refusal"),
+    [
+        ([piece("output_text", "Hel"), piece("output_text", "lo")], "Hello", None),
+        ([frame("response.output_text.delta", delta="Hello")], "Hello", None),
+        ([piece("refusal", "No.")], "", "No."),
+    ],
+)
+def test_deltas_alone_make_the_models_message(end: o.SseFrame, given: list[o.SseFrame], text: str, refusal: str | None) -> None:
+    """What no item was announced for is in the answer even so, as what the model said."""
+    response = answer(events(*given, end))
+    assert (response.text, response.refusal) == (text, refusal)
+    assert [item.role for item in response.messages] == [o.MessageRole.ASSISTANT]
+
+
 FAILURES: list[tuple[str, o.SseFrame, type, str]] = [
     ("flat", frame("error", code="rate_limit_exceeded", message="Slow.", param=None), o.RateLimitedError, "Slow."),
     ("nested", frame("error", error={"type": "invalid_request_error", "code": "x", "message": "No."}), o.BadRequestError, "No."),

@@ -24,9 +24,10 @@ from ...errors import ConfigurationError, NoKeyReason, StateUnavailableError
 from ...policy.budget import BudgetRefusal
 from ...policy.hints import ObservedLimits
 from ...policy.ledger import KeyLease, Reservation
-from ...policy.limits import PICO, Budget, PoolConfig, check_choice
+from ...policy.limits import PICO, Budget, PoolConfig
 from ...policy.roster import EXPLORE_EVERY
 from ...policy.window import WINDOW_S
+from ...types._given import check_choice
 from .. import Ask, KeySpec, Refusal, Settlement, Snapshot
 from .accounts import Accounts, joined
 from .endings import AGAIN_S, GRACE_S, REFUND, Ending, Endings

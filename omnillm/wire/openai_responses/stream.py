@@ -131,7 +131,7 @@ class Decoder:
 
     def _on_terminal(self, event: Item) -> list[LlmStreamEvent]:
         events: Events = []
-        final = _response_of(event)
+        final = {} if event.get("response") is None else _response_of(event)
         for name in ("id", "model", "object", "created_at"):
             if name in self._response:
                 final.setdefault(name, self._response[name])
@@ -192,8 +192,10 @@ class Decoder:
         index = self._index(event)
         found = self._items.get(index)
         if found is None:
+            start: Item = {"type": kind, "role": "assistant"} if kind == "message" else {"type": kind}
             item_id = event.get("item_id")
-            start: Item = {"type": kind} if not isinstance(item_id, str) else {"type": kind, "id": item_id}
+            if isinstance(item_id, str):
+                start["id"] = item_id
             found = self._add(index, start, events)
         return found
 
