@@ -58,7 +58,9 @@ def headers_of(hooks: tuple[Hook, ...], event: AttemptStarted) -> dict[str, str]
                 if not (isinstance(name, str) and name.lower() in TRACE_HEADERS and isinstance(value, str) and _LINE(value)):
                     raise ConfigurationError("expected a header of a trace, one line of printable ASCII", field="request_headers")
             found |= given
-        except Exception as error:  # noqa: BLE001  # the boundary to user code
+        except Exception as error:  # the boundary to user code
+            if is_from_outside(error):
+                raise
             logger.error("the headers of the on_event hook %s raised %s", _name(hook), type(error).__name__)  # noqa: TRY400
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import redis
@@ -67,52 +67,54 @@ def make_gateway(name: str) -> Gateway:
     )
 
 
-app.conf.omnillm = make_gateway
+app.conf.omnillm = {name: partial(make_gateway, name) for name in ("fleet", "wide", "leased")}
 if "TASKS_REDIS" in os.environ:
     where(os.environ["TASKS_REDIS"], os.environ["TASKS_PROVIDER"])
 
 
-@omnillm_task(app=app, gateway_name="fleet", max_countdown=2.0, retry_base=0.25)
+@omnillm_task(app=app, gateway_alias="fleet", max_countdown=2.0, retry_base=0.25)
 def ask(self: Any, text: str) -> str:
     return self.gateway.call(text).text
 
 
-@omnillm_task(app=app, gateway_name="wide", retry_base=0.05, max_countdown=0.5)
+@omnillm_task(app=app, gateway_alias="wide", retry_base=0.05, max_countdown=0.5)
 def answer(self: Any, request: LlmRequest) -> LlmResponse:
     return self.gateway.call(request)
 
 
-@omnillm_task(app=app, gateway_name="wide", retry_base=0.05, max_countdown=0.5, max_retries=2)
+@omnillm_task(app=app, gateway_alias="wide", retry_base=0.05, max_countdown=0.5, max_retries=2)
 def patient(self: Any, text: str) -> str:
     return self.gateway.call(text).text
 
 
-@omnillm_task(app=app, gateway_name="wide")
+@omnillm_task(app=app, gateway_alias="wide")
 def call_for_ever(self: Any) -> None:
     while True:
         self.gateway.call("again")
 
 
-@omnillm_task(app=app, gateway_name="wide")
+@omnillm_task(app=app, gateway_alias="wide")
 def read_for_ever(self: Any) -> None:
+    streams = []  # a name that is bound anew ends a stream in a finaliser, and what is raised there Python itself keeps
     while True:
-        for _ in self.gateway.stream("one two three four five"):
+        streams.append(self.gateway.stream("one two three four five"))
+        for _ in streams[-1]:
             pass
 
 
-@omnillm_task(app=app, gateway_name="leased")
+@omnillm_task(app=app, gateway_alias="leased")
 def leased(self: Any, text: str) -> str:
     return self.gateway.call(text).text
 
 
-@omnillm_task(app=app, gateway_name="wide", max_countdown=0.5)
+@omnillm_task(app=app, gateway_alias="wide", max_countdown=0.5)
 def native(self: Any) -> int:
     body = {"model": MODEL, "input": "hi"}
     request = PrimitiveRequest.json("open_ai", "responses", "open_ai_responses", MODEL, body)
     return self.gateway.primitive_call(request.with_idempotency_key(self.idempotency_key("ask"))).status
 
 
-@omnillm_task(app=app, gateway_name="wide", max_countdown=2.5)
+@omnillm_task(app=app, gateway_alias="wide", max_countdown=2.5)
 def comes_back(self: Any) -> int:
     if not self.request.retries:
         raise NoAvailableKeyError("later", reason="window", retry_after=2.0)

@@ -1,62 +1,46 @@
-"""The gateway of a worker's process: made where it is first asked for, closed where the process ends.
+"""The gateways of a worker's process: those of the application's setting ``omnillm``, made on first use, closed with the process.
 
-A worker of the prefork pool forks its processes before any task runs, so that each has one of its own; one that was made before,
-by a program at its top, is mended by the fork itself.
+A worker of the prefork pool forks its processes before any task runs, so that each has gateways of its own; one that was made
+before, by a program at its top, is mended by the fork itself.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from celery import signals
 
-from ...errors import ConfigurationError
 from ...gateway.gateway import Gateway
+from .._gateways import DEFAULT, Gateways
 
 SETTING = "omnillm"
 
-_gateways: WeakKeyDictionary[Any, dict[str | None, Gateway]] = WeakKeyDictionary()  # by application, then by name
+_gateways: WeakKeyDictionary[Any, Gateways] = WeakKeyDictionary()  # by application
 
 
-def gateway_of(app: Any, name: str | None = None) -> Gateway:
-    """Give this process's gateway of the application, by its setting ``omnillm``; raises ``ConfigurationError``."""
-    ours = _gateways.get(app)
-    if ours is None:
-        ours = _gateways.setdefault(app, {})
-    found = ours.get(name)
-    if found is None:
-        made = _made(app.conf.get(SETTING), name)
-        found = ours.setdefault(name, made)
-        if found is not made:  # another thread was faster
-            made.close()
-    return found
+def gateway_of(app: Any, alias: str) -> Gateway:
+    """Give this process's gateway of that alias; raises ``ConfigurationError`` naming the setting where it is wrong.
+
+    Without a setting ``default`` is what the environment describes.
+    """
+    found = _gateways.get(app)
+    return (_gateways.setdefault(app, _those_of(ref(app))) if found is None else found).get(alias)
 
 
-def _made(source: Any, name: str | None) -> Gateway:
-    if source is None and name is None:
-        return Gateway.from_env()
-    if isinstance(source, Gateway) and name is None:
-        return source
-    if isinstance(source, Mapping | str | os.PathLike):
-        return Gateway.from_config(source, name=name)
-    if not callable(source):
-        named = "" if name is None else f" that has one named {name!r:.80}"
-        what = f"expected a mapping, the path of a file or a function{named}"
-        raise ConfigurationError(f"{SETTING}: {what}, got {type(source).__name__}", field=SETTING)
-    gateway = source() if name is None else source(name)
-    if not isinstance(gateway, Gateway):
-        raise ConfigurationError(f"{SETTING}: the function gave no Gateway, but {type(gateway).__name__}", field=SETTING)
-    return gateway
+def _those_of(app: ref[Any]) -> Gateways:
+    def settings() -> object:
+        there = app()
+        given = None if there is None else there.conf.get(SETTING)
+        return {DEFAULT: Gateway.from_env} if given is None else given
+
+    return Gateways(settings)
 
 
 def close_gateways(**_: Any) -> None:
     """Close the gateways that tasks of this process have used; Celery does where a process or a worker ends."""
-    for ours in list(_gateways.values()):
-        while ours:
-            ours.popitem()[1].close()
+    for gateways in list(_gateways.values()):
+        gateways.close()
 
 
 signals.worker_process_shutdown.connect(close_gateways)

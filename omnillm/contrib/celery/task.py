@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import random
+import traceback
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from celery import Task, shared_task
+from celery import Task, shared_task, signals
 from celery.exceptions import SoftTimeLimitExceeded
 
 from ..._cancel import pass_through
 from ..._clock import seconds_of
 from ...errors import ConfigurationError, OmniLLMError
 from ...gateway.gateway import Gateway
+from .._gateways import DEFAULT
 from .errors import travelling
 from .gateways import gateway_of
 from .retries import countdown_of, wait_after
@@ -27,8 +29,8 @@ class OmniLLMTask(Task):  # type: ignore[misc]  # of a library without types
 
     An error of omnillm that time may mend brings the task back: after what the error says, and a random while on top, at most
     ``max_countdown`` seconds, and at most ``max_retries`` times (``None``: for ever). Any other fails the task at once. Without
-    ``retry_unknown`` it does not come back either where the first try may have reached the model. ``gateway_name`` is which of
-    the gateways that the setting ``omnillm`` describes. ``jitter`` gives random numbers from 0 to 1.
+    ``retry_unknown`` it does not come back either where the first try may have reached the model. ``gateway_alias`` is
+    which of the gateways of the setting ``omnillm``. ``jitter`` gives random numbers from 0 to 1.
     """
 
     abstract = True
@@ -36,7 +38,7 @@ class OmniLLMTask(Task):  # type: ignore[misc]  # of a library without types
     max_countdown: float = 600.0
     retry_base: float = 1.0
     retry_unknown: bool = True
-    gateway_name: str | None = None
+    gateway_alias: str = DEFAULT
     jitter: Callable[[], float] = staticmethod(random.random)
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -47,8 +49,8 @@ class OmniLLMTask(Task):  # type: ignore[misc]  # of a library without types
 
     @property
     def gateway(self) -> Gateway:
-        """Give the gateway of this process, made on first use by the setting ``omnillm`` of the application."""
-        return gateway_of(self._get_app(), self.gateway_name)
+        """Give the gateway of this process, made on first use by the application's setting ``omnillm``."""
+        return gateway_of(self._get_app(), self.gateway_alias)
 
     def idempotency_key(self, part: str = "") -> str:
         """Name this task's work, or a part of it, alike at each of its tries: for ``PrimitiveRequest(idempotency_key=…)``."""
@@ -95,3 +97,21 @@ def omnillm_task(*args: Any, app: Any = None, **options: Any) -> Any:
     """
     make = shared_task if app is None else app.task
     return make(*args, **{"base": OmniLLMTask, "bind": True, **options})
+
+
+def let_go(task: Any = None, retval: Any = None, **_: Any) -> None:
+    """Let go of what the frames of a task's error hold, once it was reported: an idle process keeps the error until its next task.
+
+    Celery clears the frames of the error, and not those of the errors in whose handling it came up: a stream may be in one.
+    """
+    seen: list[BaseException] = []
+    errors = [retval, getattr(retval, "exc", None)] if isinstance(task, OmniLLMTask) else []
+    while errors:
+        error = errors.pop()
+        if isinstance(error, BaseException) and not any(error is one for one in seen):
+            seen.append(error)
+            errors += [error.__context__, error.__cause__]
+            traceback.clear_frames(error.__traceback__)
+
+
+signals.task_postrun.connect(let_go)
