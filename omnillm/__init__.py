@@ -157,9 +157,9 @@ if TYPE_CHECKING:
         PrimitiveAsyncJobOperation, PrimitiveAsyncJobRequest, PrimitiveAsyncJobResponse, PrimitiveAsyncJobStatus,
         PrimitiveBillableUnit, PrimitiveBinaryChunk, PrimitiveBudgetClass, PrimitiveCompleted, PrimitiveEndpointKind,
         PrimitiveEndpointSupport, PrimitiveProviderDescriptor, PrimitiveProviderEndpoint, PrimitiveProviderKind,
-        PrimitiveProviderRegistry, PrimitiveRequest, PrimitiveResponse, PrimitiveSseFrame, PrimitiveStreamEvent,
-        PrimitiveStreamMode, PrimitiveUsageReported, PrimitiveUsageTelemetry, PrimitiveWebSocketMessage,
-        ProviderPrimitiveWireFormat, embedded_primitive_provider_registry,
+        PrimitiveProviderRegistry, PrimitiveRealtimeSession, PrimitiveRequest, PrimitiveResponse, PrimitiveSseFrame,
+        PrimitiveStreamEvent, PrimitiveStreamMode, PrimitiveUsageReported, PrimitiveUsageTelemetry,
+        PrimitiveWebSocketMessage, ProviderPrimitiveWireFormat, embedded_primitive_provider_registry,
     )  # fmt: skip
     from .providers.auth import AuthScheme
     from .providers.credentials import AwsCredentials, GoogleCredentials
@@ -171,7 +171,8 @@ if TYPE_CHECKING:
     from .state.redis import RedisState
     from .transport.http import Timeouts
     from .types.hooks import (
-        AttemptEnded, AttemptStarted, CallEnded, FallbackTaken, HedgeStarted, HookEvent, ModelDowngraded, RetryScheduled,
+        AttemptEnded, AttemptStarted, CallEnded, CallStarted, FallbackTaken, HedgeStarted, HookEvent, ModelDowngraded,
+        RetryScheduled, ToolEnded, ToolStarted,
     )  # fmt: skip
     from .types.media import (
         ApiRequest, ApiResponse, AudioInput, AudioSegment, AudioSpeechRequest, AudioSpeechResponse, AudioTranscriptionRequest,
@@ -221,7 +222,10 @@ _NAMES = {
     ".state": "KeyLease KeyStatus StateStore",
     ".state.redis": "RedisState",
     ".transport.http": "Timeouts",
-    ".types.hooks": "AttemptEnded AttemptStarted CallEnded FallbackTaken HedgeStarted HookEvent ModelDowngraded RetryScheduled",
+    ".types.hooks": """
+        AttemptEnded AttemptStarted CallEnded CallStarted FallbackTaken HedgeStarted HookEvent ModelDowngraded
+        RetryScheduled ToolEnded ToolStarted
+    """,
     ".types.media": """
         ApiRequest ApiResponse AudioInput AudioSegment AudioSpeechRequest AudioSpeechResponse AudioTranscriptionRequest
         AudioTranscriptionResponse EmbeddingInput EmbeddingRequest EmbeddingResponse EmbeddingUsage EmbeddingVector
@@ -280,6 +284,7 @@ __all__ = [
     "CacheSettings",
     "CallCancelledError",
     "CallEnded",
+    "CallStarted",
     "CancellationToken",
     "CapabilitySet",
     "ClosedError",
@@ -444,8 +449,10 @@ __all__ = [
     "ToolCallPart",
     "ToolChoice",
     "ToolDefinition",
+    "ToolEnded",
     "ToolResultAdded",
     "ToolResultPart",
+    "ToolStarted",
     "TranscribedWord",
     "TransportConfig",
     "TransportError",

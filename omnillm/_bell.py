@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import queue  # looked up in when used: gevent may replace its queues after this module was imported
 import threading
-from queue import Empty, SimpleQueue
 
 
 class Bell(threading.Event):
@@ -11,7 +11,7 @@ class Bell(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rings: SimpleQueue[None] = SimpleQueue()
+        self.rings: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def set(self) -> None:
         """Ring."""
@@ -30,7 +30,7 @@ class Bell(threading.Event):
         """Wait until it rings or the time is over; give whether it rang."""
         try:
             self.rings.get(timeout=timeout)
-        except Empty:
+        except queue.Empty:
             return False
         self.rings.put(None)  # an event stays set
         return True

@@ -1,4 +1,4 @@
-"""Cancellation from another thread: a flag, and callbacks that end what is waiting.
+"""Cancellation from another thread: a flag, and callbacks that end what is waiting; and exceptions that end it from outside.
 
 No lock: a set and a flag under atomic operations, so that ``cancel`` may be called from a signal handler or a finaliser.
 """
@@ -59,3 +59,18 @@ class CancellationToken:
     def unsubscribe(self, handle: int) -> None:
         """Forget a callback; an unknown handle is no error."""
         self._callbacks.pop(handle, None)
+
+
+# What a signal handler raises wherever the main thread happens to be, as Celery's soft time limit does, is no interrupt by its
+# class: a boundary to users' code would take it for that code's own, and swallow it.
+_from_outside: dict[type[Exception], None] = {}
+
+
+def pass_through(kind: type[Exception]) -> None:
+    """Say that exceptions of that class are raised from outside: no boundary to users' code keeps them."""
+    _from_outside[kind] = None
+
+
+def is_from_outside(error: BaseException) -> bool:
+    """Tell whether it is raised by none of the code in which it came up."""
+    return not isinstance(error, Exception) or isinstance(error, tuple(_from_outside))

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from .types.hooks import AttemptEnded, CallEnded, FallbackTaken, HookEvent, RetryScheduled
+from ._cancel import is_from_outside
+from .errors import ConfigurationError
+from .types.hooks import (
+    AttemptEnded,
+    AttemptStarted,
+    CallEnded,
+    FallbackTaken,
+    HedgeStarted,
+    HookEvent,
+    ModelDowngraded,
+    RetryScheduled,
+    ToolEnded,
+)
 
 logger = logging.getLogger("omnillm")
 
 Hook = Callable[[HookEvent], None]
+
+TRACE_HEADERS = ("traceparent", "tracestate")  # W3C Trace Context: no provider takes them for anything else
+_LINE = re.compile(r"[ -~]{1,8192}").fullmatch
 
 
 def dispatch(hooks: tuple[Hook, ...], event: HookEvent) -> None:
@@ -17,8 +34,35 @@ def dispatch(hooks: tuple[Hook, ...], event: HookEvent) -> None:
     for hook in hooks:
         try:
             hook(event)
-        except Exception as error:  # noqa: BLE001  # the boundary to user code
+        except Exception as error:  # the boundary to user code
+            if is_from_outside(error):
+                raise
             logger.error("the on_event hook %s raised %s", _name(hook), type(error).__name__)  # noqa: TRY400  # a traceback may show a key
+
+
+def asking(hooks: tuple[Hook, ...], what: str) -> tuple[Hook, ...]:
+    """Give the hooks that ask, by an attribute which is ``True``, for what others are not told."""
+    return tuple(hook for hook in hooks if getattr(hook, what, False) is True)
+
+
+def headers_of(hooks: tuple[Hook, ...], event: AttemptStarted) -> dict[str, str]:
+    """Give the headers that the hooks add to an attempt's request, by ``request_headers(event)``: none that is a request's own.
+
+    What a hook raises, or gives that is no header, is logged without being quoted, and left out.
+    """
+    found: dict[str, str] = {}
+    for hook in hooks:
+        try:
+            given = dict(hook.request_headers(event))  # type: ignore[attr-defined]  # who has ``wants_headers`` has it
+            for name, value in given.items():
+                if not (isinstance(name, str) and name.lower() in TRACE_HEADERS and isinstance(value, str) and _LINE(value)):
+                    raise ConfigurationError("expected a header of a trace, one line of printable ASCII", field="request_headers")
+            found |= given
+        except Exception as error:  # the boundary to user code
+            if is_from_outside(error):
+                raise
+            logger.error("the headers of the on_event hook %s raised %s", _name(hook), type(error).__name__)  # noqa: TRY400
+    return found
 
 
 def _name(hook: Hook) -> str:
@@ -26,16 +70,104 @@ def _name(hook: Hook) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
+class _Line(NamedTuple):
+    level: int
+    text: str
+    values: tuple[Any, ...]
+    fields: dict[str, Any]
+
+
 def logging_hook(event: HookEvent) -> None:
-    """Log what operators ask for: retries and fallbacks as warnings, the rest for debugging. No text of a prompt, no key."""
-    if isinstance(event, RetryScheduled):
-        logger.warning("retry of %s at %s in %.2f s after %s", event.model, event.endpoint, event.delay, event.error)
-    elif isinstance(event, FallbackTaken):
-        logger.warning("fallback from %s to %s after %s", event.from_endpoint, event.to_endpoint, event.error)
-    elif isinstance(event, AttemptEnded):
-        record = event.record
-        logger.debug(
-            "%s at %s with %s: %s in %.3f s", record.model, record.endpoint, record.key_label, record.outcome, record.duration
-        )
-    elif isinstance(event, CallEnded):
-        logger.debug("call of %s: %s after %d attempts in %.3f s", event.model, event.outcome, len(event.attempts), event.latency)
+    """Log what operators ask for, on the logger ``omnillm``: no text of a prompt or an answer, no key.
+
+    Retries, fallbacks and calls that failed are warnings, the ends of the other calls are information, attempts and tools are for
+    debugging. Each line ends with its call's id, and has what it says as ``extra`` too: ``omnillm_event``, ``omnillm_call_id``
+    and so on, for who writes logs as JSON.
+    """
+    line_of = _LINES.get(type(event))
+    if line_of is None:
+        return
+    line: _Line = line_of(event)
+    if not logger.isEnabledFor(line.level):
+        return
+    id = getattr(event, "call_id", "") or getattr(event, "tool_call_id", "")
+    fields = {"event": type(event).__name__, "call_id": id, **line.fields}
+    extra = {f"omnillm_{name}": value for name, value in fields.items() if value is not None}
+    logger.log(line.level, line.text, *line.values, id, extra=extra)
+
+
+def _retry(event: RetryScheduled) -> _Line:
+    fields = {"model": event.model, "endpoint": event.endpoint, "delay": event.delay, "error": event.error}
+    return _Line(logging.WARNING, "retry of %s at %s in %.2f s after %s [%s]", tuple(fields.values()), fields)
+
+
+def _fallback(event: FallbackTaken) -> _Line:
+    fields = {"from_endpoint": event.from_endpoint, "endpoint": event.to_endpoint, "error": event.error}
+    return _Line(
+        logging.WARNING, "fallback from %s to %s after %s [%s]", tuple(fields.values()), {**fields, "model": event.model}
+    )
+
+
+def _downgrade(event: ModelDowngraded) -> _Line:
+    fields = {"asked": event.asked, "model": event.model, "left": event.left}
+    return _Line(logging.WARNING, "%s becomes %s: %.3f of the budget is left [%s]", tuple(fields.values()), fields)
+
+
+def _hedge(event: HedgeStarted) -> _Line:
+    fields = {"model": event.model, "endpoint": event.endpoint, "delay": event.delay}
+    return _Line(logging.INFO, "a second attempt of %s at %s after %.3f s [%s]", tuple(fields.values()), fields)
+
+
+def _attempt(event: AttemptEnded) -> _Line:
+    record = event.record
+    error = None if record.error is None else record.error.partition(":")[0]  # what stands behind it may quote the prompt
+    values = (record.model, record.endpoint, record.key_label, error or record.outcome, record.duration)
+    fields = {
+        "attempt_id": event.attempt_id,
+        "model": record.model,
+        "endpoint": record.endpoint,
+        "key_label": record.key_label,
+        "outcome": record.outcome,
+        "status": record.status,
+        "error": error,
+        "duration": record.duration,
+        "tokens": event.tokens,
+        "cost_usd": event.cost_usd,
+        "sent": record.sent,
+    }
+    return _Line(logging.DEBUG, "%s at %s with %s: %s in %.3f s [%s]", values, fields)
+
+
+def _end(event: CallEnded) -> _Line:
+    usage = event.usage
+    fields = {"model": event.model, "outcome": event.outcome, "attempts": len(event.attempts), "latency": event.latency}
+    values = (event.model, event.error or event.outcome, len(event.attempts), event.latency)
+    more = {
+        "kind": event.kind,
+        "error": event.error,
+        "input_tokens": None if usage is None else usage.prompt_tokens,
+        "output_tokens": None if usage is None else usage.completion_tokens,
+        "cost_usd": event.cost_usd,
+        "finish_reason": None if event.finish_reason is None else str(event.finish_reason),
+        "time_to_first_event": event.time_to_first_event,
+        "key_label": event.attempts[-1].key_label if event.attempts else None,
+    }
+    level = logging.INFO if event.error is None else logging.WARNING
+    return _Line(level, "call of %s: %s after %d attempts in %.3f s [%s]", values, {**fields, **more})
+
+
+def _tool(event: ToolEnded) -> _Line:
+    fields = {"tool": event.name, "error": event.error, "duration": event.duration}
+    values = (event.name, event.error or "ok", event.duration)
+    return _Line(logging.DEBUG, "tool %.80s: %s in %.3f s [%s]", values, fields)
+
+
+_LINES: dict[type, Callable[[Any], _Line]] = {
+    RetryScheduled: _retry,
+    FallbackTaken: _fallback,
+    ModelDowngraded: _downgrade,
+    HedgeStarted: _hedge,
+    AttemptEnded: _attempt,
+    CallEnded: _end,
+    ToolEnded: _tool,
+}

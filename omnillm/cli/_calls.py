@@ -18,7 +18,7 @@ OWN_MODEL = "-"
 
 def call(options: argparse.Namespace) -> int:
     """Print the answer, or with ``--json`` the whole response and what is known of it."""
-    gateway, model = _gateway(options)
+    gateway, model = gateway_of(options)
     with gateway:
         response = gateway.call(_request(options, model), timeout=options.timeout)
     print(json.dumps(_whole(response), ensure_ascii=False, indent=2) if options.json else response.text)
@@ -27,7 +27,7 @@ def call(options: argparse.Namespace) -> int:
 
 def stream(options: argparse.Namespace) -> int:
     """Print the answer as it arrives, or with ``--json`` each event on a line."""
-    gateway, model = _gateway(options)
+    gateway, model = gateway_of(options)
     with gateway, gateway.stream(_request(options, model), timeout=options.timeout) as events:
         if options.json:
             for event in events:
@@ -41,7 +41,7 @@ def stream(options: argparse.Namespace) -> int:
     return 0
 
 
-def _gateway(options: argparse.Namespace) -> tuple[Gateway, str]:
+def gateway_of(options: argparse.Namespace) -> tuple[Gateway, str]:
     """Give the gateway, and the model to ask of it: ``""`` for its own."""
     asked = "" if options.model == OWN_MODEL else options.model
     if options.config is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._secret import mask
+from ._terminal import help_formatter
 
 if TYPE_CHECKING:
     from ..types.enums import WireFormat
@@ -20,6 +21,8 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         options, rest = self.parse_known_args(args, namespace)
+        if rest and not any(word.startswith("-") for word in rest):
+            rest = _taken_late(options, rest)
         if rest:
             names = [name.partition("=")[0] for name in rest if name.startswith("-")]
             said = f"unrecognized arguments: {' '.join(names) or len(rest)}"
@@ -30,6 +33,24 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         super().error(mask(message))
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help: in colour on a terminal, by the extra ``cli``."""
+        formatter = None if file is not None else help_formatter()
+        if formatter is not None:
+            self.formatter_class = formatter
+        super().print_help(file)
+
+
+def _taken_late(options: argparse.Namespace, rest: list[str]) -> list[str]:
+    """Give the words behind an option to what may be left out before it, which argparse takes for left out; give the others."""
+    if getattr(options, "texts", None) is not None:
+        options.texts = [*options.texts, *rest]
+        return []
+    if getattr(options, "prompt", None) == "-" and len(rest) == 1:
+        options.prompt = rest[0]
+        return []
+    return rest
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,11 +63,15 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _demo(commands)
     _call(commands)
+    _chat(commands)
+    _embed(commands)
     _transcode(commands)
     _sanitize(commands)
     _config(commands)
+    _providers(commands)
     _prices(commands)
     _status(commands)
+    _completion(commands)
     return parser
 
 
@@ -77,15 +102,57 @@ def _call(commands: argparse._SubParsersAction[Any]) -> None:
         ("stream", "ask a model, and print its answer as it arrives"),
     ):
         command = _command(commands, name, f"._calls:{name}", about)
-        command.add_argument("model", metavar="MODEL", help="provider/model; with --config a model; - for the gateway's own")
+        _which_model(command)
         command.add_argument("prompt", metavar="PROMPT", nargs="?", default="-", help="what to ask; - or nothing reads stdin")
-        command.add_argument("--instructions", metavar="TEXT", help="what stands above the prompt")
-        command.add_argument("--max-output-tokens", metavar="N", type=int, help="the cap of the output")
-        command.add_argument("--temperature", metavar="X", type=float)
-        command.add_argument("--config", metavar="FILE", help="a configuration (TOML) instead of a provider by name")
-        command.add_argument("--gateway", metavar="NAME", help="which gateway of the file")
-        command.add_argument("--base-url", metavar="URL", help="where the provider is reached instead")
-        command.add_argument("--timeout", metavar="SECONDS", type=float, help="the deadline of the call")
+        _how_to_answer(command)
+        _where(command)
+
+
+def _which_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL", help="provider/model; with --config a model; - for the gateway's own")
+
+
+def _how_to_answer(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--instructions", metavar="TEXT", help="what stands above the prompt")
+    command.add_argument("--max-output-tokens", metavar="N", type=int, help="the cap of the output")
+    command.add_argument("--temperature", metavar="X", type=float)
+
+
+def _where(command: argparse.ArgumentParser) -> None:
+    _file(command, "--config", help="a configuration (TOML) instead of a provider by name")
+    command.add_argument("--gateway", metavar="NAME", help="which gateway of the file")
+    command.add_argument("--base-url", metavar="URL", help="where the provider is reached instead")
+    command.add_argument("--timeout", metavar="SECONDS", type=float, help="the deadline of a call")
+
+
+def _file(command: argparse.ArgumentParser, name: str, **options: Any) -> None:
+    """Add what names a file; shells complete it so."""
+    command.add_argument(name, metavar="FILE", **options).complete = {  # type: ignore[attr-defined]  # shtab's
+        "bash": "_shtab_compgen_files",
+        "zsh": "_files",
+        "tcsh": "f",
+    }
+
+
+def _chat(commands: argparse._SubParsersAction[Any]) -> None:
+    about = "talk with a model, turn by turn: a line of stdin is a turn; /help says what else may be typed"
+    command = _command(commands, "chat", "._chat:chat", about)
+    _which_model(command)
+    _how_to_answer(command)
+    _where(command)
+    _file(command, "--resume", help="go on with a conversation that /save wrote")
+    history = command.add_mutually_exclusive_group()
+    _file(history, "--history", help="where the lines typed on a terminal are kept, without keys")  # type: ignore[arg-type]
+    history.add_argument("--no-history", action="store_true", help="keep none of them")
+    command.add_argument("--no-markdown", action="store_true", help="show answers as they are written, on a terminal too")
+
+
+def _embed(commands: argparse._SubParsersAction[Any]) -> None:
+    command = _command(commands, "embed", "._embed:embed", "embed texts, and print their vectors, one a line")
+    _which_model(command)
+    command.add_argument("texts", metavar="TEXT", nargs="*", help="what to embed; without one each line of stdin")
+    command.add_argument("--dimensions", metavar="N", type=int, help="how long the vectors are to be")
+    _where(command)
 
 
 def _transcode(commands: argparse._SubParsersAction[Any]) -> None:
@@ -126,9 +193,20 @@ def _config(commands: argparse._SubParsersAction[Any]) -> None:
     about = "check a configuration, or print its reference"
     inner = commands.add_parser("config", help=about, description=about).add_subparsers(required=True, metavar="COMMAND")
     check = _command(inner, "check", "._configs:check", "say of each gateway of a file what it is, or what is wrong with it")
-    check.add_argument("file", metavar="FILE")
+    _file(check, "file")
     _command(inner, "docs", "._configs:docs", "print the reference of the configuration (Markdown)")
     _command(inner, "providers", "._configs:providers", "print what can be called where (Markdown)")
+
+
+def _providers(commands: argparse._SubParsersAction[Any]) -> None:
+    about = "list providers: protocol, base URL, endpoints, variables, and which of those are set"
+    command = _command(commands, "providers", "._providers:providers", about)
+    command.add_argument("pattern", metavar="PATTERN", nargs="?", default="*", help="a part of a provider's name")
+
+
+def _completion(commands: argparse._SubParsersAction[Any]) -> None:
+    command = _command(commands, "completion", "._completion:completion", "print the completion of a shell (extra cli)")
+    command.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "tcsh"), help="bash, zsh or tcsh")
 
 
 def _prices(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -139,8 +217,8 @@ def _prices(commands: argparse._SubParsersAction[_Parser]) -> None:
     command.add_argument("--tier", metavar="TIER", help="batch, flex or priority")
     command.add_argument("--region", metavar="REGION", help="where it runs")
     command.add_argument("--at", metavar="DATE", help="on which day; today where absent")
-    command.add_argument("--file", metavar="FILE", help="the list to look in, instead of the package's")
-    command.add_argument("--to", metavar="FILE", help="of update: where to write the list")
+    _file(command, "--file", help="the list to look in, instead of the package's")
+    _file(command, "--to", help="of update: where to write the list")
     command.add_argument(
         "--from",
         metavar="SOURCE",

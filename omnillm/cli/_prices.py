@@ -8,7 +8,7 @@ import datetime as dt
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _json
 from ..errors import ConfigurationError, UnknownPriceError
@@ -17,6 +17,10 @@ from ..policy.price import PICO_PER_USD, RATES, TOKEN_RATES, ModelPrice
 from ..policy.pricing import PriceTable
 from ..policy.snapshot import read_snapshot, tiers_of
 from ._streams import UsageError
+from ._terminal import console, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 CONNECT_SECONDS, DOWNLOAD_SECONDS = 10.0, 60.0
 LARGEST_LIST = 32 << 20
@@ -69,8 +73,13 @@ def _in_usd(price: ModelPrice) -> dict[str, Any]:
 
 def _print_price(told: dict[str, Any]) -> None:
     where = f"{told['provider']}/{told['listed_as']}" if "provider" in told else told["model"]
-    print(f"{where}, in USD per million tokens, or per one of what else is counted:")
-    _print_rates(told["usd"])
+    title = f"{where}, in USD per million tokens, or per one of what else is counted:"
+    screen = console()
+    if screen is None:
+        print(title)
+        _print_rates(told["usd"])
+    else:
+        screen.print(_rate_table(told["usd"], title))
     if told.get("tiers"):
         print(f"tiers with prices of their own: {', '.join(told['tiers'])}")
     if "source" in told:
@@ -86,6 +95,15 @@ def _print_rates(rates: dict[str, Any]) -> None:
     if "long" in rates:
         print(f"  prompts of more than {rates['long_above']} tokens:")
         _print_rates(rates["long"])
+
+
+def _rate_table(rates: dict[str, Any], title: str) -> Table:
+    """Make a table of the rates, with a column more where long prompts have rates of their own."""
+    long: dict[str, Any] = rates.get("long", {})
+    names = [name for name in {**rates, **long} if name not in ("long", "long_above")]
+    head = ("", "USD", *([f"prompts of more than {rates['long_above']} tokens"] if long else []))
+    rows = [(name, *(f"{side[name]:.10g}" if name in side else "" for side in (rates, long)[: len(head) - 1])) for name in names]
+    return table(head, rows, title=title)
 
 
 # --- a new list ---------------------------------------------------------------------------------------------------------------
@@ -166,6 +184,8 @@ def list_models(options: argparse.Namespace) -> int:
     found = sorted(models(options.pattern), key=lambda info: (info.provider, info.model))
     if options.json:
         print(json.dumps([dataclasses.asdict(info) for info in found], ensure_ascii=False, indent=2))
+    elif found and (screen := console()) is not None:
+        screen.print(table(("model", "kind", "context", "output", "abilities", "retired"), map(_cells, found)))
     else:
         for info in found:
             print(_line(info))
@@ -180,12 +200,25 @@ def _line(info: ModelInfo) -> str:
         said.append(f"context {info.context_window}")
     if info.max_output_tokens is not None:
         said.append(f"output {info.max_output_tokens}")
-    said += [name.replace("_", " ") for name in ("tools", "structured_output", "reasoning") if getattr(info, name)]
+    said += _abilities(info)
+    if info.deprecated_on is not None:
+        said.append(f"retired {_retired(info)}")
+    return f"{info.provider}/{info.model}: {', '.join(said)}"
+
+
+def _abilities(info: ModelInfo) -> list[str]:
+    said = [name.replace("_", " ") for name in ("tools", "structured_output", "reasoning") if getattr(info, name)]
     if info.reasoning_efforts:
         said.append(f"efforts {'/'.join(info.reasoning_efforts)}")
-    if info.sampling is False:
-        said.append("no temperature")
-    if info.deprecated_on is not None:
-        then = "" if info.successor is None else f", then {info.successor}"
-        said.append(f"retired {info.deprecated_on}{then}")
-    return f"{info.provider}/{info.model}: {', '.join(said)}"
+    return [*said, "no temperature"] if info.sampling is False else said
+
+
+def _retired(info: ModelInfo) -> str:
+    then = "" if info.successor is None else f", then {info.successor}"
+    return "" if info.deprecated_on is None else f"{info.deprecated_on}{then}"
+
+
+def _cells(info: ModelInfo) -> tuple[str, ...]:
+    window, output = ("" if size is None else str(size) for size in (info.context_window, info.max_output_tokens))
+    kind = f"{info.kind}\n{'+'.join(info.input_modalities)} -> {'+'.join(info.output_modalities)}"
+    return f"{info.provider}/{info.model}", kind, window, output, ", ".join(_abilities(info)), _retired(info)

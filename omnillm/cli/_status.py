@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..policy.budget import BudgetStatus
 from ..policy.limits import PICO
 from ..state import KeyStatus, Snapshot
+from ._terminal import console, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,17 +35,16 @@ def status(options: argparse.Namespace) -> int:
 
 
 def _watch(watcher: Any, every: float, *, as_json: bool) -> None:
-    try:
-        if as_json or not sys.stdout.isatty():
-            raise ImportError
-        from rich.console import Group
-        from rich.live import Live
-    except ImportError:  # one after the other, as fits a pipe
+    screen = None if as_json else console()
+    if screen is None:  # one after the other, as fits a pipe
         while True:
             _print(watcher.look(), as_json=as_json)
             sys.stdout.flush()
             time.sleep(every)
-    with Live(auto_refresh=False) as live:
+    from rich.console import Group
+    from rich.live import Live
+
+    with Live(console=screen, auto_refresh=False) as live:
         while True:
             live.update(Group(*_tables(watcher.look())), refresh=True)
             time.sleep(every)
@@ -54,12 +54,20 @@ def _print(snapshot: Snapshot, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(_told(snapshot), ensure_ascii=False, indent=2))
         return
+    screen = console()
+    if screen is not None:
+        screen.print(*_tables(snapshot), sep="\n")
+        return
     for head, rows in _sections(snapshot):
         widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
         for row in (head, *rows):
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         print()
-    print(f"in flight: {snapshot.held_requests} calls, {snapshot.held_tokens} tokens; spent in all: {_usd(snapshot.spent)}")
+    print(_sum(snapshot))
+
+
+def _sum(snapshot: Snapshot) -> str:
+    return f"in flight: {snapshot.held_requests} calls, {snapshot.held_tokens} tokens; spent in all: {_usd(snapshot.spent)}"
 
 
 def _told(snapshot: Snapshot) -> dict[str, Any]:
@@ -107,15 +115,9 @@ def _usd(pico: int) -> str:
 
 
 def _tables(snapshot: Snapshot) -> Iterator[Table | str]:
-    from rich.markup import escape
-    from rich.table import Table
-
     for head, rows in _sections(snapshot):
-        table = Table(*head)
-        for row in rows:
-            table.add_row(*map(escape, row))
-        yield table
-    yield f"in flight: {snapshot.held_requests} calls, {snapshot.held_tokens} tokens; spent in all: {_usd(snapshot.spent)}"
+        yield table(head, rows)
+    yield _sum(snapshot)
 
 
 def seconds(text: str) -> float:

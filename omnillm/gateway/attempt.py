@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .. import _json
-from .._secret import Secret, scrub
+from .._secret import Headers, Secret, scrub
 from ..errors import (
     AttemptRecord,
     GatewayError,
@@ -27,6 +27,8 @@ from ..errors import (
     StreamInterruptedError,
     TransportError,
 )
+from ..hooks import headers_of
+from ..policy.budget import PICO
 from ..policy.pricing import Cost
 from ..policy.retry import Disposition, classify, is_quota_exhausted, observed_limits, server_hint, should_retry
 from ..state import Ask, KeyLease, Settlement, Verdict
@@ -125,6 +127,11 @@ class Attempt:
             self.hang_up()
             self.fail(error)
 
+    @property
+    def id(self) -> str:
+        """Name it among all that hooks are told of."""
+        return f"{self.call.id}-{self.lease.reservation.id}"
+
     # --- the road -------------------------------------------------------------------------------------------------------------
 
     def complete(self) -> Any:
@@ -144,10 +151,14 @@ class Attempt:
     def _send(self) -> HttpResponse:
         core, call, route, lease = self.core, self.call, self.route, self.lease
         emitted = call.emitted(core, route)
+        headers = (route.stream_headers if call.streaming else route.headers)[lease.label]
         if core.config.hooks:
             # a lease of its own, which the ledger does not watch: a hook may keep it, and reserves nothing
-            core.emit(AttemptStarted(route.name, self.model, KeyLease(lease.reservation)))
-        headers = (route.stream_headers if call.streaming else route.headers)[lease.label]
+            seen = KeyLease(lease.reservation)
+            started = AttemptStarted(route.name, self.model, seen, call.id, self.id, route.provider)
+            core.emit(started)
+            if core.header_hooks:
+                headers = Headers({**headers_of(core.header_hooks, started), **headers})
         request = emitted.request(route.url(emitted.path, lease.label, emitted.beside), headers)
         signer = route.signers.get(lease.label) if route.signers else None
         http = self._exchange(request) if signer is None else self._signed(request, signer)
@@ -266,15 +277,13 @@ class Attempt:
         now = self.core.clock.monotonic()
         usage = self.call.believed(self, response)
         cost = self.call.cost(self, usage, response)
-        first = self._settle(
-            Settlement(
-                tokens=max(usage.total(), usage.prompt_tokens + usage.completion_tokens),
-                charge=cost.total_pico if cost is not None else 0,
-                verdict=Verdict.success(latency=(first_event or now) - self.started),
-            )
+        settlement = Settlement(
+            tokens=max(usage.total(), usage.prompt_tokens + usage.completion_tokens),
+            charge=cost.total_pico if cost is not None else 0,
+            verdict=Verdict.success(latency=(first_event or now) - self.started),
         )
-        if first:
-            self._record("ok", None, now)
+        if self._settle(settlement):
+            self._record("ok", None, now, settlement)
         object.__setattr__(response, "meta", self._meta(cost, now, first_event))  # ours alone until it is handed over
         return response
 
@@ -355,8 +364,9 @@ class Attempt:
         now, key = self.core.clock.monotonic(), disposition.key
         took = now - self.started if self.http is None else None  # until it was clear that no answer would come
         verdict = Verdict(key.kind, key.seconds, key.per_model, took)
-        if self._settle(Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent)):
-            self._record("failed", error, now)
+        settlement = Settlement(tokens=tokens, charge=charge, verdict=verdict, refund_request=unsent)
+        if self._settle(settlement):
+            self._record("failed", error, now, settlement)
         self.charged = tokens, charge
         if isinstance(error, StreamInterruptedError):
             error.partial_response = self.as_charged(error.partial_response)
@@ -371,7 +381,7 @@ class Attempt:
         self.settled = True  # last: what was interrupted is done again, and settled once all the same
         return first
 
-    def _record(self, outcome: str, error: BaseException | None, now: float) -> None:
+    def _record(self, outcome: str, error: BaseException | None, now: float, settled: Settlement) -> None:
         status = getattr(error, "status", None)
         if status is None and self.http is not None:
             status = self.http.status
@@ -387,7 +397,8 @@ class Attempt:
         )
         self.call.records.append(record)
         if self.core.config.hooks:
-            self.core.emit(AttemptEnded(record))
+            cost_usd = None if self.estimate.price is None else settled.charge / PICO
+            self.core.emit(AttemptEnded(record, self.call.id, self.id, settled.tokens, cost_usd))
 
     def _sent(self, error: BaseException | None) -> Sent:
         if error is None:

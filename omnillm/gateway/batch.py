@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from .._cancel import CancellationToken
+from .._cancel import CancellationToken, is_from_outside
 from .._late import importing
 from ..errors import ConfigurationError
 from ..policy.limits import check_count
@@ -51,7 +52,9 @@ def _answers(
                     taken.append(submit(next(requests), end))
                 except StopIteration:
                     more = False
-                except Exception as error:  # noqa: BLE001  # raised behind the answers to what came before it
+                except Exception as error:  # raised behind the answers to what came before it
+                    if is_from_outside(error):
+                        raise
                     more, failure = False, error
             if not taken:
                 break
@@ -72,7 +75,7 @@ def _answer(future: WorkerFuture[LlmResponse], *, return_exceptions: bool) -> Ll
     try:
         return future.result()
     except Exception as error:
-        if not return_exceptions:
+        if not return_exceptions or is_from_outside(error):
             raise
         return error
 
@@ -80,7 +83,8 @@ def _answer(future: WorkerFuture[LlmResponse], *, return_exceptions: bool) -> Ll
 def _bar(requests: Iterable[Any]) -> Callable[[], Any]:
     """Give what makes a progress bar; raises ``ConfigurationError`` where there is none to be had."""
     try:
-        with importing:
+        with importing, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # in a notebook without ipywidgets: the bar is text there, and that is all
             from tqdm.auto import tqdm
     except ImportError:
         raise ConfigurationError("progress: the bar is tqdm's: pip install tqdm", field="progress") from None

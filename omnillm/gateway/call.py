@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -30,7 +32,6 @@ from ..policy.pricing import Cost, ModelPrice
 from ..providers.envelope import STREAM_TYPES
 from ..transport import MAX_BODY, Upload
 from ..transport.http import HttpRequest
-from ..types.hooks import CallEnded
 from ..types.message import Message
 from ..types.parts import AudioPart
 from ..types.report import Loss
@@ -39,6 +40,7 @@ from ..types.response import LlmResponse
 from ..types.usage import TokenUsage, UsageDetails
 from ..wire import emit_request_with_losses, parse_response, usage_details
 from .strict import check_payload, strict_prompt_tokens, unbounded
+from .telling import tell_end, tell_start
 
 if TYPE_CHECKING:
     from ..people.structured import Target
@@ -145,6 +147,9 @@ class Call:
         "cancel",
         "deadline",
         "downgraded_from",
+        "first_at",
+        "funds",
+        "id",
         "left",
         "limit",
         "may_repeat",
@@ -175,20 +180,20 @@ class Call:
     ) -> None:
         total = timeout if timeout is not None else (math.inf if streaming else core.config.timeouts.total)
         router = core.router if self.may_downgrade else None
-        model = request.model if router is None else core.affordable(router, request.model, tenant)
+        model, self.funds = (request.model, 1.0) if router is None else core.affordable(router, request.model, tenant)
         self.downgraded_from = None if model == request.model else request.model
         self.request = request if model == request.model else dataclasses.replace(request, model=model)
         self.streaming = streaming
         self.cancel = self._asked = cancel
         self._handle: int | None = None  # with the caller's token, where ``cancel`` is the call's own
-        self.tenant = tenant
-        self.target = target  # what the answer is read into
+        self.tenant, self.target = tenant, target  # what the answer is read into
         self.may_repeat = True  # where it may have been received
         self.only_key: str | None = None  # the label of the one that may be used
-        self.left = False  # its stream was closed
-        self.over = False
+        self.left = self.over = False  # its stream was closed; it came to its end
         self.routes = core.routes
         self.started = core.clock.monotonic()
+        self.id = ""  # until the hooks are told of it
+        self.first_at: float | None = None  # when a stream's first event came
         self.deadline = Deadline(self.started + total, core.clock)
         self.limit = f"the {'request_timeout' if timeout is None else 'timeout'} of {spoken(total)} is over"
         self.records: list[AttemptRecord] = []
@@ -340,8 +345,28 @@ class Call:
         error.attempts = tuple(self.records)
         error.sent = max((error.sent, *(record.sent for record in self.records)), key=_SENT.index)
 
-    def ended(self, core: Core, outcome: str, response: Any = None) -> None:
-        """Count the call out, and tell the hooks, once."""
+    def begun(self, core: Core) -> None:
+        """Tell the hooks that it begins, once."""
+        if not self.id:
+            self.id = os.urandom(8).hex()
+            tell_start(core, self)
+
+    @property
+    def kind(self) -> str:
+        """Name what is asked for, for the hooks."""
+        return "generation"
+
+    @property
+    def asked(self) -> Any:
+        """Give the request as the caller gave it, for the hooks that want it."""
+        return self.request
+
+    def told(self, response: Any) -> tuple[TokenUsage | None, float | None]:
+        """Give the usage and the cost (USD) that the hooks are told of."""
+        return response.usage, response.cost_usd
+
+    def ended(self, core: Core, outcome: str, response: Any = None, error: BaseException | None = None) -> None:
+        """Count the call out, and tell the hooks, once; the error is what is raised just now where none is given."""
         if self.over:
             return
         self.over = True
@@ -349,9 +374,8 @@ class Call:
             self._asked.unsubscribe(self._handle)
         core.allowance.leave(self.ticket)
         if core.config.hooks:
-            usage, cost_usd = (None, None) if response is None else (response.usage, response.cost_usd)
-            latency = core.clock.monotonic() - self.started
-            core.emit(CallEnded(self.request.model, outcome, tuple(self.records), usage, cost_usd, latency))
+            self.begun(core)  # it may have failed before
+            tell_end(core, self, outcome, response, error or (sys.exception() if outcome == "failed" else None))
 
     def _emit(self, core: Core, route: Route) -> Emitted:
         request = self.request

@@ -22,7 +22,7 @@ from .._late import importing
 from .._secret import Headers, Secret
 from ..config import GatewayConfig, RouteConfig
 from ..errors import AttemptRecord, ClosedError, ConfigurationError
-from ..hooks import dispatch
+from ..hooks import asking, dispatch
 from ..policy.catalogue import model_info
 from ..policy.downgrade import ModelRouter
 from ..policy.pricing import ModelPrice
@@ -36,7 +36,7 @@ from ..state.memory import MemoryState
 from ..state.pool import KeyPool
 from ..transport.http import HttpTransport
 from ..types.enums import WireFormat
-from ..types.hooks import AttemptEnded, HookEvent, ModelDowngraded
+from ..types.hooks import AttemptEnded, HookEvent
 from ..wire import codec
 from ..wire._codec import Codec
 from .reading import check_stream_type
@@ -62,6 +62,7 @@ class Reading(NamedTuple):
     model: str
     key_label: str
     started: float
+    reservation: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -116,6 +117,9 @@ class Core:
         self.store.add_budgets(config.budgets)
         self.transport = transport or _transport(config, clock)
         self.allowance = RetryAllowance()
+        self.content_hooks = asking(config.hooks, "wants_content")
+        self.chunk_hooks = asking(config.hooks, "wants_chunks")
+        self.header_hooks = asking(config.hooks, "wants_headers")
         self.routes = tuple(self._route(route) for route in config.routes)
         self._natives = tuple(self._native()) if config.primitives else None
         routes = (*self.routes, *(self._natives or ()))
@@ -218,16 +222,13 @@ class Core:
         info = model_info(model, route.provider)
         return output if info is None or info.max_output_tokens is None else min(output, info.max_output_tokens)
 
-    def affordable(self, router: ModelRouter, asked: str, tenant: str | None) -> str:
-        """Name the model that the call gets for the one asked for; tells the hooks of another."""
+    def affordable(self, router: ModelRouter, asked: str, tenant: str | None) -> tuple[str, float]:
+        """Name the model that the call gets for the one asked for, and give the fraction of the tightest budget that is left."""
         if not router.maps(asked):
-            return asked
+            return asked, 1.0
         first = self.routes[0]
         left = self.store.budget_left(Ask(first.pool.name, first.model(asked), 0, 0, tenant))
-        model = router.model(asked, left)
-        if model != asked and self.config.hooks:
-            self.emit(ModelDowngraded(asked, model, left))
-        return model
+        return router.model(asked, left), left
 
     def check(self) -> None:
         """Begin an operation: refuse it where the gateway is closed."""
@@ -277,7 +278,7 @@ class Core:
         )
         call.records.append(record)
         if self.config.hooks:
-            self.emit(AttemptEnded(record))
+            self.emit(AttemptEnded(record, call.id, f"{call.id}-{lost.reservation}"))
         call.ended(self, "closed")
 
     @property

@@ -137,9 +137,14 @@ class EndpointCall(Call):
             return None
         return price.cost(usage) if self.bill is None else charge(price, self.bill)
 
-    def ended(self, core: Core, outcome: str, response: Any = None) -> None:
-        """Count the call out, and tell the hooks, once."""
-        super().ended(core, outcome, None if response is None else _Told(self.usage, response.cost_usd))
+    @property
+    def kind(self) -> str:
+        """Name what is asked for, for the hooks."""
+        return self._kind.value
+
+    def told(self, response: Any) -> tuple[TokenUsage | None, float | None]:
+        """Give the usage and the cost (USD) that the hooks are told of."""
+        return self.usage, response.cost_usd
 
     def _emit(self, core: Core, route: Route) -> Emitted:
         request = self.request
@@ -206,14 +211,6 @@ def _most_tokens(request: Any, size: int) -> int:
     if any(item.text is None and item.tokens is None for item in request.input):
         raise BudgetExceededError("the budget's strict estimate cannot bound this call: an input is neither text nor tokens")
     return size
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Told:
-    """What the hooks are told of an answer."""
-
-    usage: TokenUsage | None
-    cost_usd: float | None
 
 
 def _body_of(kind: str, body: bytes, row: EndpointCodec) -> ResponseBody:

@@ -308,6 +308,20 @@ class Gateway(Endpoints, Primitives):
         ]
         return max(min(left), 0) / PICO if left else math.inf
 
+    def _repr_html_(self) -> str:
+        with importing:
+            from ._display import html_of
+
+        self._core.mend()
+        return html_of(self._core.store.snapshot())
+
+    def _repr_markdown_(self) -> str:
+        with importing:
+            from ._display import markdown_of
+
+        self._core.mend()
+        return markdown_of(self._core.store.snapshot())
+
     def revive(self, label: str) -> None:
         """Take a retired, cooling or set-aside key back into service; raises ``ConfigurationError`` for an unknown label."""
         self._core.check()

@@ -91,7 +91,7 @@ class Race(Generic[T]):
             return
         if walk.core.config.hooks:
             delay = walk.core.clock.monotonic() - self.first.started
-            walk.core.emit(HedgeStarted(attempt.route.name, attempt.model, delay))
+            walk.core.emit(HedgeStarted(attempt.route.name, attempt.model, delay, walk.call.id))
         rival = self._rival = Rival(attempt, self._step, weakref.ref(self))
         try:
             start(rival.thread)

@@ -58,6 +58,8 @@ class Walk:
         self._ahead = call.routes[1:]
         self._first_error: GatewayError | None = None
         self._begin(self._route)
+        if core.config.hooks:
+            call.begun(core)
 
     def _begin(self, route: Route) -> None:
         self._route = route
@@ -207,7 +209,7 @@ class Walk:
         self._begin(self.call.routes[len(self.call.routes) - len(self._ahead) - 1])
         if self.core.config.hooks:
             model = self._route.model(self.call.request.model)
-            self.core.emit(FallbackTaken(left.name, self._route.name, model, type(error).__name__))
+            self.core.emit(FallbackTaken(left.name, self._route.name, model, type(error).__name__, self.call.id))
         return None
 
     def _pause(self, seconds: float, error: GatewayError) -> None:
@@ -215,7 +217,7 @@ class Walk:
         core, call = self.core, self.call
         if core.config.hooks:
             model = self._route.model(call.request.model)
-            core.emit(RetryScheduled(self._route.name, model, seconds, type(error).__name__))
+            core.emit(RetryScheduled(self._route.name, model, seconds, type(error).__name__, call.id))
         until = core.clock.monotonic() + seconds
         while (left := until - core.clock.monotonic()) > 0:
             self.check()

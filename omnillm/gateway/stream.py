@@ -8,14 +8,15 @@ shuts the socket down, and the stream's entry in ``Core.reading`` leaves the res
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
-from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from .._cancel import is_from_outside
 from .._clock import Deadline, spoken
 from ..errors import (
     CallCancelledError,
@@ -29,6 +30,7 @@ from ..errors import (
     StreamInterruptedError,
     TransportError,
 )
+from ..hooks import Hook, dispatch
 from ..types.events import (
     AnnotationAdded,
     Completed,
@@ -43,6 +45,7 @@ from ..types.events import (
     ToolResultAdded,
     UsageUpdated,
 )
+from ..types.hooks import ChunkReceived
 from ..types.response import LlmResponse, Metered
 from ..types.usage import TokenUsage
 from .attempt import Attempt
@@ -105,7 +108,6 @@ class OwnedStream(Generic[E, R]):
         self._given = False
         self._left = False  # it was closed before its reader had all of it
         self._turn: dict[str, int] = {}  # the thread that is within _pump
-        self._first_at: float | None = None
         self._take(walk.run(Attempt.open))
 
     def _take(self, attempt: Attempt) -> None:
@@ -114,15 +116,20 @@ class OwnedStream(Generic[E, R]):
         http = self._http()
         self._reader = self._walk.call.reader(attempt)
         self._chunks: Iterator[bytes] | None = None if self._comes_whole(http) else http.chunks()
+        if self._core.chunk_hooks and self._chunks is not None:
+            self._chunks = _told(self._chunks, self._core.chunk_hooks, self._walk.call.id)
+        self._first_at: float | None = None
+        self._walk.call.first_at = None
         self._size = 0  # bytes of output so far
         self._terminal: E | None = None  # it came with what goes before it, and waits for its turn
         self._usage: TokenUsage | None = None  # as last reported
         self._waits_since = self._core.clock.monotonic()
         self._waited = 0.0  # seconds without content before that
         self._over = False
-        core, label = self._core, attempt.lease.label
+        core, lease = self._core, attempt.lease
         mark = self._mark = weakref.ref(self, core.lost.append)
-        core.reading[mark] = Reading(http, self._walk.call, attempt.route.name, attempt.model, label, attempt.started)
+        call, id = self._walk.call, lease.reservation.id
+        core.reading[mark] = Reading(http, call, attempt.route.name, attempt.model, lease.label, attempt.started, id)
 
     def _http(self) -> HttpResponse:
         http = self._attempt.http
@@ -183,7 +190,7 @@ class OwnedStream(Generic[E, R]):
 
     def _pump(self) -> None:
         """Read until there is at least one event, or the stream is over."""
-        me = get_ident()
+        me = threading.get_ident()
         if self._turn.setdefault("thread", me) != me:
             raise ConfigurationError("a stream is read by one thread at a time")
         try:
@@ -227,7 +234,7 @@ class OwnedStream(Generic[E, R]):
         self._forget()
         self._attempt.fail(error)
         call = self._walk.call
-        if call.left and isinstance(error, Exception):
+        if call.left and not is_from_outside(error):
             error = ClosedError("the stream was closed while it was read", sent="yes")
         elif isinstance(error, GatewayError):
             final = error if self._given else self._went_on(error)
@@ -236,7 +243,7 @@ class OwnedStream(Generic[E, R]):
             error = self._translated(error) if final is error else self._of_another(final)
         if isinstance(error, GatewayError):
             call.account(error)
-        self._end("failed")
+        self._end("failed", error)
         self._over = True
         if self._queue and isinstance(error, GatewayError):
             self._failure = error
@@ -346,9 +353,9 @@ class OwnedStream(Generic[E, R]):
             self._core.reading.pop(mark, None)
             self._mark = None
 
-    def _end(self, outcome: str) -> None:
+    def _end(self, outcome: str, error: BaseException | None = None) -> None:
         self._forget()
-        self._walk.call.ended(self._core, outcome, self._response)
+        self._walk.call.ended(self._core, outcome, self._response, error)
 
 
 class GatewayStream(OwnedStream[LlmStreamEvent, LlmResponse]):
@@ -369,7 +376,9 @@ class GatewayStream(OwnedStream[LlmStreamEvent, LlmResponse]):
         if target is not None:
             try:
                 target.fill(response)
-            except Exception as error:  # noqa: BLE001  # of the caller's own type too: it is raised behind the last event
+            except Exception as error:  # of the caller's own type too: it is raised behind the last event
+                if is_from_outside(error):
+                    raise
                 self._failure = error
 
     def _up_to_terminal(self, events: list[LlmStreamEvent]) -> list[LlmStreamEvent]:
@@ -381,7 +390,7 @@ class GatewayStream(OwnedStream[LlmStreamEvent, LlmResponse]):
         if not events:
             return
         if self._first_at is None:
-            self._first_at = self._core.clock.monotonic()
+            self._first_at = self._walk.call.first_at = self._core.clock.monotonic()
         content = False
         for event in events:
             if type(event) is TextDelta:  # nearly all are
@@ -409,6 +418,13 @@ class GatewayStream(OwnedStream[LlmStreamEvent, LlmResponse]):
     def text(self) -> TextStream:
         """Iterate over the visible text alone."""
         return TextStream(self)
+
+
+def _told(chunks: Iterator[bytes], hooks: tuple[Hook, ...], call_id: str) -> Iterator[bytes]:
+    """Tell those hooks that want it of each chunk; holds nothing of the stream, which may be lost any time."""
+    for chunk in chunks:
+        dispatch(hooks, ChunkReceived(call_id, len(chunk)))
+        yield chunk
 
 
 class TextStream:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextvars
 import math
 import os
+import queue  # looked up in when used: gevent may replace its queues after this module was imported
 import threading
 import time
 import weakref
@@ -22,7 +23,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from .._bell import Bell
@@ -183,7 +183,7 @@ class Workers:
         self._limit = limit
         self._idle_s = idle_s
         self._lock = threading.RLock()
-        self._bell: SimpleQueue[None] = SimpleQueue()  # one ring wakes one of the idle; one too many does no harm
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()  # one ring wakes one of the idle; one too many does no harm
         self._queue: deque[_Task] = deque()
         self._starting: dict[weakref.ref[_Presence], threading.Thread] = {}  # by who starts them
         self._threads: set[threading.Thread] = set()
@@ -273,7 +273,7 @@ class Workers:
                 self._idle.add(me)
             try:
                 self._bell.get(timeout=patience)
-            except Empty:
+            except queue.Empty:
                 patience = 0.0
 
     def _leave(self, me: threading.Thread) -> None:

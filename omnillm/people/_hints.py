@@ -19,6 +19,7 @@ from datetime import date, datetime, time
 from functools import lru_cache
 from typing import Any
 
+from .._cancel import is_from_outside
 from ..errors import ConfigurationError
 from ._pydantic import Foreign, is_pydantic
 from ._shapes import (
@@ -237,7 +238,9 @@ def hints_of(owner: Any) -> Mapping[str, Any]:
             f"{owner.__qualname__}: the annotation {error.name!r} cannot be resolved: define it at the top of the module",
             field=owner.__name__,
         ) from None
-    except Exception as error:  # noqa: BLE001  # an annotation written as text is any expression
+    except Exception as error:  # an annotation written as text is any expression
+        if is_from_outside(error):
+            raise
         raise ConfigurationError(
             f"{owner.__qualname__}: an annotation cannot be resolved: {error}", field=owner.__name__
         ) from None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from .._cancel import is_from_outside
 from ..errors import ClosedError, GatewayError
 from ..types.events import Completed, LlmStreamEvent, TextDelta, ToolResultAdded
 from ..types.message import RequestItem
@@ -103,7 +104,9 @@ class ConversationStream:
             next(stream)
         except StopIteration:
             pass
-        except Exception as error:  # noqa: BLE001  # an answer that is not what ``into`` asked for, perhaps words beside tool calls
+        except Exception as error:  # an answer that is not what ``into`` asked for, perhaps words beside tool calls
+            if is_from_outside(error):
+                raise
             unread = error
         if self._loop.goes_on(event.response):
             if self._over:

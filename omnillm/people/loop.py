@@ -8,6 +8,7 @@ that only the caller can run, an error of the gateway's, the deadline, the token
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -15,11 +16,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._bell import Bell
-from .._cancel import CancellationToken
+from .._cancel import CancellationToken, is_from_outside
 from .._clock import Deadline, seconds_of, spoken
 from ..errors import AdmissionError, AttemptRecord, ConfigurationError, DeadlineExceededError, GatewayError, ProtocolError
 from ..policy.limits import check_count
 from ..types.capabilities import ToolChoice, ToolDefinition
+from ..types.hooks import ToolEnded, ToolStarted
 from ..types.message import RequestItem
 from ..types.parts import ToolCallPart, ToolResultPart
 from ..types.request import LlmRequest
@@ -30,6 +32,7 @@ from ._totals import cost_in_all, usage_in_all
 from .tools import ToolLike, toolbox
 
 if TYPE_CHECKING:
+    from ..gateway.core import Core
     from ..gateway.gateway import Gateway
 
 WAKE_EVERY_S = 0.05
@@ -222,10 +225,36 @@ class Loop:
             return _failed(call, f"the arguments do not fit at {error.pointer or '/'}: {error.message}")
         except RecursionError:
             return _failed(call, "the arguments are nested too deep")
+        told = ToolRun(self._core, call) if self._core.config.hooks else None
         try:
-            return ToolResultPart(call.call_id, output_of(tool(**given)))
-        except Exception as error:  # noqa: BLE001  # the boundary to the user's code: the model is told
+            output = output_of(tool(**given))
+        except BaseException as error:  # the boundary to the user's code: the model is told
+            if told is not None:
+                told.ended(type(error).__name__)
+            if is_from_outside(error):
+                raise
             return _failed(call, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        if told is not None:
+            told.ended(None)
+        return ToolResultPart(call.call_id, output)
+
+
+class ToolRun:
+    """Tell the hooks that a tool runs, and that it has run."""
+
+    __slots__ = ("_call", "_core", "_id", "_started")
+
+    def __init__(self, core: Core, call: ToolCallPart) -> None:
+        self._core = core
+        self._call = call
+        self._id = os.urandom(8).hex()
+        self._started = core.clock.monotonic()
+        core.emit(ToolStarted(self._id, call.name, call.call_id))
+
+    def ended(self, error: str | None) -> None:
+        """Tell of the end, and of the class of what was raised."""
+        took = self._core.clock.monotonic() - self._started
+        self._core.emit(ToolEnded(self._id, self._call.name, self._call.call_id, error, took))
 
 
 def _is_over(future: Future[ToolResultPart]) -> bool:

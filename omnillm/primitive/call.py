@@ -114,9 +114,19 @@ class PrimitiveCall(Call):
             return FREE
         return measure.cost if measure.cost is not None else cost_of(attempt, usage, measure.details)
 
-    def ended(self, core: Core, outcome: str, response: Any = None) -> None:
-        """Count the call out, and tell the hooks, once."""
-        super().ended(core, outcome, None if response is None else _Told(response))
+    @property
+    def kind(self) -> str:
+        """Name what is asked for, for the hooks."""
+        return self.native.endpoint.value
+
+    @property
+    def asked(self) -> Any:
+        """Give the request as the caller gave it, for the hooks that want it."""
+        return self.native
+
+    def told(self, response: PrimitiveResponse) -> tuple[TokenUsage | None, float | None]:
+        """Give the usage and the cost (USD) that the hooks are told of."""
+        return response.measure.usage, response.cost_usd
 
     def _estimate(self, core: Core, route: Route) -> Estimate:
         return self.meter.estimate(self, core, route)
@@ -142,16 +152,6 @@ class PrimitiveCall(Call):
         if native.stream is PrimitiveStreamMode.SSE:
             return route.endpoint.envelope.stream_type
         return "*/*" if native.stream is PrimitiveStreamMode.BINARY_CHUNKS else format_of(native).accept
-
-
-class _Told:
-    """What the hooks are told of an answer."""
-
-    __slots__ = ("cost_usd", "usage")
-
-    def __init__(self, response: PrimitiveResponse) -> None:
-        self.usage: TokenUsage | None = response.measure.usage
-        self.cost_usd = response.cost_usd
 
 
 def _is_first(core: Core, job: str) -> bool:

@@ -190,7 +190,7 @@ class PrimitiveRealtimeSession(OwnedStream[PrimitiveStreamEvent, PrimitiveRespon
 
     def _accept(self, events: list[PrimitiveStreamEvent]) -> None:
         if self._first_at is None:
-            self._first_at = self._core.clock.monotonic()
+            self._first_at = self._walk.call.first_at = self._core.clock.monotonic()
         self._waited = 0.0
         for event in events:
             self._queue.append(event)

@@ -45,7 +45,7 @@ class PrimitiveStream(OwnedStream[PrimitiveStreamEvent, PrimitiveResponse]):
                 self._waits_since = clock.monotonic()
             return
         if self._first_at is None:
-            self._first_at = clock.monotonic()
+            self._first_at = self._walk.call.first_at = clock.monotonic()
         for event in events:
             if isinstance(event, Failed):
                 self._observe(reader)

@@ -279,21 +279,19 @@ def twin_of(sock: socket.socket) -> socket.socket:
     return twin
 
 
-class _Current(threading.local):
-    exchange: Exchange | None = None
-
-
-_current = _Current()  # urllib3 hands nothing of ours down to the connection; a thread runs one exchange at a time
+# By thread, for urllib3 hands nothing of ours down to the connection, and a thread runs one exchange at a time. No thread-local:
+# one that was made before gevent patches threads is the same for all greenlets.
+_running: dict[int, Exchange] = {}
 
 
 def running() -> Exchange | None:
     """Give the exchange that this thread is running, if there is one."""
-    return _current.exchange
+    return _running.get(threading.get_ident())
 
 
 def current() -> Exchange:
     """Give the exchange that this thread is running."""
-    exchange = _current.exchange
+    exchange = running()
     if exchange is None:
         raise RuntimeError("a connection was used outside an exchange")
     return exchange
@@ -309,8 +307,24 @@ class Turn:
         self._outer: Exchange | None = None
 
     def __enter__(self) -> None:
-        self._outer = _current.exchange
-        _current.exchange = self._exchange
+        me = threading.get_ident()
+        self._outer = _running.get(me)
+        _running[me] = self._exchange
 
     def __exit__(self, *_: object) -> None:
-        _current.exchange = self._outer
+        if self._outer is None:
+            _running.pop(threading.get_ident(), None)
+        else:
+            _running[threading.get_ident()] = self._outer
+
+
+def _forget_other_threads() -> None:
+    """Be without the threads that were not forked: one of the child's may be given the number of theirs."""
+    me = threading.get_ident()
+    for thread in list(_running):
+        if thread != me:
+            _running.pop(thread, None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)

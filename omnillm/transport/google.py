@@ -15,12 +15,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -68,7 +68,7 @@ class _Turn:
 
     def __init__(self) -> None:
         self.bell = Bell()
-        self.thread = get_ident()
+        self.thread = threading.get_ident()
 
 
 class GoogleTokens:
@@ -132,7 +132,7 @@ class GoogleTokens:
             del turn
             if bell.is_set():
                 return
-            if thread == get_ident():
+            if thread == threading.get_ident():
                 raise StateUnavailableError("the access token is being renewed by the very thread that asks for it")
             if cancel is not None:
                 cancel.raise_if_cancelled()

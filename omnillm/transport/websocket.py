@@ -21,11 +21,11 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from urllib3.util.wait import wait_for_read, wait_for_write
 
+from .._cancel import is_from_outside
 from .._clock import Deadline
 from .._late import importing
 from ..errors import ClosedError, ConfigurationError, ConnectError, ConnectionLostError, GatewayError
@@ -158,7 +158,7 @@ class WebSocketConnection:
         self._closing = True
         try:
             self._line.receive_by = self._line.send_by = Deadline.after(GOODBYE_SECONDS, self._exchange.total.clock)
-            with suppress(Exception):  # whatever it is, there is nothing left to say
+            with _Quiet():  # whatever it is, there is nothing left to say
                 self._socket.send_close(code, reason.encode("utf-8")[:MAX_REASON])
                 if not self._receiving:
                     self._await_goodbye()
@@ -183,7 +183,7 @@ class WebSocketConnection:
         """Look at what the peer had said before it left, unless another thread does."""
         if not self._receiving:
             self._line.receive_by = Deadline.after(LAST_LOOK_SECONDS, self._exchange.total.clock)
-            with suppress(Exception):  # whatever it is, nothing was said
+            with _Quiet():  # whatever it is, nothing was said
                 self._await_goodbye()
 
     def _note(self, data: bytes) -> None:
@@ -298,6 +298,16 @@ class _Line:
 
     def close(self) -> None:
         """Leave the socket to its response, whose it is."""
+
+
+class _Quiet:
+    """Let go of whatever the library raises, but for what comes from outside."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        return error is not None and not is_from_outside(error)
 
 
 def _library_socket(library: Any, line: _Line, most: int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from .._late import importing
 from ._model import Model
 from .enums import EndpointKind, WireFormat
 
@@ -46,3 +47,15 @@ class ConversionReport(Generic[T]):
     def loss_reasons(self) -> tuple[str, ...]:
         """Give the sentences alone."""
         return tuple(loss.reason for loss in self.losses)
+
+    def _repr_html_(self) -> str:
+        with importing:
+            from ._display import html_table, loss_rows
+
+        return html_table(("lost", "why"), loss_rows(self))
+
+    def _repr_markdown_(self) -> str:
+        with importing:
+            from ._display import loss_rows, markdown_table
+
+        return markdown_table(("lost", "why"), loss_rows(self))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from .._late import importing
 from ..errors import AttemptRecord
 from ._given import each_of, member, put
 from ._model import Model
@@ -168,3 +169,9 @@ class LlmResponse(Metered, Model):
         response: it is a ``ProtocolError`` that carries it.
         """
         return self.meta.parsed
+
+    def _repr_markdown_(self) -> str:
+        with importing:
+            from ._display import markdown_of
+
+        return markdown_of(self)

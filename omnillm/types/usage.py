@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from .._late import importing
 from ._model import Model
 
 
@@ -37,6 +38,18 @@ class TokenUsage(Model):
     def total(self) -> int:
         """Give the reported total, or the sum where none was reported."""
         return self.total_tokens if self.total_tokens is not None else self.prompt_tokens + self.completion_tokens
+
+    def _repr_html_(self) -> str:
+        with importing:
+            from ._display import html_table, usage_rows
+
+        return html_table(("tokens", ""), usage_rows(self))
+
+    def _repr_markdown_(self) -> str:
+        with importing:
+            from ._display import markdown_table, usage_rows
+
+        return markdown_table(("tokens", ""), usage_rows(self))
 
 
 class UsageDetails(NamedTuple):

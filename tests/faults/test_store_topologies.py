@@ -158,4 +158,3 @@ def move(slot: int, clients: list[Any], source: int, target: int, port: int) -> 
         clients[source].execute_command("MIGRATE", "127.0.0.1", port, key, 0, 5_000)
     for client in (clients[target], *clients):
         client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
-

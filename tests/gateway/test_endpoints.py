@@ -392,10 +392,13 @@ def test_losses_are_the_policy_s(build: Build, provider: LocalProvider) -> None:
 
 
 def test_the_hooks_hear_of_every_kind(build: Build, provider: LocalProvider, events: list[Any]) -> None:
-    """A call's end says its tokens and its cost."""
+    """A call's start and end say what it is, and its end its tokens and its cost."""
     build(provider).speak("a red fox")
-    started, ended, call = events
-    assert (type(started), type(ended), type(call)) == (o.AttemptStarted, o.AttemptEnded, o.CallEnded)
+    begun, started, ended, call = events
+    assert (type(begun), type(started), type(ended), type(call)) == (
+        o.CallStarted, o.AttemptStarted, o.AttemptEnded, o.CallEnded,
+    )  # fmt: skip
+    assert begun.kind == call.kind == "audio_speech"
     assert (call.usage, call.cost_usd) == (o.TokenUsage(3, 13, estimated=True), 16.0)
 
 

@@ -131,7 +131,7 @@ def test_a_lost_stream_is_reported(provider: LocalProvider, build: Any, events: 
     gc.collect()
     gateway.pool_status()
     gateway.pool_status()
-    assert [type(event).__name__ for event in events] == ["AttemptStarted", "AttemptEnded", "CallEnded"]
+    assert [type(event).__name__ for event in events] == ["CallStarted", "AttemptStarted", "AttemptEnded", "CallEnded"]
     ended: Any = events[-1]
     assert (ended.outcome, [record.outcome for record in ended.attempts], ended.attempts[0].status) == ("closed", ["failed"], 200)
 

@@ -594,7 +594,7 @@ def test_hooks_are_told_once(build: Build, provider: LocalProvider, events: list
         say(session, "hello")
         turn(session)
     names = [type(event).__name__ for event in events]
-    assert names == ["AttemptStarted", "AttemptEnded", "CallEnded"]
+    assert names == ["CallStarted", "AttemptStarted", "AttemptEnded", "CallEnded"]
     assert (events[-1].outcome, events[-1].cost_usd) == ("closed", 3)
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 import spawned
 from interrupts import scaled
-from own_process import run
+from own_process import PRELUDE, run
 
 from omnillm.config import GatewayConfig, KeyConfig, RouteConfig
 from omnillm.gateway.builder import GatewayBuilder
@@ -282,9 +282,25 @@ def test_exit_in_the_midst_of_everything() -> None:
     """)
 
 
+PATCH = "from gevent import monkey\nmonkey.patch_all()\n"
+PATCHED_LATE = (
+    PRELUDE
+    + """
+import omnillm.gateway.hedge, omnillm.gateway.workers, omnillm.transport.google, urllib3
+import warnings
+warnings.simplefilter("ignore")  # gevent's, of ssl
+"""
+    + PATCH
+)
+
+
 @pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
-def test_a_process_that_gevent_patched() -> None:
-    """Where gevent has replaced threads and sockets, calls run at once in greenlets, wait for keys, and leave nothing behind."""
+@pytest.mark.parametrize("prelude", [PATCH + PRELUDE, PATCHED_LATE], ids=["first", "after the import"])
+def test_a_process_that_gevent_patched(prelude: str) -> None:
+    """Where gevent has replaced threads and sockets, calls run at once in greenlets, wait for keys, and leave nothing behind.
+
+    So it is where it does that after the import, as a worker of gunicorn with ``--preload``.
+    """
     run(
         """
         import gevent
@@ -301,10 +317,17 @@ def test_a_process_that_gevent_patched() -> None:
                 assert "".join(gateway.stream(f"{n} {k}").text()) == f"echo: {n} {k}"
             return gateway.submit(f"{n}").result(20).text
 
+        ticks = []
+        ticking = gevent.spawn(lambda: [ticks.append(gevent.sleep(0.01)) for _ in range(100_000)])
         greenlets = [gevent.spawn(talk, n) for n in range(20)]
         gevent.joinall(greenlets, timeout=30, raise_error=True)
         assert [greenlet.value for greenlet in greenlets] == [f"echo: {n}" for n in range(20)]
         assert [answer.text for answer in gateway.map(["a", "b"])] == ["echo: a", "echo: b"]
+
+        before = len(ticks)
+        gevent.sleep(0.5)
+        assert len(ticks) - before > 3, "something keeps all greenlets waiting"
+        ticking.kill()
 
         provider.script(hang(times=2))
         try:
@@ -320,5 +343,5 @@ def test_a_process_that_gevent_patched() -> None:
         provider.close()
         faulthandler.cancel_dump_traceback_later()
         """,
-        before="from gevent import monkey\nmonkey.patch_all()\n",
+        prelude=prelude,
     )

@@ -18,6 +18,7 @@ from collections import deque
 from functools import cache
 from typing import Any
 
+from ..._cancel import is_from_outside
 from ..._late import importing
 from ...errors import ConfigurationError, StateUnavailableError
 from .scripts import script
@@ -176,7 +177,9 @@ def _is_spoilt(connection: Any) -> bool:
     """Tell whether a connection that lay idle was closed, or has a reply that nobody waited for."""
     try:
         return bool(connection.can_read(timeout=0))
-    except Exception:  # noqa: BLE001  # whatever it is, the connection is not used
+    except Exception as error:  # whatever it is, the connection is not used
+        if is_from_outside(error):
+            raise
         return True
 
 

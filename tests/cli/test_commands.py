@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cli_fixtures import CANARY, Run
 
 from omnillm import ProviderProtocol, StreamEmitter, encode_sse, parse_request
-from omnillm.cli import main
 from omnillm.config.reference import reference
-from omnillm.config.schema import VARIABLES
 from omnillm.providers.page import page
 from omnillm.providers.presets import PRESETS
 from omnillm.testing import LocalProvider, fail
@@ -22,47 +18,22 @@ from omnillm.types.message import Message
 from omnillm.types.response import LlmResponse
 from omnillm.types.usage import TokenUsage
 
-CANARY = "sk-CANARY-0123456789"
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-COMMANDS = ["demo", "call", "stream", "transcode", "sanitize", "config", "prices", "models"]
-
-
-class Ran:
-    """What a command did."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in this process, with a text or bytes on stdin."""
-
-    def run(*argv: str, stdin: str | bytes = "") -> Ran:
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
-        try:
-            code = main(argv)
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 1
-        said = capsys.readouterr()
-        return Ran(code, said.out, said.err)
-
-    return run
-
-
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalProvider]:
-    """A provider to which the variables of OpenAI lead."""
-    for name in (variable.name for variable in VARIABLES):
-        monkeypatch.delenv(name, raising=False)
-    with LocalProvider() as it:
-        monkeypatch.setenv("OPENAI_API_KEY", CANARY)
-        monkeypatch.setenv("OPENAI_BASE_URL", f"{it.base_url}/v1")
-        yield it
+COMMANDS = [
+    "demo",
+    "call",
+    "stream",
+    "chat",
+    "embed",
+    "transcode",
+    "sanitize",
+    "config",
+    "providers",
+    "prices",
+    "models",
+    "status",
+]
+COMMANDS += ["completion"]
 
 
 # --- call and stream ----------------------------------------------------------------------------------------------------------
@@ -349,9 +320,9 @@ def test_the_pages_are_printed(run: Run) -> None:
 
 def test_every_command_has_help_and_json(run: Run) -> None:
     """The exit codes are in it, and the page of the commands names every option."""
-    page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     pages = [("config", "check"), ("config", "docs"), ("config", "providers")]
-    for argv in [("demo",), ("call",), ("stream",), ("transcode",), ("sanitize",), *pages]:
+    for argv in [*((name,) for name in COMMANDS if name != "config"), *pages]:
         done = run(*argv, "--help")
         assert done.code == 0
         assert "--json" in done.out

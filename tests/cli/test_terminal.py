@@ -1,0 +1,165 @@
+"""What a terminal is shown with the extra, and that a pipe, a narrow or a dumb terminal get the same lines as without it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_fixtures import CANARY, Run
+
+from omnillm.providers.presets import PRESETS
+from omnillm.testing import LocalProvider
+
+terminal = pytest.importorskip("terminal", reason="no terminals here")
+LISTS = [("models", "openai/gpt-4.1*"), ("prices", "gpt-5.4"), ("providers", "open")]
+
+
+def shown(*argv: str, extra: bool = True, **more: object) -> str:
+    """Give what a command shows on a terminal, with its escapes."""
+    with terminal.terminal(terminal.command(*argv, extra=extra), os.environ, **more) as it:
+        assert it.left() == 0
+    return str(it.shown)
+
+
+def piped(*argv: str, extra: bool = True) -> str:
+    """Give what a command writes into a pipe."""
+    given = {**os.environ, "COLUMNS": "100"}
+    done = subprocess.run(terminal.command(*argv, extra=extra), capture_output=True, text=True, timeout=60, check=True, env=given)
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize("argv", LISTS, ids=" ".join)
+def test_a_list_is_a_table_on_a_terminal_and_lines_elsewhere(argv: tuple[str, ...]) -> None:
+    """In a pipe, without the extra, on a dumb terminal and on a narrow one alike; without colour where none is wanted."""
+    lines = piped(*argv)
+    assert "\x1b" not in lines
+    assert lines == piped(*argv, extra=False) == shown(*argv, extra=False) == shown(*argv, TERM="dumb")
+    assert lines == shown(*argv, columns=59)
+    table = shown(*argv)
+    assert "─" in table
+    assert "\x1b[36m" in table
+    bare = shown(*argv, NO_COLOR="1")
+    assert "─" in bare
+    assert "[36m" not in bare
+    assert max(map(len, terminal.ESCAPE.sub("", table).splitlines())) <= 100
+
+
+@pytest.mark.parametrize("argv", [("--help",), ("call", "--help")], ids=" ".join)
+def test_help_is_coloured_on_a_terminal(argv: tuple[str, ...]) -> None:
+    """And nowhere else: in a pipe it is the same with and without the extra."""
+    plain = piped(*argv)
+    assert plain == piped(*argv, extra=False) == shown(*argv, extra=False) == shown(*argv, NO_COLOR="1")
+    assert "\x1b[" not in plain
+    coloured = shown(*argv)
+    assert "\x1b[" in coloured
+    assert "--help" in terminal.ESCAPE.sub("", coloured)
+
+
+# --- providers ----------------------------------------------------------------------------------------------------------------
+
+
+def test_providers_say_what_is_set_and_never_what_it_holds(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key's variable and a base URL's, which may hold a secret too."""
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"https://user:{CANARY}@example.com")
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    told = {row["provider"]: row for row in json.loads(run("providers", "--json").out)}
+    assert list(told) == list(PRESETS)
+    assert told["openai"]["key_variables"] == [{"name": "OPENAI_API_KEY", "set": True}]
+    assert told["openai"]["base_url"] == "https://api.openai.com/v1"
+    assert told["groq"]["key_variables"] == [{"name": "GROQ_API_KEY", "set": False}]
+    assert told["azure"]["protocol"] == "open_ai_chat_completions"
+    assert told["ollama"]["needs_key"] is False
+    assert "embeddings" in told["gemini"]["endpoints"]
+    lines = run("providers", "openai").out
+    assert lines.startswith("openai: open_ai_responses at https://api.openai.com/v1; OPENAI_API_KEY set, OPENAI_BASE_URL set; ")
+    assert CANARY not in lines + json.dumps(told)
+
+
+def test_a_provider_that_is_none_is_said(run: Run) -> None:
+    """With exit code 1."""
+    done = run("providers", "nobody")
+    assert (done.code, done.out, done.err) == (1, "", "omnillm: no provider fits 'nobody'\n")
+
+
+# --- embed --------------------------------------------------------------------------------------------------------------------
+
+
+def test_texts_are_embedded(run: Run, provider: LocalProvider) -> None:
+    """As arguments, wherever the options stand, or as lines of stdin; a vector a line, or the response."""
+    model, length = "openai/text-embedding-3-small", ("--dimensions", "3")
+    given = [run("embed", model, "a", "b", *length), run("embed", model, *length, "a", "b")]
+    given.append(run("embed", model, *length, stdin="a\n\nb\n"))
+    assert {(done.code, done.out, done.err) for done in given} == {(0, given[0].out, "")}
+    assert [len(json.loads(line)) for line in given[0].out.splitlines()] == [3, 3]
+    told = json.loads(run("embed", model, "a", "--json").out)
+    assert (told["data"][0]["index"], told["model"]) == (0, "text-embedding-3-small")
+    assert told["meta"]["cost_usd"] > 0
+    assert run("embed", model).err == "omnillm: text: expected one, got none\n"
+    assert run("embed", model, " ").code == 2
+
+
+def test_vectors_are_a_table_on_a_terminal(provider: LocalProvider) -> None:
+    """Which shows how they begin."""
+    assert "dimensions" in shown("embed", "openai/text-embedding-3-small", "[b]a text", "--dimensions", "8", **dict(os.environ))
+    assert "[b]a text" in shown("embed", "openai/text-embedding-3-small", "[b]a text", **dict(os.environ))
+
+
+# --- completion ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The completion of bash, in a file."""
+    file = tmp_path_factory.mktemp("completion") / "omnillm.bash"
+    file.write_text(piped("completion", "bash"))
+    return file
+
+
+def completed(script: Path, tmp_path: Path, *words: str) -> list[str]:
+    """Ask bash what it would complete the last of the words to."""
+    ask = 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); f=$(complete -p omnillm); f=${f##*-F }; "${f%% *}"; '
+    ask += 'printf "%s\\n" "${COMPREPLY[@]}"'
+    argv = ["bash", "-c", ask, str(script), "omnillm", *words]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True, cwd=tmp_path)
+    return done.stdout.split()
+
+
+def test_bash_completes_commands_options_and_files(script: Path, tmp_path: Path) -> None:
+    """By a script that bash takes; made of the parser, so that nothing is written down twice."""
+    (tmp_path / "omnillm.toml").touch()
+    subprocess.run(["bash", "-n", str(script)], timeout=30, check=True)
+    assert completed(script, tmp_path, "ch") == ["chat"]
+    assert set(completed(script, tmp_path, "pr")) == {"prices", "providers"}
+    assert completed(script, tmp_path, "chat", "--no-h") == ["--no-history"]
+    assert completed(script, tmp_path, "config", "ch") == ["check"]
+    assert completed(script, tmp_path, "completion", "z") == ["zsh"]
+    assert "omnillm.toml" in completed(script, tmp_path, "config", "check", "omnillm.t")
+
+
+def test_other_shells_have_a_completion_too(run: Run) -> None:
+    """As text, or as JSON."""
+    for shell, begins in (("zsh", "#compdef omnillm"), ("tcsh", "# AUTOMATICALLY")):
+        assert run("completion", shell).out.startswith(begins)
+        assert json.loads(run("completion", shell, "--json").out)["script"].startswith(begins)
+
+
+def test_completion_says_what_it_needs() -> None:
+    """In one line."""
+    argv = terminal.command("completion", "bash", extra=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "omnillm: completion needs shtab: pip install 'omnillm[cli]'\n"
+
+
+def test_typing_loads_nothing_of_the_extra() -> None:
+    """A command that is piped, or asked for JSON, does not pay for tables."""
+    code = "import sys; from omnillm.cli import main; main(['providers', '--json']); "
+    code += "print({'rich', 'rich_argparse', 'shtab', 'prompt_toolkit'} & set(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == "set()\n"
