@@ -1,7 +1,7 @@
 """Metrics for Prometheus, and a dashboard of Grafana's that shows them (extra: ``prometheus``).
 
-``PrometheusMetrics`` counts what gateways do, by ``hook()``, and tells how their keys, windows, breakers and budgets stand when it
-is scraped, by ``watch()``. ``dashboard()`` is the dashboard's JSON. No label holds a key, a prompt, an answer or a tenant.
+``PrometheusMetrics`` counts what gateways do, by ``hook()``, and tells how keys, windows, breakers and budgets stand when they
+are scraped, by ``watch()``. ``dashboard()`` is the dashboard's JSON. No label holds a key, a prompt, an answer or a tenant.
 """
 
 from __future__ import annotations
