@@ -157,9 +157,9 @@ if TYPE_CHECKING:
         PrimitiveAsyncJobOperation, PrimitiveAsyncJobRequest, PrimitiveAsyncJobResponse, PrimitiveAsyncJobStatus,
         PrimitiveBillableUnit, PrimitiveBinaryChunk, PrimitiveBudgetClass, PrimitiveCompleted, PrimitiveEndpointKind,
         PrimitiveEndpointSupport, PrimitiveProviderDescriptor, PrimitiveProviderEndpoint, PrimitiveProviderKind,
-        PrimitiveProviderRegistry, PrimitiveRequest, PrimitiveResponse, PrimitiveSseFrame, PrimitiveStreamEvent,
-        PrimitiveStreamMode, PrimitiveUsageReported, PrimitiveUsageTelemetry, PrimitiveWebSocketMessage,
-        ProviderPrimitiveWireFormat, embedded_primitive_provider_registry,
+        PrimitiveProviderRegistry, PrimitiveRealtimeSession, PrimitiveRequest, PrimitiveResponse, PrimitiveSseFrame,
+        PrimitiveStreamEvent, PrimitiveStreamMode, PrimitiveUsageReported, PrimitiveUsageTelemetry,
+        PrimitiveWebSocketMessage, ProviderPrimitiveWireFormat, embedded_primitive_provider_registry,
     )  # fmt: skip
     from .providers.auth import AuthScheme
     from .providers.credentials import AwsCredentials, GoogleCredentials

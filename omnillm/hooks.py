@@ -120,12 +120,22 @@ def _hedge(event: HedgeStarted) -> _Line:
 
 def _attempt(event: AttemptEnded) -> _Line:
     record = event.record
-    shown = (record.model, record.endpoint, record.key_label, record.outcome, record.duration)
-    names = ("model", "endpoint", "key_label", "outcome", "duration")
     error = None if record.error is None else record.error.partition(":")[0]  # what stands behind it may quote the prompt
-    more = {"attempt_id": event.attempt_id, "status": record.status, "error": error, "tokens": event.tokens}
-    fields = {**dict(zip(names, shown, strict=True)), **more, "cost_usd": event.cost_usd, "sent": record.sent}
-    return _Line(logging.DEBUG, "%s at %s with %s: %s in %.3f s [%s]", shown, fields)
+    values = (record.model, record.endpoint, record.key_label, error or record.outcome, record.duration)
+    fields = {
+        "attempt_id": event.attempt_id,
+        "model": record.model,
+        "endpoint": record.endpoint,
+        "key_label": record.key_label,
+        "outcome": record.outcome,
+        "status": record.status,
+        "error": error,
+        "duration": record.duration,
+        "tokens": event.tokens,
+        "cost_usd": event.cost_usd,
+        "sent": record.sent,
+    }
+    return _Line(logging.DEBUG, "%s at %s with %s: %s in %.3f s [%s]", values, fields)
 
 
 def _end(event: CallEnded) -> _Line:

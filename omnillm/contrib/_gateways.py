@@ -50,8 +50,8 @@ class Gateways:
                 value = setting(self._settings(), alias)
                 if isinstance(value, Gateway):
                     self._lent.add(alias)
-                found = made(value, alias)
-                self._made[alias] = found
+                new = made(value, alias)
+                found = self._made.setdefault(alias, new)  # a greenlet may have been faster, for which this lock is none
                 _close_at_exit()
             return found
 

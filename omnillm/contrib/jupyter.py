@@ -15,10 +15,8 @@ try:
     from IPython.core.error import UsageError
     from IPython.core.magic_arguments import MagicArgumentParser
     from IPython.display import Markdown, display
-except ModuleNotFoundError as error:
-    if error.name is None or not error.name.startswith("IPython"):
-        raise
-    raise ImportError("omnillm.contrib.jupyter needs IPython: pip install 'omnillm[jupyter]'") from None
+except ImportError as _error:
+    raise ImportError("omnillm.contrib.jupyter needs IPython: pip install 'omnillm[jupyter]'") from _error
 
 from ..errors import ConfigurationError
 from ..gateway._display import KEYS, key_rows

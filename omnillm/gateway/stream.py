@@ -447,3 +447,9 @@ class TextStream:
     def close(self) -> None:
         """Leave the stream."""
         self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

@@ -57,6 +57,8 @@ class Conversation:
     __slots__ = ("_base", "_gateway", "_past", "_tools", "_turn")
 
     def __init__(self, gateway: Gateway, *, tools: Iterable[ToolLike] | ToolLike = (), **overlay: Unpack[Settings]) -> None:
+        if not callable(getattr(gateway, "_laid_over", None)):
+            raise wrong_type("gateway", "a Gateway", gateway)
         self._start(gateway, gateway._laid_over(LlmRequest(""), overlay), tools, _Past())
 
     def _start(self, gateway: Gateway, base: LlmRequest, tools: Iterable[ToolLike] | ToolLike, past: _Past) -> None:
@@ -71,7 +73,7 @@ class Conversation:
 
     def say(
         self,
-        what: Said,
+        text: Said,
         *,
         tools: Iterable[ToolLike] | ToolLike | None = None,
         max_turns: int = 8,
@@ -90,7 +92,7 @@ class Conversation:
         owner = object()
         try:
             self._claim(owner)
-            said = self._said(what)
+            said = self._said(text)
             options = {"timeout": timeout, "cancel": cancel, "tenant": tenant, "into": into}
             request, chosen = self._request(said, overlay), self._tools if tools is None else tools
             outcome = run(self._gateway, request, chosen, max_turns=max_turns, parallel=parallel, **options)
@@ -101,7 +103,7 @@ class Conversation:
 
     def stream(
         self,
-        what: Said,
+        text: Said,
         *,
         tools: Iterable[ToolLike] | ToolLike | None = None,
         max_turns: int = 8,
@@ -121,20 +123,20 @@ class Conversation:
             from .conversation_stream import ConversationStream
 
         def prepare() -> tuple[tuple[RequestItem, ...], Loop]:
-            said = self._said(what)
+            said = self._said(text)
             request, chosen = self._request(said, overlay), self._tools if tools is None else tools
             bounds = {"timeout": timeout, "cancel": cancel}
             return said, Loop(self._gateway, request, chosen, max_turns=max_turns, parallel=parallel, **bounds)
 
         return ConversationStream(self, prepare, {"cancel": cancel, "tenant": tenant, "into": into})
 
-    def _said(self, what: Any) -> tuple[RequestItem, ...]:
-        items = _items_of(what)
+    def _said(self, text: Any) -> tuple[RequestItem, ...]:
+        items = _items_of(text)
         names = _open_calls((*self._past.items, *items))
         if names:
             raise ConfigurationError(
-                f"what: the model's calls of {', '.join(names)} wait: say([ToolResultPart(call.call_id, result), …]) first",
-                field="what",
+                f"text: the model's calls of {', '.join(names)} wait: say([ToolResultPart(call.call_id, result), …]) first",
+                field="text",
             )
         return items
 
@@ -192,22 +194,28 @@ class Conversation:
 
     # --- at rest ----------------------------------------------------------------------------------------------------------------
 
-    def to_json(self) -> str:
-        """Give it as JSON text: what was said, the settings, the totals; no gateway, no key and no tool is in it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as JSON-ready dictionaries: what was said, the settings, the totals; no gateway, no key and no tool."""
         past = self._past
-        return _json.dumps(
-            {
-                "version": VERSION,
-                "request": dataclasses.replace(self._base, input=past.items).to_dict(),
-                "usage": past.usage.to_dict(),
-                "cost": None if past.cost is None else dataclasses.asdict(past.cost),
-            }
-        )
+        return {
+            "version": VERSION,
+            "request": dataclasses.replace(self._base, input=past.items).to_dict(),
+            "usage": past.usage.to_dict(),
+            "cost": None if past.cost is None else dataclasses.asdict(past.cost),
+        }
+
+    def to_json(self) -> str:
+        """Give ``to_dict`` as JSON text."""
+        return _json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str | bytes, gateway: Gateway, tools: Iterable[ToolLike] | ToolLike = ()) -> Self:
         """Read what ``to_json`` gave, exactly; raises ``ProtocolError`` and its subclasses for anything else."""
-        data = _json.loads(text)
+        return cls.from_dict(_json.loads(text), gateway, tools)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], gateway: Gateway, tools: Iterable[ToolLike] | ToolLike = ()) -> Self:
+        """Read what ``to_dict`` gave, exactly; raises ``ProtocolError`` and its subclasses for anything else."""
         _check_fields(data, ("version", "request", "usage", "cost"), "")
         if data["version"] != VERSION:
             raise InvalidShapeError(f"expected version {VERSION}, got {data['version']!r:.80}", pointer="/version")
@@ -239,21 +247,21 @@ def _cost_of(data: Any) -> Cost:
     return Cost(**data)
 
 
-def _items_of(what: Any) -> tuple[RequestItem, ...]:
+def _items_of(text: Any) -> tuple[RequestItem, ...]:
     """Give what was said as items: texts and parts are a message of the user's."""
-    if isinstance(what, str):
-        return (Message.user(what),)
-    if isinstance(what, ITEM_TYPES):
-        return (what,)
-    if isinstance(what, PART_TYPES):
-        return (Message(MessageRole.USER, (what,)),)  # type: ignore[arg-type]  # the parts are listed as what they have in common
-    if not isinstance(what, Iterable) or isinstance(what, Mapping | bytes):
-        raise wrong_type("what", "a text, a Message, parts of one, or items such as ToolResultPart", what)
-    given: tuple[Any, ...] = tuple(what)
+    if isinstance(text, str):
+        return (Message.user(text),)
+    if isinstance(text, ITEM_TYPES):
+        return (text,)
+    if isinstance(text, PART_TYPES):
+        return (Message(MessageRole.USER, (text,)),)  # type: ignore[arg-type]  # the parts are listed as what they have in common
+    if not isinstance(text, Iterable) or isinstance(text, Mapping | bytes):
+        raise wrong_type("text", "a text, a Message, parts of one, or items such as ToolResultPart", text)
+    given: tuple[Any, ...] = tuple(text)
     if all(isinstance(item, ITEM_TYPES) for item in given):
         return given
     if any(isinstance(item, Message) for item in given):
-        raise ConfigurationError("what: expected items alone, or parts of one message alone", field="what")
+        raise ConfigurationError("text: expected items alone, or parts of one message alone", field="text")
     return (Message(MessageRole.USER, given),)
 
 

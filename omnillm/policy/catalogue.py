@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from ..types._given import wrong_type
 from ..types.enums import ProviderKind
 from .model_names import places_in
 from .snapshot import Rows
@@ -52,12 +53,18 @@ def _shipped() -> Rows:
     return Rows("models.jsonl.gz")
 
 
-@lru_cache(maxsize=1024)
 def model_info(model: str, provider: str | ProviderKind | None = None) -> ModelInfo | None:
     """Give what is known of a model, by any name that providers write it with; ``None`` for one that is not listed.
 
     ``provider`` is who serves it: without one, its maker.
     """
+    if not isinstance(model, str):
+        raise wrong_type("model", "a model's name", model)
+    return _found(model, provider)
+
+
+@lru_cache(maxsize=1024)
+def _found(model: str, provider: str | ProviderKind | None) -> ModelInfo | None:
     found = places_in(_shipped(), model, None if provider is None else str(provider))
     return None if found is None else _info(*found[:2])
 

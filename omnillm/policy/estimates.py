@@ -27,7 +27,7 @@ from ..types.parts import (
     ToolCallPart,
     ToolResultPart,
 )
-from ..types.request import BYTES_PER_TOKEN, MESSAGE_TOKENS, LlmRequest, weight_of
+from ..types.request import BYTES_PER_TOKEN, LlmRequest, weight_of
 from .limits import PromptEstimate
 
 MODELS = 256  # that are remembered; the one that was first taught goes first
@@ -59,6 +59,8 @@ SCRIPTS = {
 _START = tuple(script.start for script in SCRIPTS.values())
 _TOKENIZED = 1.0  # tokens to a counted token: what a chat's frame and a tool's declaration add is learned
 _TOKENIZED_BOUNDS = Script(_TOKENIZED, 0.5, 2.0)
+
+MESSAGE_TOKENS = 4  # the framing of a turn
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
 _SIGNS = re.compile(r"[0-9{}()\[\]<>;:=+*/\\|&#@$%^~`\"_-]")

@@ -80,7 +80,7 @@ def loss_rows(report: ConversionReport[Any]) -> list[Row]:
 def html_table(head: Row, rows: Iterable[Row]) -> str:
     """Write a table in HTML."""
     lines = [f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows]
-    names = "".join(f"<th>{escape(str(name))}</th>" for name in head)
+    names = "".join(f'<th style="text-align:left">{escape(str(name))}</th>' for name in head)
     return f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
@@ -101,7 +101,7 @@ def shown(value: object) -> str:
 
 def dollars(amount: float) -> str:
     """Write an amount so that the digits that count are seen."""
-    return f"${amount:,.2f}" if amount >= 1 else f"${amount:.6f}"
+    return f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:.6f}"
 
 
 def harmless(text: str) -> str:

@@ -190,9 +190,10 @@ class AudioInput(Model):
     filename: str | None = None
     data: ContentField = None
     media_type: str | None = None
+    vendor_extensions: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
-        check_types(self, {"filename": MAYBE_TEXT, "media_type": MAYBE_TEXT})
+        check_types(self, {"filename": MAYBE_TEXT, "media_type": MAYBE_TEXT, "vendor_extensions": MAPPING})
         _name_content(self, "audio")
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import NoneType
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..errors import ConfigurationError
 from ._given import MAYBE_TEXT, Kinds, check_choice, check_types, member, put
@@ -42,7 +42,14 @@ class PromptCacheKey(Model):
 
 @dataclass(frozen=True, slots=True)
 class CacheBreakpoint(Model):
-    """Say where the cached prefix ends; indices count the request's messages and their parts from 0."""
+    """Say where the cached prefix ends; indices count the request's messages and their parts from 0.
+
+    ``auto`` leaves the place to the provider; those without an index are values, and may be called as the others are.
+    """
+
+    auto: ClassVar[CacheBreakpoint]
+    end_of_tools: ClassVar[CacheBreakpoint]
+    end_of_instructions: ClassVar[CacheBreakpoint]
 
     kind: BreakpointKind = "auto"
     message_index: int | None = None
@@ -51,20 +58,9 @@ class CacheBreakpoint(Model):
     def __post_init__(self) -> None:
         check_choice(self.kind, BreakpointKind, "kind")
 
-    @classmethod
-    def auto(cls) -> CacheBreakpoint:
-        """Leave the place to the provider."""
-        return cls("auto")
-
-    @classmethod
-    def end_of_tools(cls) -> CacheBreakpoint:
-        """End the prefix after the tools."""
-        return cls("end_of_tools")
-
-    @classmethod
-    def end_of_instructions(cls) -> CacheBreakpoint:
-        """End the prefix after the instructions."""
-        return cls("end_of_instructions")
+    def __call__(self) -> CacheBreakpoint:
+        """Give itself."""
+        return self
 
     @classmethod
     def end_of_message(cls, index: int) -> CacheBreakpoint:
@@ -75,6 +71,11 @@ class CacheBreakpoint(Model):
     def end_of_content_block(cls, message_index: int, part_index: int) -> CacheBreakpoint:
         """End the prefix after that part of that message."""
         return cls("end_of_content_block", message_index=_index(message_index), part_index=_index(part_index))
+
+
+CacheBreakpoint.auto = CacheBreakpoint("auto")
+CacheBreakpoint.end_of_tools = CacheBreakpoint("end_of_tools")
+CacheBreakpoint.end_of_instructions = CacheBreakpoint("end_of_instructions")
 
 
 def _index(value: int) -> int:

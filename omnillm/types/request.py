@@ -34,7 +34,6 @@ BYTES_PER_TOKEN = 4
 IMAGE_TOKENS = 1_000  # a 1024 x 1024 image costs 765 (OpenAI, high detail) to about 1 400 (Anthropic, width x height / 750)
 AUDIO_TOKENS = 1_000  # some 30 seconds at Gemini's 32 tokens a second
 FILE_TOKENS = 5_000  # a few pages at 1 500 to 3 000 tokens each (Anthropic, PDF support)
-MESSAGE_TOKENS = 4  # the framing of a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,6 @@ class LlmRequest(Model):
                 part_size, part_tokens = weight_of(part)
                 size += part_size
                 tokens += part_tokens
-            tokens += MESSAGE_TOKENS
         for tool in self.capabilities.tools:
             size += len(tool.name) + len((tool.description or "").encode("utf-8", "replace")) + _json_size(tool.input_schema)
         for builtin in self.capabilities.builtin_tools:

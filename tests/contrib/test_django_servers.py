@@ -8,18 +8,15 @@ from web_servers import KINDS, gunicorn, uvicorn
 
 from omnillm.testing import LocalProvider
 
-SERVERS = [*KINDS, *(f"{kind}-preload" for kind in KINDS), "uvicorn"]
 
-
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=[*(kind for kind in KINDS if kind != "gevent, preloaded"), "uvicorn"])
 def site(request):
     """A Django site on a server."""
-    kind, _, preload = request.param.partition("-")
     with LocalProvider() as provider:
-        if kind == "uvicorn":
+        if request.param == "uvicorn":
             served = uvicorn("web_django:asgi", provider)
         else:
-            served = gunicorn("web_django:application", provider, kind, *(["--preload"] if preload else []))
+            served = gunicorn("web_django:application", provider, request.param)
         with served as site:
             yield site
 
@@ -42,3 +39,10 @@ def test_clients_that_leave_in_mid_stream_leave_nothing_held(site):
 def test_a_broken_stream_is_told(site):
     """What breaks in mid-stream ends the response with an event that tells the kind of the error alone."""
     web_facts.a_broken_stream_is_told(site)
+
+
+def test_under_asgi_a_client_that_leaves_is_noticed_at_once():
+    """No heartbeat is waited for: the server tells of a client that has gone."""
+    with LocalProvider() as provider, uvicorn("web_django:asgi", provider, HEARTBEAT="600") as site:
+        for path in ("/late/", "/alate/", "/stream/"):
+            web_facts.leavers_leave_nothing(site, path, heartbeats=False)

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import own_process
 import pytest
 
 pytest.importorskip("opentelemetry.sdk")
 
+from native_requests import native_endpoint, native_request
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -25,6 +27,9 @@ from omnillm import GatewayBuilder, LlmRequest, Message, RetryPolicy, tool
 from omnillm.config import KeyConfig
 from omnillm.contrib.opentelemetry import OpenTelemetryHook, instrument
 from omnillm.errors import BadRequestError, BudgetExceededError, ConfigurationError, StreamInterruptedError
+from omnillm.primitive import PrimitiveEndpointKind as Kind
+from omnillm.primitive import PrimitiveProviderKind, PrimitiveRequest, PrimitiveStreamMode
+from omnillm.primitive import ProviderPrimitiveWireFormat as Native
 from omnillm.testing import LocalProvider, answer, break_stream, delay, fail
 from omnillm.types.enums import ProviderProtocol
 from omnillm.types.parts import ImageBase64Part, ToolCallPart
@@ -294,6 +299,20 @@ def test_endpoints_and_native_calls(provider: LocalProvider, build: Any, seen: S
     assert {point.attributes["gen_ai.operation.name"] for point in seen.points("gen_ai.client.token.usage")} == {"embeddings"}
 
 
+def test_native_calls(provider: LocalProvider, build: Any, seen: Seen) -> None:
+    """A native call and a native stream are spans by what their endpoint does; what generates text is a chat."""
+    gateway = build(provider, primitive_endpoint=native_endpoint(provider, PrimitiveProviderKind.OPENAI), on_event=seen.hook())
+    native = Native.OPENAI_RESPONSES, Kind.RESPONSES, PrimitiveProviderKind.OPENAI
+    gateway.primitive_call(native_request(*native))
+    list(gateway.primitive_stream(native_request(*native, PrimitiveStreamMode.SSE)))
+    gateway.primitive_call(PrimitiveRequest.get("open_ai", "models", "open_ai_models"))
+    called, streamed, listed = (span for span in seen.spans() if span.kind is SpanKind.CLIENT)
+    assert [span.name for span in (called, streamed)] == ["chat m", "chat m"]
+    assert (listed.name, "gen_ai.request.model" in listed.attributes) == ("models", False)
+    assert streamed.attributes["gen_ai.response.time_to_first_chunk"] > 0
+    assert called.attributes["gen_ai.usage.output_tokens"] > 0
+
+
 @tool
 def double(n: int) -> int:
     """Double a number."""
@@ -371,16 +390,39 @@ def test_the_trace_goes_along_where_it_is_asked_for(provider: LocalProvider, bui
     assert all(request.headers["authorization"] == "Bearer sk-1" for request in provider.requests)
 
 
-def test_what_a_fork_left_is_the_parents(provider: LocalProvider, build: Any, seen: Seen, monkeypatch: Any) -> None:
-    """A child ends none of its parent's spans."""
-    hook = seen.hook()
-    gateway = build(provider, on_event=hook)
-    stream = gateway.stream("hi")
-    hook._pid -= 1
-    gateway.call("hi")
-    assert len(seen.spans("chat")) == 1
-    stream.close()
-    assert len(seen.spans("chat")) == 1
+FORKED = """
+import gc
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from omnillm.contrib.opentelemetry import instrument
+
+spans, tracers = InMemorySpanExporter(), TracerProvider()
+tracers.add_span_processor(SimpleSpanProcessor(spans))
+names = lambda: sorted(span.name for span in spans.get_finished_spans())
+
+with LocalProvider() as provider:
+    builder = GatewayBuilder(provider.endpoint("chat_completions")).default_model("m").add_key(KeyConfig("sk-1", "k1"))
+    gateway = instrument(builder, tracer_provider=tracers).build()
+    stream = gateway.stream("one two three")
+    next(stream)
+
+    def child():
+        stream.close()
+        gateway.call("hi")
+        assert names() == ["attempt m", "chat m"], names()
+
+    in_child(child)
+    assert names() == []
+    list(stream)
+    assert names() == ["attempt m", "chat m"]
+    print("ok")
+"""
+
+
+def test_what_a_fork_left_is_the_parents() -> None:
+    """A forked child ends none of its parent's spans and makes its own; the parent's end in the parent."""
+    assert own_process.run(FORKED) == "ok\n"
 
 
 def test_instrument_adds_the_hook(provider: LocalProvider, seen: Seen) -> None:
@@ -399,3 +441,16 @@ def test_without_an_sdk_nothing_is_recorded(provider: LocalProvider, build: Any)
     assert build(provider, on_event=hook).call("hi").text == "echo: hi"
     assert "traceparent" not in provider.requests[0].headers
     assert (hook._calls, hook._attempts) == ({}, {})
+
+
+def test_without_it_the_error_says_what_to_install() -> None:
+    """Where OpenTelemetry is not installed, the import says which extra brings it."""
+    code = """
+    import sys
+    sys.modules["opentelemetry"] = None
+    try:
+        import omnillm.contrib.opentelemetry
+    except ImportError as error:
+        print(error)
+    """
+    assert "pip install 'omnillm[opentelemetry]'" in own_process.run(code, prelude="")

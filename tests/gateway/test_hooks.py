@@ -39,9 +39,9 @@ def test_every_event_in_order(provider: LocalProvider, build: Any, clock: FakeCl
     last = events[-1]
     assert (last.outcome, last.attempts, last.usage, last.cost_usd) == ("ok", answer.attempts, answer.usage, answer.cost_usd)
     assert isinstance(events[1], AttemptStarted)
-    assert (events[1].key_label, events[1].model, events[1].reserved_tokens) == ("k1", "m", 1029)
+    assert (events[1].key_label, events[1].model, events[1].reserved_tokens) == ("k1", "m", 1025)
     assert isinstance(events[1].lease, KeyLease)
-    assert (events[1].lease.label, events[1].lease.reserved_tokens) == ("k1", 1029)
+    assert (events[1].lease.label, events[1].lease.reserved_tokens) == ("k1", 1025)
 
 
 @pytest.mark.parametrize("how", ["call", "stream"])

@@ -75,7 +75,7 @@ def test_the_figures_of_a_refusal(provider: LocalProvider, build: Any) -> None:
     with gateway.stream(SMALL) as stream:
         next(stream)
         reserved = SMALL.estimated_tokens()
-        big = LlmRequest("m", "hi", generation=GenerationConfig(max_output_tokens=40))
+        big = LlmRequest("m", "hi", generation=GenerationConfig(max_output_tokens=50))
         with pytest.raises(BudgetExceededError, match="gateway budget of \\$60") as caught:
             gateway.call(big)
     error = caught.value

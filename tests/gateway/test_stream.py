@@ -72,7 +72,9 @@ def test_text(provider: LocalProvider, build: Any) -> None:
     text = other.text()
     assert next(text) == "echo:"
     text.close()
-    for left in (text, other):
+    with gateway.stream("one two three").text() as within:
+        assert next(within) == "echo:"
+    for left in (text, other, within):
         with pytest.raises(ClosedError):
             next(left)
     assert held(gateway) == (0, 0)

@@ -400,6 +400,8 @@ def test_saved_and_loaded(provider: LocalProvider, build: Any, protocol: Any) ->
     text = talk.to_json()
     loaded = Conversation.from_json(text, gateway, [weather])
     assert (loaded.items, loaded.usage, loaded.cost_usd, loaded.to_json()) == (talk.items, talk.usage, talk.cost_usd, text)
+    assert json.loads(text) == talk.to_dict()
+    loaded = Conversation.from_dict(loaded.to_dict(), gateway, [weather])
     for each in (talk, loaded):
         assert each.say(ROME).text == "weather gave: sunny in Rome"
     assert provider.requests[-2].json == provider.requests[-4].json  # the ids of what followed count on
@@ -416,6 +418,22 @@ def test_any_history_is_kept_exactly(request: LlmRequest) -> None:
     text = talk.to_json()
     loaded = Conversation.from_json(text, None)
     assert (loaded.items, loaded._base, loaded.to_json()) == (talk.items, talk._base, text)
+
+
+def test_the_text_has_its_name(provider: LocalProvider, build: Any) -> None:
+    """What is said may be given as ``text``, and is called so where it is refused."""
+    talk = Conversation(build(provider))
+    assert talk.say(text="one").text == "echo: one"
+    assert "".join(talk.stream(text="two").text()) == "echo: two"
+    with pytest.raises(ConfigurationError, match=r"^text: expected a text, "):
+        talk.say(text=None)
+
+
+@pytest.mark.parametrize("given", [None, "openai/gpt-4.1-mini"])
+def test_a_conversation_needs_a_gateway(given: Any) -> None:
+    """What is none is refused by its name when the conversation is made."""
+    with pytest.raises(ConfigurationError, match=r"^gateway: expected a Gateway, got "):
+        Conversation(given)
 
 
 def test_unknown_prices_stay_unknown(provider: LocalProvider, build: Any) -> None:

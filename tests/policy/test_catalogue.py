@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 
 import omnillm
+from omnillm.errors import ConfigurationError
 from omnillm.policy.catalogue import ModelInfo, model_info, models
 
 KINDS = {"chat", "completion", "embedding", "rerank", "image", "transcription", "speech", "realtime"}
@@ -51,6 +53,13 @@ def test_an_unknown_model_is_none() -> None:
     """Nothing is made up for a model that is not listed."""
     assert model_info("nobody-knows-it") is None
     assert model_info("gpt-5.4", "groq") is None
+
+
+@pytest.mark.parametrize("model", [None, 4])
+def test_a_model_is_named_by_a_text(model: Any) -> None:
+    """What is none is refused by its name."""
+    with pytest.raises(ConfigurationError, match=r"^model: expected a model's name, got "):
+        model_info(model)
 
 
 def test_settings_that_a_model_refuses() -> None:

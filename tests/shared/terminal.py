@@ -70,6 +70,7 @@ class Terminal:
         """Give the exit code of a command that leaves."""
         while self._read():
             pass
+        assert "Exception ignored" not in self.shown, self.shown  # what is not closed is told at exit
         return self._process.wait(PATIENCE_S)
 
     def _read(self) -> bool:

@@ -20,13 +20,17 @@ import omnillm
 
 ROOT = Path(omnillm.__file__).parent.parent
 SHARED = Path(__file__).parent
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0  # a busy machine takes long to begin
 WORKERS = 2
 TWO = ("--workers", str(WORKERS))
 KINDS = {
     "sync": ("--worker-class", "sync", *TWO),
     "gthread": ("--worker-class", "gthread", "--threads", "8", *TWO),
     "gevent": ("--worker-class", "gevent", *TWO),
+    "sync, preloaded": ("--worker-class", "sync", *TWO, "--preload"),
+    "gthread, preloaded": ("--worker-class", "gthread", "--threads", "8", *TWO, "--preload"),
+    "gevent, preloaded": ("--worker-class", "gevent", *TWO, "--preload"),
+    "gevent, patched, preloaded": ("--worker-class", "gevent", *TWO, "--preload", "--config", str(SHARED / "web_gunicorn.py")),
 }
 
 
@@ -75,9 +79,9 @@ class Site:
 
 
 @contextmanager
-def gunicorn(app, provider, kind, *options, **variables):
+def gunicorn(app, provider, kind, **variables):
     """Serve an app by gunicorn."""
-    command = [sys.executable, "-m", "gunicorn", *KINDS[kind], "--log-level", "warning", "--graceful-timeout", "5", *options]
+    command = [sys.executable, "-m", "gunicorn", *KINDS[kind], "--log-level", "warning", "--graceful-timeout", "5"]
     with _served(lambda fd: [*command, "--bind", f"fd://{fd}", app], provider, WORKERS, variables) as site:
         yield site
 

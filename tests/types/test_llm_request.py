@@ -11,7 +11,7 @@ from strategies import items, requests, texts
 
 import omnillm as o
 from omnillm import MessageRole as Role
-from omnillm.types.request import AUDIO_TOKENS, DEFAULT_OUTPUT_TOKENS, FILE_TOKENS, IMAGE_TOKENS, MESSAGE_TOKENS
+from omnillm.types.request import AUDIO_TOKENS, DEFAULT_OUTPUT_TOKENS, FILE_TOKENS, IMAGE_TOKENS
 
 CHAT = o.ProviderProtocol.OPENAI_CHAT_COMPLETIONS
 HI = o.Message.user("hi")
@@ -110,8 +110,8 @@ def test_instructions_are_the_field_or_what_the_system_says(
 
 
 def tokens(*parts: Any, **fields: Any) -> int:
-    """Estimate a request of one message of these parts, its framing taken off."""
-    return o.LlmRequest("m", o.Message(Role.USER, parts), **fields).estimated_prompt_tokens() - MESSAGE_TOKENS
+    """Estimate a request of one message of these parts."""
+    return o.LlmRequest("m", o.Message(Role.USER, parts), **fields).estimated_prompt_tokens()
 
 
 TEXT_FILE = o.FilePart(data="QUFB" * 100, media_type="text/plain")
@@ -179,8 +179,9 @@ def test_an_estimate_never_fails_and_grows_with_the_prompt(request: o.LlmRequest
 
 @given(st.lists(texts, max_size=5))
 def test_text_is_estimated_by_its_bytes_alone(said: list[str]) -> None:
-    """How a text is cut into parts changes nothing."""
+    """How a text is cut into parts or messages changes nothing."""
     assert tokens(*said) == tokens("".join(said))
+    assert o.LlmRequest("m", [o.Message.user(text) for text in said]).estimated_prompt_tokens() == tokens(*said)
 
 
 @pytest.mark.parametrize(
@@ -248,6 +249,14 @@ def test_the_old_cache_setting_is_read_as_best_effort() -> None:
     assert o.CapabilitySet(cache=o.CacheSettings()).cache_policy() == best
     assert o.CapabilitySet(cache=o.CacheSettings(enabled=False)).cache_policy() == none
     assert o.CapabilitySet(cache=o.CacheSettings(), prompt_cache=none).cache_policy() == none
+
+
+@pytest.mark.parametrize("kind", ["auto", "end_of_tools", "end_of_instructions"])
+def test_a_cache_breakpoint_without_an_index_is_a_value(kind: str) -> None:
+    """It is written with or without parentheses."""
+    breakpoint = getattr(o.CacheBreakpoint, kind)
+    assert breakpoint == breakpoint() == o.CacheBreakpoint(kind)  # type: ignore[arg-type]  # one of its kinds
+    assert o.PromptCachePolicy.required(breakpoint=breakpoint).breakpoint == breakpoint
 
 
 @pytest.mark.parametrize("index", [-1, 1.0, True, "0", None])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import assert_type
 
 import omnillm as o
+from omnillm.contrib.sse import SseBody, frame, frames_of
+from omnillm.contrib.sse.asynchronous import AsyncSseBody
 from omnillm.testing import record, replay
 
 
@@ -287,3 +291,18 @@ def native(gateway: o.Gateway) -> None:
     endpoint = o.PrimitiveProviderEndpoint.anthropic()
     builder = o.GatewayBuilder(o.ProviderEndpoint.openai_responses()).primitive_endpoint(endpoint, o.KeyConfig("k"))
     assert_type(builder, o.GatewayBuilder)
+
+
+def events_for_a_browser(gateway: o.Gateway, chat: o.Conversation) -> None:
+    """Streams, what opens one, and frames of one's own."""
+
+    def frames(event: o.LlmStreamEvent) -> Iterator[o.SseFrame]:
+        if isinstance(event, o.ReasoningDelta):
+            yield frame("reasoning", text=event.delta)
+        yield from frames_of(event)
+
+    body = SseBody(gateway.stream("hi"), heartbeat=5, frames=frames)
+    assert_type(next(body), bytes)
+    body.close()
+    SseBody(chat.stream("hi"))
+    AsyncSseBody(partial(gateway.stream, "hi", timeout=60))

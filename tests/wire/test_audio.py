@@ -64,6 +64,14 @@ def test_a_form_is_read_as_what_it_was_written_of(extensions: dict[str, Any]) ->
     assert dataclasses.replace(read, vendor_extensions={}) == ASKED
 
 
+def test_a_file_of_a_form_has_no_place_for_more() -> None:
+    """What a vendor would have beside a recording is named as lost; its JSON at rest keeps it."""
+    audio = o.AudioInput("a.wav", b"RIFF", vendor_extensions={"gain": 2})
+    report = o.emit_transport_request(TRANSCRIPT, o.AudioTranscriptionRequest("m", audio))
+    assert [loss.pointer for loss in report.losses] == ["/audio/vendor_extensions/gain"]
+    assert o.AudioInput.from_json(audio.to_json()) == audio
+
+
 @pytest.mark.parametrize("form", ["text", "srt", "vtt"])
 def test_a_text_is_asked_for_as_such(form: str) -> None:
     """The answer's type follows the format."""

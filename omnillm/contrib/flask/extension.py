@@ -61,8 +61,8 @@ def _commands() -> AppGroup:
     group = AppGroup(_NAME, help="The gateways to language models.")
 
     @group.command("status", help="Show how the keys and budgets stand.")  # type: ignore[untyped-decorator]
-    @click.argument("alias", nargs=-1)
-    @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+    @click.argument("alias", nargs=-1)  # type: ignore[untyped-decorator]
+    @click.option("--json", "is_json", is_flag=True, help="Print JSON.")  # type: ignore[untyped-decorator]
     def status(alias: tuple[str, ...], is_json: bool) -> None:
         gateways = _gateways_of(current_app)
         try:

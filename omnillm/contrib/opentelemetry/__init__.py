@@ -6,10 +6,11 @@ Extra: ``opentelemetry``, which is the API alone; whoever runs the program bring
 from __future__ import annotations
 
 try:
-    from ._hook import OpenTelemetryHook, instrument
-except ModuleNotFoundError as error:
-    if error.name is None or not error.name.startswith("opentelemetry"):
-        raise
-    raise ImportError("omnillm.contrib.opentelemetry needs OpenTelemetry: pip install 'omnillm[opentelemetry]'") from None
+    import opentelemetry.metrics as _metrics  # noqa: F401
+    import opentelemetry.trace as _trace  # noqa: F401
+except ImportError as _error:
+    raise ImportError("omnillm.contrib.opentelemetry needs OpenTelemetry: pip install 'omnillm[opentelemetry]'") from _error
+
+from ._hook import OpenTelemetryHook, instrument
 
 __all__ = ["OpenTelemetryHook", "instrument"]

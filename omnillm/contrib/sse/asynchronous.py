@@ -48,7 +48,7 @@ class AsyncSseBody(Telling):
 
     async def __anext__(self) -> bytes:
         if self._over:
-            raise StopAsyncIteration
+            self._raise_end(StopAsyncIteration)
         if self._bell is None:
             self._bell = _Doorbell(asyncio.get_running_loop())
             self._pull.start(self._bell.ring)
@@ -69,6 +69,6 @@ class AsyncSseBody(Telling):
     async def _next(self, bell: _Doorbell) -> bytes:
         while not (told := self._ready()):
             if self._over:
-                raise StopAsyncIteration
+                self._raise_end(StopAsyncIteration)
             await bell.wait()
         return told

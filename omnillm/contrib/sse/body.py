@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import queue  # looked up in when used: gevent may have replaced its queues since this module was imported
 import time
-from typing import Self
+from typing import NoReturn, Self
 
 from ..._clock import seconds_of
+from ...errors import ConfigurationError, OmniLLMError
 from ...wire.sse import encode_sse
 from .frames import Frames, failed, frames_of
 from .pull import End, Events, Opens, Pull
@@ -24,7 +25,8 @@ class Telling:
     """Turn what was pulled into bytes; the part of a body that waits for nothing.
 
     ``frames`` gives the frames of an event; it is called where the body is iterated. A stream that breaks off ends with an
-    ``error`` event. Whoever leaves the body closes it: the upstream's connection is closed, key and money are settled.
+    ``error`` event; what is a fault of the program, not of the call, is raised behind that, for the server to log. Whoever leaves
+    the body closes it: the upstream's connection is closed, key and money are settled.
     """
 
     def __init__(self, stream: Events | Opens, *, heartbeat: float = HEARTBEAT_S, frames: Frames = frames_of) -> None:
@@ -32,6 +34,7 @@ class Telling:
         self._frames = frames
         self._pull = Pull(stream)
         self._over = False
+        self._fault: BaseException | None = None
 
     def close(self) -> None:
         """Leave the stream, from any thread; what was received is paid for."""
@@ -52,9 +55,19 @@ class Telling:
         return b"".join(told)
 
     def _broken(self, told: list[bytes], error: BaseException) -> bytes:
-        logger.warning("a stream of events ended with %s", type(error).__name__)  # its text may be the provider's
         self.close()
+        if isinstance(error, OmniLLMError) and not isinstance(error, ConfigurationError):
+            logger.warning("a stream of events ended with %s", type(error).__name__)  # its text may be the provider's
+        else:
+            self._fault = error
         return b"".join([*told, encode_sse(failed(error))])
+
+    def _raise_end(self, end: type[Exception]) -> NoReturn:
+        fault, self._fault = self._fault, None
+        try:
+            raise end if fault is None else fault
+        finally:
+            del fault  # its traceback holds this frame
 
 
 class SseBody(Telling):
@@ -73,7 +86,7 @@ class SseBody(Telling):
 
     def __next__(self) -> bytes:
         if self._over:
-            raise StopIteration
+            self._raise_end(StopIteration)
         if not self._pull.started:
             rings = self._rings
             self._pull.start(lambda: rings.put(None))
@@ -81,7 +94,7 @@ class SseBody(Telling):
         until = time.monotonic() + self._heartbeat
         while not (told := self._ready()):
             if self._over:
-                raise StopIteration
+                self._raise_end(StopIteration)
             try:
                 self._rings.get(timeout=max(until - time.monotonic(), 0.0))
             except queue.Empty:

@@ -55,13 +55,12 @@ class _Work:
     def __init__(self, source: Events | Opens) -> None:
         self.stream: Events | None = None
         self.opens: Opens | None = None
-        if callable(getattr(source, "close", None)) and hasattr(source, "__iter__"):
+        if _is_stream(source):
             self.stream = source  # type: ignore[assignment]  # seen to be one
         elif callable(source):
             self.opens = source
         else:
-            what = "expected a stream, as gateway.stream(…) gives it, or what opens one, as partial(gateway.stream, …)"
-            raise ConfigurationError(f"stream: {what}; got {type(source).__name__}", field="stream")
+            raise _wrong(source)
         self.buffer: deque[LlmStreamEvent | End] = deque()
         self.room: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.ring: Callable[[], object] = bool
@@ -70,17 +69,22 @@ class _Work:
 
     def run(self) -> None:
         """Be the thread."""
-        error: BaseException | None = None
+        self.buffer.append(self._outcome())
+        self.ring()
+
+    def _outcome(self) -> End:
         try:
             self._pull()
-        except BaseException as raised:  # noqa: BLE001  # the boundary of a thread: it belongs to who reads
-            error = raised
-        self.buffer.append(End(error))
-        self.ring()
+        except BaseException as error:  # noqa: BLE001  # the boundary of a thread: it belongs to who reads
+            return End(None if self.closed else error)
+        return End()
 
     def _pull(self) -> None:
         if self.stream is None and self.opens is not None:
-            self.stream = self.opens(cancel=self.token)
+            opened = self.opens(cancel=self.token)
+            if not _is_stream(opened):
+                raise _wrong(opened)
+            self.stream = opened
         stream = self.stream
         if stream is None:
             raise ClosedError("the stream was closed before it was opened")
@@ -99,6 +103,15 @@ class _Work:
         self.closed = True
         self.token.cancel()
         self.room.put(None)
+
+
+def _is_stream(value: object) -> bool:
+    return callable(getattr(value, "close", None)) and hasattr(value, "__iter__")
+
+
+def _wrong(value: object) -> ConfigurationError:
+    what = "expected a stream, as gateway.stream(…) gives it, or what opens one, as partial(gateway.stream, …)"
+    return ConfigurationError(f"stream: {what}; got {type(value).__name__}", field="stream")
 
 
 class Pull:
@@ -136,7 +149,7 @@ class Pull:
         return taken
 
     def close(self) -> None:
-        """End it: the stream is closed, and settled, when this returns; calling it again does nothing more."""
+        """End it: a stream that is open is closed and settled when this returns, one that is being opened ends on its thread."""
         work = self._work
         work.end()
         if work.stream is not None:

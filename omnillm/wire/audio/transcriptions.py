@@ -85,6 +85,7 @@ def emit_body(request: AudioTranscriptionRequest, emission: Emission) -> Multipa
     emission.lay(settings, request.vendor_extensions, "")
     if not request.model:
         del settings["model"]
+    emission.forfeit(audio.vendor_extensions, "/audio", "a file of a form is its name, its type and its bytes")
     file = MultipartFile(audio.filename or "audio", audio.data, audio.media_type)
     return MultipartBody((MultipartField("file", file), *text_fields(settings)))
 
