@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from ..types._display import printable
 from ..types.events import LlmStreamEvent, RefusalDelta, TextDelta
-from ._terminal import printable
+from ._terminal import for_stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,11 +25,11 @@ def visible(events: Iterable[LlmStreamEvent]) -> Iterator[str]:
             yield event.delta
 
 
-def show_text(pieces: Iterable[str], *, is_terminal: bool) -> None:
-    """Print the pieces as they come: what is piped as it is, a terminal without what would steer it."""
+def show_text(pieces: Iterable[str]) -> None:
+    """Print the pieces as they come."""
     try:
         for piece in pieces:
-            print(printable(piece) if is_terminal else piece, end="", flush=True)
+            print(for_stdout(piece), end="", flush=True)
     finally:
         print(flush=True)  # what breaks off ends its line, too
 
@@ -42,7 +43,7 @@ def show_markdown(pieces: Iterable[str], console: Console) -> None:
     with Live(tail, console=console, refresh_per_second=REFRESHES, vertical_overflow="ellipsis") as live:
         for piece in pieces:
             tail.text += printable(piece)
-            end = settled(tail.text)
+            end = settled(tail.text) if "\n" in piece else 0  # to look at all of it for each piece would be slow
             if end:
                 block, tail.text = tail.text[:end], tail.text[end:]
                 live.console.print(Markdown(block))

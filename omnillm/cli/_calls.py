@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from typing import Any
 
 from ..gateway.connect import connect
 from ..gateway.gateway import Gateway
 from ..types.request import GenerationConfig, LlmRequest
 from ..types.response import LlmResponse
+from ._answers import show_text
 from ._streams import UsageError, read_text
+from ._terminal import for_stdout, print_json
 
 OWN_MODEL = "-"
 
@@ -21,7 +22,10 @@ def call(options: argparse.Namespace) -> int:
     gateway, model = gateway_of(options)
     with gateway:
         response = gateway.call(_request(options, model), timeout=options.timeout)
-    print(json.dumps(_whole(response), ensure_ascii=False, indent=2) if options.json else response.text)
+    if options.json:
+        print_json(_whole(response), indent=2)
+    else:
+        print(for_stdout(response.text))
     return 0
 
 
@@ -31,13 +35,9 @@ def stream(options: argparse.Namespace) -> int:
     with gateway, gateway.stream(_request(options, model), timeout=options.timeout) as events:
         if options.json:
             for event in events:
-                print(event.to_json(), flush=True)
+                print_json(event.to_dict())
         else:
-            try:
-                for text in events.text():
-                    print(text, end="", flush=True)
-            finally:
-                print()  # what breaks off ends its line, too
+            show_text(events.text())
     return 0
 
 

@@ -7,7 +7,6 @@ it ends the command, as it does every other.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 from .._names import nearest
 from ..errors import OmniLLMError
+from ..types._display import printable
 from ..types.response import LlmResponse
 from ..types.usage import TokenUsage
 from ._answers import show_markdown, show_text, visible
@@ -24,7 +24,7 @@ from ._history import History, default_path
 from ._lines import Lines, lines_of, said
 from ._streams import UsageError
 from ._talk import Talk
-from ._terminal import console, printable
+from ._terminal import console, print_json
 
 
 def chat(options: argparse.Namespace) -> int:
@@ -114,10 +114,10 @@ class Session:
             elif self._console is not None:
                 show_markdown(visible(stream), self._console)
             else:
-                show_text(visible(stream), is_terminal=sys.stdout.isatty())
+                show_text(visible(stream))
             response = stream.response
         if self._as_json:
-            print(json.dumps(_told(response), ensure_ascii=False), flush=True)
+            print_json(_told(response))
         self._account(response)
 
     def _account(self, response: LlmResponse) -> None:

@@ -13,6 +13,7 @@ from ..config.reference import reference
 from ..config.sources import load
 from ..errors import OmniLLMError
 from ..providers.page import page
+from ._terminal import print_json
 
 TOP = "(the file)"  # what the gateway at the top of a file is called here
 
@@ -30,7 +31,7 @@ def check(options: argparse.Namespace) -> int:
     if not told:
         raise at.field("gateways").wrong("is empty")
     if options.json:
-        print(json.dumps(told, ensure_ascii=False, indent=2))
+        print_json(told, indent=2)
     else:
         for line in told:
             _show(line)

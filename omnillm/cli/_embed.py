@@ -10,7 +10,7 @@ from typing import Any
 from ..types.media import EmbeddingResponse
 from ._calls import gateway_of
 from ._streams import UsageError, read_text
-from ._terminal import console, table
+from ._terminal import console, print_json, table
 
 SHOWN = 4  # of a vector's numbers
 
@@ -25,7 +25,7 @@ def embed(options: argparse.Namespace) -> int:
         response = gateway.embed(texts, model=model or None, dimensions=options.dimensions, timeout=options.timeout)
     screen = console()
     if options.json:
-        print(json.dumps(_whole(response), ensure_ascii=False))
+        print_json(_whole(response))
     elif screen is not None:
         head = ("text", "dimensions", "length", "begins")
         screen.print(table(head, [_row(text, vector) for text, vector in zip(texts, response.embeddings, strict=True)]))

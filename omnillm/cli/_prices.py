@@ -17,7 +17,7 @@ from ..policy.price import PICO_PER_USD, RATES, TOKEN_RATES, ModelPrice
 from ..policy.pricing import PriceTable
 from ..policy.snapshot import read_snapshot, tiers_of
 from ._streams import UsageError
-from ._terminal import console, table
+from ._terminal import console, print_json, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,7 +46,7 @@ def _show_price(options: argparse.Namespace) -> int:
         if "disputed" in row:
             told["disputed"] = sorted(row["disputed"])
     if options.json:
-        print(json.dumps(told, ensure_ascii=False, indent=2))
+        print_json(told, indent=2)
     else:
         _print_price(told)
     return 0
@@ -183,7 +183,7 @@ def list_models(options: argparse.Namespace) -> int:
     """List the models that fit a pattern: what they take, how much, and until when."""
     found = sorted(models(options.pattern), key=lambda info: (info.provider, info.model))
     if options.json:
-        print(json.dumps([dataclasses.asdict(info) for info in found], ensure_ascii=False, indent=2))
+        print_json([dataclasses.asdict(info) for info in found], indent=2)
     elif found and (screen := console()) is not None:
         screen.print(table(("model", "kind", "context", "output", "abilities", "retired"), map(_cells, found)))
     else:

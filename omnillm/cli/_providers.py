@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from fnmatch import fnmatchcase
@@ -11,7 +10,7 @@ from typing import Any
 
 from ..providers.presets import PRESETS, Preset
 from ..providers.registry import embedded_provider_registry
-from ._terminal import console, table
+from ._terminal import console, print_json, table
 
 
 def providers(options: argparse.Namespace) -> int:
@@ -20,7 +19,7 @@ def providers(options: argparse.Namespace) -> int:
     rows = [_told(row) for name, row in PRESETS.items() if fnmatchcase(name, pattern)]
     screen = console()
     if options.json:
-        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        print_json(rows, indent=2)
     elif screen is not None and rows:
         head = ("provider", "protocol", "base URL", "variables", "endpoints")
         screen.print(table(head, [(r["provider"], *_cells(r, "\n")) for r in rows]))

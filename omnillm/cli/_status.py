@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..policy.budget import BudgetStatus
 from ..policy.limits import PICO
 from ..state import KeyStatus, Snapshot
-from ._terminal import console, table
+from ._terminal import console, for_stdout, print_json, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,7 +51,7 @@ def _watch(watcher: Any, every: float, *, as_json: bool) -> None:
 
 def _print(snapshot: Snapshot, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(_told(snapshot), ensure_ascii=False, indent=2))
+        print_json(_told(snapshot), indent=2)
         return
     screen = console()
     if screen is not None:
@@ -61,7 +60,7 @@ def _print(snapshot: Snapshot, *, as_json: bool) -> None:
     for head, rows in _sections(snapshot):
         widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
         for row in (head, *rows):
-            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            print(for_stdout("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()))
         print()
     print(_sum(snapshot))
 

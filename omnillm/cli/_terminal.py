@@ -6,10 +6,13 @@ What is piped is for scripts, and looks the same with and without the extra.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ..types._display import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 NARROWEST = 60  # columns; a table in fewer is harder to read than lines
 _DRAWS_NOTHING = ("dumb", "unknown", "")
-_CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_ESCAPES = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
 def draws() -> bool:
@@ -63,6 +66,11 @@ def help_formatter() -> type[argparse.HelpFormatter] | None:
     return formatter
 
 
-def printable(text: str) -> str:
-    """Take out of a text what would steer a terminal."""
-    return text.translate(_CONTROLS)
+def for_stdout(text: str) -> str:
+    """Give a text as stdout takes it: what is piped as it is, a terminal without what would steer it."""
+    return printable(text) if sys.stdout.isatty() else text
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """Print a value as JSON; the controls that JSON lets stand are written as escapes, which mean the same."""
+    print(json.dumps(value, ensure_ascii=False, indent=indent).translate(_ESCAPES), flush=True)

@@ -11,10 +11,12 @@ from .. import _json
 from .._secret import Secret
 from ..config import EnvironmentVariable
 from ..replay import ReplayFixture, sanitize_json_value
+from ..types._display import printable
 from ..types.enums import WireFormat
 from ..types.report import ConversionReport
 from ..wire import SseDecoder, SseFrame, StreamTranscoder, encode_sse, transcode_api_request, transcode_api_response
 from ._streams import read_bytes, read_chunks
+from ._terminal import print_json
 
 LOSSY = 3
 
@@ -28,11 +30,11 @@ def transcode(options: argparse.Namespace) -> int:
     report: ConversionReport[Any] = rewrite(source, target, _json.loads(read_bytes()))
     losses = [{"pointer": loss.pointer, "reason": loss.reason} for loss in report.losses]
     if options.json:
-        _print({"value": report.value, "bridged": report.bridged, "lossy": report.lossy, "losses": losses})
+        print_json({"value": report.value, "bridged": report.bridged, "lossy": report.lossy, "losses": losses}, indent=2)
     else:
-        _print(report.value)
+        print_json(report.value, indent=2)
         for loss in losses:
-            print(f"lost: {loss['pointer']}: {loss['reason']}", file=sys.stderr)
+            print(printable(f"lost: {loss['pointer']}: {loss['reason']}"), file=sys.stderr)
     return LOSSY if options.strict and report.lossy else 0
 
 
@@ -59,9 +61,9 @@ def sanitize(options: argparse.Namespace) -> int:
     secrets = [Secret.by_reference(EnvironmentVariable(name)) for name in options.secret_env]
     value = _json.loads(read_bytes())
     if isinstance(value, dict) and set(value) == {"version", "exchanges"} and isinstance(value["exchanges"], list):
-        _print({**value, "exchanges": [_sanitized(exchange, secrets) for exchange in value["exchanges"]]})
+        print_json({**value, "exchanges": [_sanitized(exchange, secrets) for exchange in value["exchanges"]]}, indent=2)
     else:
-        _print(_sanitized(value, secrets))
+        print_json(_sanitized(value, secrets), indent=2)
     return 0
 
 
@@ -69,7 +71,3 @@ def _sanitized(value: Any, secrets: list[Secret]) -> Any:
     if isinstance(value, dict) and set(value) == {"wire_format", "request", "response"}:
         return ReplayFixture.from_dict(value).sanitized(secrets=secrets).to_dict()
     return sanitize_json_value(value, secrets=secrets)
-
-
-def _print(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))

@@ -21,7 +21,7 @@ except ImportError as _error:
 from ..errors import ConfigurationError
 from ..gateway._display import KEYS, key_rows
 from ..state import KeyStatus
-from ..types._display import harmless, html_table
+from ..types._display import harmless, html_table, printable
 from ..types.events import Completed, ReasoningDelta, RefusalDelta, TextDelta
 from ..types.response import LlmResponse
 
@@ -91,7 +91,7 @@ class _Terminal:
     """Print a text piece by piece."""
 
     def add(self, piece: str) -> None:
-        sys.stdout.write(piece)
+        sys.stdout.write(printable(piece))
         sys.stdout.flush()
 
     def end(self, _response: LlmResponse | None) -> None:

@@ -1,4 +1,4 @@
-"""What a notebook shows: tables in HTML and in Markdown, and answers in Markdown that can be nothing else.
+"""What a notebook shows: tables in HTML and in Markdown, and answers in Markdown that can be nothing else; and a terminal: text.
 
 A model's words are an attacker's where its prompt held some. In HTML they are escaped. In Markdown, which renderers read in ways
 of their own, they keep their headings, lists and code, and lose what loads or runs something: HTML, pictures, and links that
@@ -27,6 +27,7 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _TICKS = re.compile(r"`+")
 _LANGUAGE = re.compile(r"[^\w+#.-].*")  # what is behind the first word, and what no language is called
 _LINE_END = re.compile(r"\r\n|\n|\r")  # the renderers' own: not those of str.splitlines
+_CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 _PIPES = str.maketrans({"|": "\\|"})
 
 
@@ -102,6 +103,11 @@ def shown(value: object) -> str:
 def dollars(amount: float) -> str:
     """Write an amount so that the digits that count are seen."""
     return f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:.6f}"
+
+
+def printable(text: str) -> str:
+    """Take out of a text what would steer a terminal."""
+    return text.translate(_CONTROLS)
 
 
 def harmless(text: str) -> str:

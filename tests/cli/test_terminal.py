@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from cli_fixtures import CANARY, Run
 
+from omnillm import Completed
 from omnillm.providers.presets import PRESETS
-from omnillm.testing import LocalProvider
+from omnillm.testing import LocalProvider, answer
 
 terminal = pytest.importorskip("terminal", reason="no terminals here")
 LISTS = [("models", "openai/gpt-4.1*"), ("prices", "gpt-5.4"), ("providers", "open")]
@@ -58,6 +59,26 @@ def test_help_is_coloured_on_a_terminal(argv: tuple[str, ...]) -> None:
     coloured = shown(*argv)
     assert "\x1b[" in coloured
     assert "--help" in terminal.ESCAPE.sub("", coloured)
+
+
+HOSTILE = "a\x1b[31mred\x9b2J\x1b]0;title\x07 word\x7f"
+
+
+@pytest.mark.parametrize("argv", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize("command", ["call", "stream"])
+def test_a_model_does_not_steer_a_terminal(run: Run, provider: LocalProvider, command: str, argv: tuple[str, ...]) -> None:
+    """An answer's control characters reach no terminal; what is piped is the answer, as text or as JSON."""
+    provider.script(answer(HOSTILE), answer(HOSTILE))
+    seen = shown(command, "openai/m", "say it", *argv)
+    assert "word" in seen
+    assert not any(control in seen for control in "\x1b\x9b\x07\x7f")
+    out = run(command, "openai/m", "say it", *argv).out
+    if not argv:
+        assert out == f"{HOSTILE}\n"
+    elif command == "call":
+        assert json.loads(out)["meta"]["text"] == HOSTILE
+    else:
+        assert Completed.from_json(out.splitlines()[-1]).response.text == HOSTILE
 
 
 # --- providers ----------------------------------------------------------------------------------------------------------------
