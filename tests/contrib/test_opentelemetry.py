@@ -25,6 +25,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from omnillm import GatewayBuilder, LlmRequest, Message, RetryPolicy, tool
 from omnillm.config import KeyConfig
+from omnillm.contrib._bounded import MOST_VALUES
 from omnillm.contrib.opentelemetry import OpenTelemetryHook, instrument
 from omnillm.errors import BadRequestError, BudgetExceededError, ConfigurationError, StreamInterruptedError
 from omnillm.primitive import PrimitiveEndpointKind as Kind
@@ -159,6 +160,17 @@ def test_the_metrics(provider: LocalProvider, build: Any, seen: Seen) -> None:
     assert tokens[0].explicit_bounds[-1] == 67108864
     assert (cost.value, cost.attributes["omnillm.key_label"]) == (given.cost_usd, "k1")
     assert seen.points(f"{SECONDS}time_to_first_chunk") == []
+
+
+def test_metrics_do_not_grow_with_the_names_of_models(provider: LocalProvider, build: Any, seen: Seen) -> None:
+    """A model's name may be anybody's text: the metrics keep so many of them, and call the rest other; a span says it."""
+    gateway = build(provider, on_event=seen.hook())
+    for n in range(MOST_VALUES + 2):
+        gateway.call("x", model=f"m{n}")
+    for name in (f"{SECONDS}duration", "omnillm.client.attempts"):
+        found = {point.attributes["gen_ai.request.model"] for point in seen.points(name)}
+        assert (len(found), "other" in found) == (MOST_VALUES + 1, True)
+    assert seen.spans("chat")[-1].attributes["gen_ai.request.model"] == f"m{MOST_VALUES + 1}"
 
 
 def test_a_stream(provider: LocalProvider, build: Any, seen: Seen) -> None:

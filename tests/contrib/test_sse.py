@@ -498,6 +498,29 @@ def test_the_loop_goes_on_while_a_body_waits(provider, gateway):
     assert ticks > 3
 
 
+def test_a_fault_of_frames_settles_beside_the_loop():
+    """To close a stream may be a round trip to a shared state: where the caller's frames fail, no event loop waits for it."""
+    closed_by = []
+
+    class Closing(Scripted):
+        def close(self):
+            closed_by.append(threading.get_ident())
+            super().close()
+
+    def frames(event):
+        raise KeyError(event.delta)
+
+    async def read():
+        body = AsyncSseBody(Closing(TextDelta("a")), frames=frames)
+        with pytest.raises(KeyError):
+            async for _ in body:
+                pass
+        return threading.get_ident()
+
+    assert asyncio.run(read()) not in closed_by
+    assert closed_by
+
+
 def test_the_context_of_the_view_is_that_of_the_stream(provider):
     """Hooks that the stream's events call find the context variables of who made the body."""
     import contextvars

@@ -117,7 +117,7 @@ class OpenTelemetryHook:
         attributes = {**dimensions, **request_of(event)}
         parent = otel_context.get_current()
         span = self._tracer.start_span(name, parent, SpanKind.CLIENT, attributes)
-        self._calls[event.call_id] = _Open(span, set_span_in_context(span, parent), dimensions)
+        self._calls[event.call_id] = _Open(span, set_span_in_context(span, parent), self._instruments.bounded(dimensions))
         while len(self._calls) > MOST_OPEN:
             self._calls.pop(next(iter(self._calls))).span.end()
 
@@ -129,7 +129,7 @@ class OpenTelemetryHook:
     def _downgraded(self, event: ModelDowngraded) -> None:
         found = self._calls.get(event.call_id)
         if found is not None:
-            found.dimensions["gen_ai.request.model"] = event.model
+            found.dimensions = self._instruments.bounded({**found.dimensions, "gen_ai.request.model": event.model})
             found.span.update_name(named(found.dimensions["gen_ai.operation.name"], event.model))
             found.span.set_attributes({"gen_ai.request.model": event.model, "omnillm.downgraded_from": event.asked})
 

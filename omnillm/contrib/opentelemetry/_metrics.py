@@ -7,6 +7,7 @@ from opentelemetry.metrics import Histogram, Meter, MeterProvider, get_meter
 
 from ... import __version__
 from ...types.hooks import AttemptEnded, CallEnded
+from .._bounded import MOST_VALUES, Bounded
 from ._names import SCHEMA, Attributes, error_of, given
 
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -14,7 +15,7 @@ TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304,
 
 
 class Instruments:
-    """Record what calls and attempts came to; ``dimensions`` are of the call, and of few values each."""
+    """Record what calls and attempts came to; ``dimensions`` are of the call, as ``bounded`` gives them."""
 
     def __init__(self, provider: MeterProvider | None) -> None:
         meter = get_meter("omnillm", __version__, provider, SCHEMA)
@@ -28,11 +29,18 @@ class Instruments:
             explicit_bucket_boundaries_advisory=TOKENS,
         )
         self._attempts = meter.create_counter("omnillm.client.attempts", unit="{attempt}", description="Attempts of calls.")
+        self._model = Bounded(MOST_VALUES)
         self._cost = meter.create_counter("omnillm.client.cost", unit="USD", description="What attempts were charged.")
+
+    def bounded(self, dimensions: Attributes) -> Attributes:
+        """Call the models beyond so many ``other``: their names may be anybody's text, and each would be kept for ever."""
+        models = {name: self._model(model) for name, model in dimensions.items() if name.endswith(".model")}
+        return {**dimensions, **models}
 
     def call(self, event: CallEnded, dimensions: Attributes, context: Context) -> None:
         """Record a call's end; tokens where they were reported, and not where they are our own estimate."""
-        dimensions = given({**dimensions, "gen_ai.response.model": event.response_model})
+        if event.response_model:
+            dimensions = self.bounded({**dimensions, "gen_ai.response.model": event.response_model})
         failed = dimensions if event.error is None else {**dimensions, "error.type": event.error}
         self._duration.record(event.latency, failed, context)
         if event.time_to_first_event is not None:
@@ -49,7 +57,8 @@ class Instruments:
     def attempt(self, event: AttemptEnded, dimensions: Attributes, context: Context) -> None:
         """Count an attempt by how it ended, and what it was charged by its key."""
         record = event.record
-        by_key = given({**dimensions, "gen_ai.request.model": record.model, "omnillm.key_label": record.key_label})
+        at = self.bounded({**dimensions, "gen_ai.request.model": record.model})
+        by_key = given({**at, "omnillm.key_label": record.key_label})
         self._attempts.add(1, given({**by_key, "omnillm.outcome": record.outcome, "error.type": error_of(record)}), context)
         if event.cost_usd:
             self._cost.add(event.cost_usd, by_key, context)

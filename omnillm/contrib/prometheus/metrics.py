@@ -20,10 +20,9 @@ from ...types.hooks import (
     RetryScheduled,
 )
 from ...types.usage import TokenUsage
-from .bounds import Bounded
+from .._bounded import MOST_VALUES, Bounded
 from .status import DEFAULT, StatusCollector
 
-MOST_VALUES = 100  # of models, and of errors
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0)
 FIRST_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2)
 

@@ -12,7 +12,7 @@ from ...errors import ConfigurationError, StateUnavailableError
 from ...gateway.gateway import Gateway
 from ...policy.budget import PICO, BudgetStatus
 from ...state import KeyStatus, Snapshot
-from .bounds import Bounded
+from .._bounded import Bounded
 
 DEFAULT = "default"
 _KEY = ("gateway", "endpoint", "key", "model")

@@ -59,12 +59,15 @@ class AsyncSseBody(Telling):
         except TimeoutError:
             return HEARTBEAT
         except asyncio.CancelledError:
-            asyncio.get_running_loop().run_in_executor(None, self.close)  # to settle may be a round trip to a shared state
+            self._leave()
             raise
 
     async def aclose(self) -> None:
         """Leave the stream."""
         await asyncio.to_thread(self.close)
+
+    def _leave(self) -> None:
+        asyncio.get_running_loop().run_in_executor(None, self.close)  # to settle may be a round trip to a shared state
 
     async def _next(self, bell: _Doorbell) -> bytes:
         while not (told := self._ready()):

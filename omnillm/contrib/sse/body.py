@@ -48,14 +48,19 @@ class Telling:
             for event in self._pull.take():
                 if isinstance(event, End):
                     self._over = True
-                    return b"".join(told) if event.error is None else self._broken(told, event.error)
+                    return b"".join(told) if event.error is None else self._broken(told, event.error)  # closed by its thread
                 told += [encode_sse(frame) for frame in self._frames(event)]
         except Exception as error:  # noqa: BLE001  # of the caller's frames: the headers are sent, an event is all that can tell
+            self._over = True
+            self._leave()
             return self._broken(told, error)
         return b"".join(told)
 
-    def _broken(self, told: list[bytes], error: BaseException) -> bytes:
+    def _leave(self) -> None:
+        """Close the stream, where it is iterated."""
         self.close()
+
+    def _broken(self, told: list[bytes], error: BaseException) -> bytes:
         if isinstance(error, OmniLLMError) and not isinstance(error, ConfigurationError):
             logger.warning("a stream of events ended with %s", type(error).__name__)  # its text may be the provider's
         else:

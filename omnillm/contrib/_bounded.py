@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 OTHER = "other"
+MOST_VALUES = 100
 
 
 class Bounded:
