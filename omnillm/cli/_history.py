@@ -66,25 +66,32 @@ class History:
             return []
         kept = [line for line in map(_read, self._path.read_text("utf-8", "replace").splitlines()) if line is not None]
         if len(kept) > 2 * KEPT:
-            part = self._path.with_name(self._path.name + ".part")
-            part.unlink(missing_ok=True)
-            self._write(part, kept[-KEPT:])
-            part.replace(self._path)
+            replace_private(self._path, _written(kept[-KEPT:]))
         return kept[-KEPT:]
 
     def add(self, text: str, secrets: Iterable[Secret]) -> None:
         """Keep one line more, without keys."""
         if self._path is not None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._write(self._path, [without_keys(text, secrets)])
-
-    def _write(self, path: Path, lines: list[str]) -> None:
-        with open_private(path, os.O_APPEND) as file:
-            # each on a line of its own, even behind half a one that a killed process left
-            file.write("".join("\n" + json.dumps(line, ensure_ascii=False) for line in lines).encode("utf-8", "replace"))
+            with _open_private(self._path, os.O_APPEND) as file:
+                file.write(_written([without_keys(text, secrets)]))
 
 
-def open_private(path: Path, how: int) -> BinaryIO:
+def _written(lines: Iterable[str]) -> bytes:
+    # each on a line of its own, even behind half a one that a killed process left
+    return "".join("\n" + json.dumps(line, ensure_ascii=False) for line in lines).encode("utf-8", "replace")
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """Write a file anew that its owner alone may read, whole or not at all; no link that waits in its place is followed."""
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    with _open_private(part, os.O_EXCL) as file:
+        file.write(data)
+    part.replace(path)
+
+
+def _open_private(path: Path, how: int) -> BinaryIO:
     """Open a file to write, such that its owner alone may read it; ``how`` is what ``os.open`` is told beside that."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how, OWNER_ALONE)
     try:
@@ -93,7 +100,7 @@ def open_private(path: Path, how: int) -> BinaryIO:
     except OSError:
         os.close(descriptor)
         raise
-    return os.fdopen(descriptor, "wb", buffering=0)
+    return os.fdopen(descriptor, "wb")
 
 
 def _read(line: str) -> str | None:

@@ -15,7 +15,7 @@ from ..people.conversation import Conversation
 from ..people.conversation_stream import ConversationStream
 from ..providers.presets import split_model
 from ._calls import OWN_MODEL, gateway_of
-from ._history import open_private, secrets_of
+from ._history import replace_private, secrets_of
 from ._streams import UsageError
 
 
@@ -105,10 +105,7 @@ class Talk:
             raise UsageError("/save: expected a FILE", field="save")
         if path != self._own_file and path.exists():
             raise UsageError(f"/save: {path} is there already", field="save")
-        part = path.with_name(path.name + ".part")
-        with open_private(part, os.O_TRUNC) as file:
-            file.write(self.conversation.to_json().encode())
-        part.replace(path)
+        replace_private(path, self.conversation.to_json().encode())
         self._own_file = path
         return path
 

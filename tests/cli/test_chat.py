@@ -276,6 +276,15 @@ def test_a_block_is_drawn_once_it_is_whole(text: str, rest: str) -> None:
     assert text[settled(text) :] == rest
 
 
+def test_a_link_that_waits_where_a_file_is_written_is_not_followed(run: Run, provider: LocalProvider, tmp_path: Path) -> None:
+    """In a folder that others may write to, what is saved goes into the file that was named, and into no other."""
+    (victim := tmp_path / "victim").write_text("mine")
+    (tmp_path / "talk.json.part").symlink_to(victim)
+    assert run("chat", MODEL, stdin=f"hello\n/save {tmp_path / 'talk.json'}\n").code == 0
+    assert victim.read_text() == "mine"
+    assert "hello" in (tmp_path / "talk.json").read_text()
+
+
 def test_a_saved_file_that_is_none_is_refused(run: Run, provider: LocalProvider, tmp_path: Path) -> None:
     """With one line, and nothing is sent."""
     file = tmp_path / "talk.json"
