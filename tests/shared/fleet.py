@@ -72,7 +72,7 @@ def state_of(task: dict[str, Any]) -> RedisState:
 
 
 def work(task: dict[str, Any], state: RedisState, rng: random.Random, got: list[Any], until: float) -> None:
-    """Admit and settle until the time is over; note the key, the moment and the tokens of each admission."""
+    """Admit and settle until the time is over or all money is spent; note the key, the moment and the tokens of each admission."""
     while time.monotonic() < until:
         tokens = rng.randint(1, 9)
         outcome = state.admit(Ask("p", "m", tokens, task.get("charge", 0)))
@@ -83,6 +83,8 @@ def work(task: dict[str, Any], state: RedisState, rng: random.Random, got: list[
             charge = task.get("charge", 0) - rng.randint(0, 1) * task.get("charge", 0) // 2
             state.settle(outcome.reservation.id, Settlement(tokens, charge, Verdict.success()))
         elif outcome.budget is not None:
+            if outcome.budget.reserved == 0:
+                return  # nothing comes back
             time.sleep(0.01)
         else:
             time.sleep(min(outcome.retry_after or 0.01, 0.02))

@@ -61,10 +61,13 @@ def test_p03_a_dollar_is_a_dollar_across_processes(url: str) -> None:
     thread = threading.Thread(target=watch)
     thread.start()
     charge = 7 * PICO // 100_000
-    found = fleet(PROCESSES, url=url, name=name, rpm=10**9, tpm=10**9, budget=0.01, charge=charge, threads=4, seconds=1.0)
-    over.set()
-    thread.join()
+    try:
+        found = fleet(PROCESSES, url=url, name=name, rpm=10**9, tpm=10**9, budget=0.01, charge=charge, threads=4, seconds=60.0)
+    finally:
+        over.set()
+        thread.join()
     snapshot = watcher.snapshot()
+    watcher.close()
     assert max(seen) <= snapshot.budgets[0].limit
     assert snapshot.budgets[0].limit - snapshot.spent < charge
     assert (snapshot.budgets[0].used, snapshot.budgets[0].reserved, snapshot.held_requests) == (snapshot.spent, 0, 0)

@@ -100,7 +100,7 @@ def omnillm_task(*args: Any, app: Any = None, **options: Any) -> Any:
 
 
 def let_go(task: Any = None, retval: Any = None, **_: Any) -> None:
-    """Let go of what the frames of a task's error hold, once it was reported: an idle process keeps the error until its next task.
+    """Let go of what the frames of a reported error hold: an idle process keeps a task's error until its next task.
 
     Celery clears the frames of the error, and not those of the errors in whose handling it came up: a stream may be in one.
     """
