@@ -15,6 +15,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
 FROM_OUTSIDE = {"README.md": "index.md", "SECURITY.md": "security.md", "CHANGELOG.md": "changelog.md"}
+FRAMEWORKS = "In frameworks"
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]+)((?:#[^)\s]*)?)\)")
 _LOADED = re.compile(
     r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//|<link\b[^>]*\bhref=["']?(?:https?:)?//""", re.IGNORECASE
@@ -22,10 +23,10 @@ _LOADED = re.compile(
 
 
 def on_config(config: Any) -> Any:
-    """Put every page into the navigation: what ``mkdocs.yml`` does not name stands at the end of How-to."""
+    """Put every page into the navigation: what ``mkdocs.yml`` does not name stands at the end of the frameworks."""
     text = str(config["nav"])
     rest = [page.name for page in sorted((ROOT / "docs").glob("*.md")) if f"'{page.name}'" not in text]
-    next(section["How-to"] for section in config["nav"] if "How-to" in section).extend(rest)
+    next(section[FRAMEWORKS] for section in config["nav"] if FRAMEWORKS in section).extend(rest)
     return config
 
 

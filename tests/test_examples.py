@@ -35,7 +35,7 @@ SAID = {
     ],
     "embeddings.py": ["best: The red fox sleeps in the forest", "1000 embeddings in 3 requests", "spent $"],
     "audio.py": ["audio/wav: ", "('red', 0.5)", "00:00:00,000 --> ", "picture: PNG"],
-    "azure.py": ["echo:| Count| to| five|", "$0.0000116", "content_filter: the prompt was filtered", "?api-version=2024-10-21"],
+    "azure.py": ["echo:| Count| to| five|", "$0.0000100", "content_filter: the prompt was filtered", "?api-version=2024-10-21"],
     "bedrock.py": ["echo:| Count| to| five|", "'account-b', 'api-key', 'api-key'", "Italian claude_messages", "-v1%3A0/converse"],
     "vertex.py": [
         "echo:| Count| to| five|",

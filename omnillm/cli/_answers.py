@@ -1,8 +1,9 @@
-"""How ``omnillm chat`` shows an answer while it arrives: as text, or as Markdown on a terminal that draws (extra ``cli``)."""
+"""How an answer is shown while it arrives: as text, or by ``chat`` as Markdown on a terminal that draws (extra ``cli``)."""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ def visible(events: Iterable[LlmStreamEvent]) -> Iterator[str]:
             yield event.delta
 
 
-def show_text(pieces: Iterable[str], *, is_terminal: bool) -> None:
+def show_text(pieces: Iterable[str]) -> None:
     """Print the pieces as they come: what is piped as it is, a terminal without what would steer it."""
+    is_terminal = sys.stdout.isatty()
     try:
         for piece in pieces:
             print(printable(piece) if is_terminal else piece, end="", flush=True)

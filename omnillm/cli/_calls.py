@@ -11,6 +11,7 @@ from ..gateway.connect import connect
 from ..gateway.gateway import Gateway
 from ..types.request import GenerationConfig, LlmRequest
 from ..types.response import LlmResponse
+from ._answers import show_text
 from ._streams import UsageError, read_text
 
 OWN_MODEL = "-"
@@ -21,7 +22,10 @@ def call(options: argparse.Namespace) -> int:
     gateway, model = gateway_of(options)
     with gateway:
         response = gateway.call(_request(options, model), timeout=options.timeout)
-    print(json.dumps(_whole(response), ensure_ascii=False, indent=2) if options.json else response.text)
+    if options.json:
+        print(json.dumps(_whole(response), ensure_ascii=False, indent=2))
+    else:
+        show_text([response.text])
     return 0
 
 
@@ -33,11 +37,7 @@ def stream(options: argparse.Namespace) -> int:
             for event in events:
                 print(event.to_json(), flush=True)
         else:
-            try:
-                for text in events.text():
-                    print(text, end="", flush=True)
-            finally:
-                print()  # what breaks off ends its line, too
+            show_text(events.text())
     return 0
 
 

@@ -114,7 +114,7 @@ class Session:
             elif self._console is not None:
                 show_markdown(visible(stream), self._console)
             else:
-                show_text(visible(stream), is_terminal=sys.stdout.isatty())
+                show_text(visible(stream))
             response = stream.response
         if self._as_json:
             print(json.dumps(_told(response), ensure_ascii=False), flush=True)

@@ -108,7 +108,8 @@ def test_the_notebook_shows_what_it_did(tmp_path: Path, monkeypatch: pytest.Monk
     stored, now = nbformat.read(NOTEBOOK, as_version=4), executed(NOTEBOOK)
     for before, after in zip(stored.cells, now.cells, strict=True):
         masked = before.source == "gateway"
-        assert shown(before, masked=masked) == shown(after, masked=masked)
+        now_shown = shown(after, masked=masked)
+        assert shown(before, masked=masked) == now_shown, "python tests/shared/notebooks.py examples/notebook.ipynb"
     assert "<table>" in str(now.cells)
     assert "### Three cities" in str(now.cells)
 

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 from web_servers import PATIENCE_S, ROOT, events_of, text_of
 
+from omnillm.contrib._gateways import Gateways
 from omnillm.testing import LocalProvider, fail
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -152,3 +153,13 @@ def test_every_block_of_the_page_compiles(page):
     for code in re.findall(r"^( *)```py\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE):
         lines = [line.removeprefix(code[0]) for line in code[1].splitlines()]
         compile("\n".join(lines), page, "exec")
+
+
+def test_the_gateway_with_a_shared_state_is_one(monkeypatch):
+    """The page's callable gives a gateway, as a setting that is its path would; no server is asked for that."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-page")
+    text = (DOCS / "django.md").read_text(encoding="utf-8")
+    scope = {}
+    exec(re.search(r"```py\n(from omnillm import GatewayBuilder.*?)^```", text, re.DOTALL | re.MULTILINE)[1], scope)
+    with Gateways(lambda: {"default": scope["gateway"]}).get() as gateway:
+        assert type(gateway._core.store).__name__ == "RedisState"

@@ -182,7 +182,7 @@ def test_p05_a_stream_that_two_threads_close_while_a_third_reads_is_paid_once(bu
         gc.collect()
         assert (caught, held(gateway)) == ([ClosedError], (0, 0))
         assert gateway.budget_used_usd() == PROMPT + 1 == key_of(gateway).tpm_used
-        assert [type(event).__name__ for event in told] == ["AttemptStarted", "AttemptEnded", "CallEnded"]
+        assert [type(event).__name__ for event in told] == ["CallStarted", "AttemptStarted", "AttemptEnded", "CallEnded"]
 
 
 @pytest.mark.parametrize("way", ["close", "del", "cycle", "break"])

@@ -352,6 +352,12 @@ def test_a_terminal_event_may_lack_what_the_first_one_said() -> None:
     assert (response.response_id, response.model, response.raw_finish_reason) == ("resp_1", "gpt-test", "completed")
 
 
+def test_an_end_without_a_response_may_say_what_was_used() -> None:
+    """And its name may stand in the event's line alone."""
+    response = answer(events(piece("output_text", "x"), o.SseFrame("response.completed", json.dumps({"usage": USED}))))
+    assert (response.usage.prompt_tokens, response.finish_reason) == (3, o.FinishReason.STOP)
+
+
 BARE_ENDS = [DONE, frame("response.completed", response={"output": []}), frame("response.completed")]
 
 

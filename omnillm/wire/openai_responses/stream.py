@@ -82,7 +82,7 @@ class Decoder:
             return self._on_delta(about, event)
         handler = _HANDLERS.get(kind)
         if handler is not None:
-            return handler(self, event)
+            return handler(self, event if "type" in event else {**event, "type": kind})
         about = _DONES.get(kind)
         if about is not None:
             return self._on_done(about, event)
@@ -131,7 +131,7 @@ class Decoder:
 
     def _on_terminal(self, event: Item) -> list[LlmStreamEvent]:
         events: Events = []
-        final = {} if event.get("response") is None else _response_of(event)
+        final = _response_of(event) if event.get("response") is not None else _unwrapped(event)
         for name in ("id", "model", "object", "created_at"):
             if name in self._response:
                 final.setdefault(name, self._response[name])
@@ -282,6 +282,12 @@ def _response_of(event: Item) -> Item:
     return dict(response)
 
 
+def _unwrapped(event: Item) -> Item:
+    """Give what a terminal event without a response says of it."""
+    return {name: value for name, value in event.items() if name in _UNWRAPPED}
+
+
+_UNWRAPPED = frozenset({"id", "model", "usage", "status", "incomplete_details"})
 _HANDLERS: dict[str, Callable[[Decoder, Item], list[LlmStreamEvent]]] = {
     "response.created": Decoder._on_snapshot,
     "response.queued": Decoder._on_snapshot,
