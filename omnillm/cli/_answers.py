@@ -1,4 +1,4 @@
-"""How ``omnillm chat`` shows an answer while it arrives: as text, or as Markdown on a terminal that draws (extra ``cli``)."""
+"""How an answer is shown while it arrives: as text, or by ``chat`` as Markdown on a terminal that draws (extra ``cli``)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def visible(events: Iterable[LlmStreamEvent]) -> Iterator[str]:
 
 
 def show_text(pieces: Iterable[str]) -> None:
-    """Print the pieces as they come."""
+    """Print the pieces as they come: what is piped as it is, a terminal without what would steer it."""
     try:
         for piece in pieces:
             print(for_stdout(piece), end="", flush=True)

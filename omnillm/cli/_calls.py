@@ -12,7 +12,7 @@ from ..types.request import GenerationConfig, LlmRequest
 from ..types.response import LlmResponse
 from ._answers import show_text
 from ._streams import UsageError, read_text
-from ._terminal import for_stdout, print_json
+from ._terminal import print_json
 
 OWN_MODEL = "-"
 
@@ -25,7 +25,7 @@ def call(options: argparse.Namespace) -> int:
     if options.json:
         print_json(_whole(response), indent=2)
     else:
-        print(for_stdout(response.text))
+        show_text([response.text])
     return 0
 
 

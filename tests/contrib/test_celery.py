@@ -178,6 +178,18 @@ def test_what_its_retries_do_not_reach_is_not_waited_for(app: Celery) -> None:
     assert bounded.apply(retries=6).state == "FAILURE"
 
 
+def test_an_eager_task_is_tried_again_at_once(app: Celery, provider: LocalProvider) -> None:
+    """Where Celery runs tasks in place, it comes back as often as it would, without the wait."""
+    app.conf.omnillm["default"]["retry"] = {"max_attempts": 1}
+    provider.script(fail(503, times=2))
+
+    @omnillm_task(app=app)
+    def ask(self: Any) -> str:
+        return self.gateway.call(f"try {self.request.retries}").text
+
+    assert ask.apply().get() == "echo: try 2"
+
+
 def test_judging_otherwise(app: Celery) -> None:
     """A subclass has the last word."""
 
@@ -362,6 +374,21 @@ def test_aliases_and_wrong_settings(app: Celery, provider: LocalProvider) -> Non
         _ = other.gateway
     app.conf.omnillm = {"other": lambda: omnillm.connect("openai/m", api_key=SECRET, base_url=f"{provider.base_url}/v1")}
     assert other.gateway.call("hi").text == "echo: hi"
+
+
+def test_settings_of_a_namespace(provider: LocalProvider) -> None:
+    """In Django's settings it stands as ``CELERY_OMNILLM``."""
+    app = Celery("django", broker="memory://")
+    mine = {"default": {"model": "openai/m", "base_url": f"{provider.base_url}/v1", "keys": [SECRET]}}
+    app.config_from_object({"CELERY_OMNILLM": mine}, namespace="CELERY")
+
+    @omnillm_task(app=app)
+    def ask(self: Any) -> str:
+        return self.gateway.call("hi").text
+
+    assert ask() == "echo: hi"
+    close_gateways()
+    app.close()
 
 
 def test_without_a_setting_the_environment_describes_it(provider: LocalProvider, monkeypatch: pytest.MonkeyPatch) -> None:

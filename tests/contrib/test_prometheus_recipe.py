@@ -16,6 +16,8 @@ from pathlib import Path
 import promql_parser
 import pytest
 import requests
+from celery import Celery
+from celery_workers import CeleryWorker
 from prometheus_client.parser import text_string_to_metric_families
 from recipes import DOCS, ROOT, lay_out
 from stores import servers
@@ -43,9 +45,9 @@ def gunicorn(folder: Path, provider: LocalProvider, *arguments: str, **variables
         until = time.monotonic() + PATIENCE_S
         while True:
             try:
-                requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5)
+                requests.get(f"http://127.0.0.1:{port}/metrics", timeout=15)
                 break
-            except requests.ConnectionError:
+            except requests.RequestException:
                 assert process.poll() is None, (folder / "log").read_text()
                 assert time.monotonic() < until
                 time.sleep(0.05)
@@ -61,7 +63,7 @@ def gunicorn(folder: Path, provider: LocalProvider, *arguments: str, **variables
 
 def total(url: str, name: str, **labels: str) -> float:
     """Scrape, and add up the samples of that name."""
-    text = requests.get(f"{url}/metrics", timeout=5).text
+    text = requests.get(f"{url}/metrics", timeout=15).text
     assert "sk-secret" not in text
     found = [sample for family in text_string_to_metric_families(text) for sample in family.samples if sample.name == name]
     return sum(sample.value for sample in found if labels.items() <= sample.labels.items())
@@ -73,7 +75,7 @@ def test_the_application(tmp_path: Path) -> None:
     (tmp_path / "gunicorn.conf.py").unlink()  # of the fleet, and gunicorn looks for it by itself
     with LocalProvider() as provider, gunicorn(tmp_path, provider, "app:app") as url:
         for text in ("one", "two"):
-            assert requests.post(f"{url}/ask", data=text, timeout=10).json() == {"answer": f"echo: {text}"}
+            assert requests.post(f"{url}/ask", data=text, timeout=15).json() == {"answer": f"echo: {text}"}
         assert total(url, "omnillm_calls_total", outcome="ok") == 2
         assert total(url, "omnillm_key_window_requests") == 2
         assert total(url, "omnillm_budget_limit_dollars") == 50
@@ -88,7 +90,7 @@ def test_the_fleet(tmp_path: Path) -> None:
         variables = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "multiproc"), "REDIS_URL": server.url}
         with LocalProvider(latency=0.02) as provider, gunicorn(tmp_path, provider, "fleet:app", **variables) as url:
             for n in range(30):
-                assert requests.post(f"{url}/ask", data=str(n), timeout=10).ok
+                assert requests.post(f"{url}/ask", data=str(n), timeout=15).ok
             for _ in range(6):
                 assert total(url, "omnillm_calls_total", outcome="ok") == 30
                 assert total(url, "omnillm_call_duration_seconds_count") == 30
@@ -96,6 +98,29 @@ def test_the_fleet(tmp_path: Path) -> None:
                 assert total(url, "omnillm_budget_reserved_dollars") == 0
             files = list((tmp_path / "multiproc").glob("counter_*.db"))
             assert len(files) >= 2  # both have counted
+
+
+def test_a_worker_of_celery(tmp_path: Path) -> None:
+    """Its parent tells what the processes of its pool have counted."""
+    lay_out("prometheus.md", tmp_path)
+    (tmp_path / "multiproc").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    for server in servers():
+        with LocalProvider(latency=0.1) as provider, Celery("client", broker=server.url, backend=server.url) as client:
+            variables = {
+                "REDIS_URL": server.url,
+                "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "multiproc"),
+                "METRICS_PORT": str(port),
+                "OPENAI_API_KEY": "sk-secret",
+                "OPENAI_BASE_URL": f"{provider.base_url}/v1",
+            }
+            with CeleryWorker("metered", tmp_path, concurrency=2, **variables):
+                results = [client.send_task("metered.ask", [str(n)]) for n in range(10)]
+                assert [result.get(timeout=PATIENCE_S) for result in results] == [f"echo: {n}" for n in range(10)]
+                assert total(f"http://127.0.0.1:{port}", "omnillm_calls_total", outcome="ok") == 10
+            client.backend.client.close()
+    assert len(list((tmp_path / "multiproc").glob("counter_*.db"))) >= 2
 
 
 def test_the_alerts_are_queries(everything_there: set[str]) -> None:

@@ -72,7 +72,7 @@ def state_of(task: dict[str, Any]) -> RedisState:
 
 
 def work(task: dict[str, Any], state: RedisState, rng: random.Random, got: list[Any], until: float) -> None:
-    """Admit and settle until the time is over or all money is spent; note the key, the moment and the tokens of each admission."""
+    """Admit and settle until the time is over or all money spent; note the key, the moment and the tokens of each admission."""
     while time.monotonic() < until:
         tokens = rng.randint(1, 9)
         outcome = state.admit(Ask("p", "m", tokens, task.get("charge", 0)))

@@ -1,4 +1,4 @@
-"""Recipes of a page: its code blocks that begin with the name of a file, written down as they are."""
+"""Recipes of a page: its blocks of code that have the name of a file above them, written down as they are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import omnillm
 
 ROOT = Path(omnillm.__file__).parent.parent
 DOCS = ROOT / "docs"
-_BLOCK = re.compile(r"^```\w+\n# (\S+\.\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^\*\*`(\S+)`\*\*:\n\n```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def lay_out(page: str, folder: Path) -> list[str]:

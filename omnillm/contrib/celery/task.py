@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import random
 import traceback
@@ -12,7 +13,7 @@ from uuid import uuid4
 from celery import Task, shared_task, signals
 from celery.exceptions import SoftTimeLimitExceeded
 
-from ..._cancel import pass_through
+from ..._cancel import is_from_outside, pass_through
 from ..._clock import seconds_of
 from ...errors import ConfigurationError, OmniLLMError
 from ...gateway.gateway import Gateway
@@ -102,7 +103,8 @@ def omnillm_task(*args: Any, app: Any = None, **options: Any) -> Any:
 def let_go(task: Any = None, retval: Any = None, **_: Any) -> None:
     """Let go of what the frames of a reported error hold: an idle process keeps a task's error until its next task.
 
-    Celery clears the frames of the error, and not those of the errors in whose handling it came up: a stream may be in one.
+    Celery clears the frames of the error, and not those of the errors in whose handling it came up: a stream may be in one. What
+    was interrupted from outside may have been in the midst of anything, and be held by a cycle, which nobody collects meanwhile.
     """
     seen: list[BaseException] = []
     errors = [retval, getattr(retval, "exc", None)] if isinstance(task, OmniLLMTask) else []
@@ -112,6 +114,8 @@ def let_go(task: Any = None, retval: Any = None, **_: Any) -> None:
             seen.append(error)
             errors += [error.__context__, error.__cause__]
             traceback.clear_frames(error.__traceback__)
+    if any(is_from_outside(error) for error in seen):
+        gc.collect()
 
 
 signals.task_postrun.connect(let_go)

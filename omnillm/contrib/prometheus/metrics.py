@@ -55,13 +55,13 @@ class PrometheusMetrics:
     def __init__(self, registry: Any = REGISTRY, *, most_values: int = MOST_VALUES) -> None:
         check_count(most_values, "most_values")
         self._model, self._error = Bounded(most_values), Bounded(most_values)
-        self._counters = {
+        self._metrics: dict[str, Any] = {
             name: Counter(f"omnillm_{name}", about, labels, registry=registry) for name, (about, labels) in _COUNTERS.items()
-        }
-        self._histograms = {
+        } | {
             name: Histogram(f"omnillm_{name}", about, labels, registry=registry, buckets=buckets)
             for name, (about, labels, buckets) in _HISTOGRAMS.items()
         }
+        self._children: dict[tuple[str, ...], Any] = {}  # by name and labels: to ask the library each time costs most of it all
         self.status = StatusCollector(most_values=most_values)
         registry.register(self.status)
 
@@ -88,40 +88,47 @@ class PrometheusMetrics:
         self.status.add(gateway, name)
         return gateway
 
+    def _of(self, name: str, *labels: str) -> Any:
+        """Give the metric with those labels."""
+        found = self._children.get((name, *labels))
+        if found is None:
+            found = self._children[name, *labels] = self._metrics[name].labels(*labels)
+        return found
+
     # --- one event ----------------------------------------------------------------------------------------------------------
 
     def _call(self, gateway: str, event: CallEnded) -> None:
         endpoint = event.attempts[-1].endpoint if event.attempts else ""
         at = (gateway, endpoint, self._model(event.model))
-        self._counters["calls"].labels(*at, event.kind, event.outcome, self._error(event.error)).inc()
-        self._histograms["call_duration_seconds"].labels(*at, event.outcome).observe(event.latency)
+        self._of("calls", *at, event.kind, event.outcome, self._error(event.error)).inc()
+        self._of("call_duration_seconds", *at, event.outcome).observe(event.latency)
         if event.time_to_first_event is not None:
-            self._histograms["time_to_first_event_seconds"].labels(*at).observe(event.time_to_first_event)
+            self._of("time_to_first_event_seconds", *at).observe(event.time_to_first_event)
         for kind, count in _tokens_of(event.usage).items():
-            self._counters["tokens"].labels(*at, kind).inc(count)
+            self._of("tokens", *at, kind).inc(count)
 
     def _attempt(self, gateway: str, event: AttemptEnded) -> None:
         record = event.record
         at = (gateway, record.endpoint, self._model(record.model))
         key = record.key_label or ""
         status = "" if record.status is None else str(record.status)
-        self._counters["attempts"].labels(*at, key, record.outcome, status).inc()
-        self._histograms["attempt_duration_seconds"].labels(*at).observe(record.duration)
-        self._counters["charged_tokens"].labels(*at, key).inc(event.tokens)
-        self._counters["cost_dollars"].labels(*at, key).inc(event.cost_usd or 0.0)
+        self._of("attempts", *at, key, record.outcome, status).inc()
+        self._of("attempt_duration_seconds", *at).observe(record.duration)
+        self._of("charged_tokens", *at, key).inc(event.tokens)
+        self._of("cost_dollars", *at, key).inc(event.cost_usd or 0.0)
 
     def _retry(self, gateway: str, event: RetryScheduled) -> None:
         error = self._error(event.error.partition(":")[0])
-        self._counters["retries"].labels(gateway, event.endpoint, self._model(event.model), error).inc()
+        self._of("retries", gateway, event.endpoint, self._model(event.model), error).inc()
 
     def _fallback(self, gateway: str, event: FallbackTaken) -> None:
-        self._counters["fallbacks"].labels(gateway, event.from_endpoint, self._model(event.model), event.to_endpoint).inc()
+        self._of("fallbacks", gateway, event.from_endpoint, self._model(event.model), event.to_endpoint).inc()
 
     def _hedge(self, gateway: str, event: HedgeStarted) -> None:
-        self._counters["hedges"].labels(gateway, event.endpoint, self._model(event.model)).inc()
+        self._of("hedges", gateway, event.endpoint, self._model(event.model)).inc()
 
     def _downgrade(self, gateway: str, event: ModelDowngraded) -> None:
-        self._counters["downgrades"].labels(gateway, self._model(event.asked), self._model(event.model)).inc()
+        self._of("downgrades", gateway, self._model(event.asked), self._model(event.model)).inc()
 
 
 def _tokens_of(usage: TokenUsage | None) -> dict[str, int]:
