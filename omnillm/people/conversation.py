@@ -219,7 +219,10 @@ class Conversation:
         _check_fields(data, ("version", "request", "usage", "cost"), "")
         if data["version"] != VERSION:
             raise InvalidShapeError(f"expected version {VERSION}, got {data['version']!r:.80}", pointer="/version")
-        request = LlmRequest.from_dict(data["request"])
+        try:
+            request = LlmRequest.from_dict(data["request"])
+        except RecursionError:
+            raise InvalidShapeError("nested too deep", pointer="/request") from None
         cost = data["cost"] if data["cost"] is None else _cost_of(data["cost"])
         loaded = cls.__new__(cls)
         past = _Past(request.normalized_input(), TokenUsage.from_dict(data["usage"]), cost)

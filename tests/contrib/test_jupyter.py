@@ -270,6 +270,12 @@ def test_what_cannot_be_drawn_is_closed(provider: LocalProvider, build: Any, mon
         show([], every=-1)
 
 
+def test_a_text_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a notebook a stream is printed, but for its control characters."""
+    show(["a \x1b[31mred", "\x9b2J word"])
+    assert capsys.readouterr().out == "a [31mred2J word\n"
+
+
 def test_a_gateway_shows_its_keys_and_budgets(provider: LocalProvider, build: Any) -> None:
     """Keys, models with limits of their own and budgets are tables, in HTML and in Markdown; no key is shown."""
     gateway = build(provider, [KeyConfig("sk-CANARY-1", "<b>first</b>")], budget_limit_usd=5000)

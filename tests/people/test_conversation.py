@@ -469,6 +469,12 @@ def test_what_cannot_be_loaded(provider: LocalProvider, build: Any, change: Any,
     for text in ("[]", "", "{"):
         with pytest.raises(ProtocolError):
             Conversation.from_json(text, gateway)
+    deep: dict[str, Any] = {}
+    for _ in range(10_000):
+        deep = {"a": deep}
+    data["request"]["vendor_extensions"] = deep
+    with pytest.raises(ProtocolError):
+        Conversation.from_dict(data, gateway)
 
 
 def test_a_cost_is_made_of_integers(provider: LocalProvider, build: Any) -> None:

@@ -358,6 +358,13 @@ def test_an_end_without_a_response_may_say_what_was_used() -> None:
     assert (response.usage.prompt_tokens, response.finish_reason) == (3, o.FinishReason.STOP)
 
 
+def test_an_end_without_a_response_may_say_what_was_answered_or_why_not() -> None:
+    """What such an event has of an output, or of an error, is not lost."""
+    assert answer(events(frame("response.completed", output=[message(said("x"))], usage=USED))).text == "x"
+    (failed,) = events(frame("response.failed", error={"code": "server_error", "message": "boom"}))
+    assert (type(failed), failed.message) == (o.StreamFailed, "boom")
+
+
 BARE_ENDS = [DONE, frame("response.completed", response={"output": []}), frame("response.completed")]
 
 

@@ -172,7 +172,8 @@ class Decoder:
         return {"object": OBJECT, **self._response, "output": output}
 
     def _on_failed(self, event: Item) -> list[LlmStreamEvent]:
-        return self._on_error(_response_of(event))
+        unwrapped = event.get("response") is None and "error" in event
+        return self._on_error(event if unwrapped else _response_of(event))
 
     def _on_error(self, event: Item) -> list[LlmStreamEvent]:
         self._done = True
@@ -287,7 +288,7 @@ def _unwrapped(event: Item) -> Item:
     return {name: value for name, value in event.items() if name in _UNWRAPPED}
 
 
-_UNWRAPPED = frozenset({"id", "model", "usage", "status", "incomplete_details"})
+_UNWRAPPED = frozenset({"id", "model", "output", "usage", "status", "incomplete_details"})
 _HANDLERS: dict[str, Callable[[Decoder, Item], list[LlmStreamEvent]]] = {
     "response.created": Decoder._on_snapshot,
     "response.queued": Decoder._on_snapshot,
