@@ -27,14 +27,14 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _TICKS = re.compile(r"`+")
 _LANGUAGE = re.compile(r"[^\w+#.-].*")  # what is behind the first word, and what no language is called
 _LINE_END = re.compile(r"\r\n|\n|\r")  # the renderers' own: not those of str.splitlines
-_PIPES = str.maketrans({"|": "\\|", "\n": " ", "\r": " "})
+_PIPES = str.maketrans({"|": "\\|"})
 
 
 def markdown_of(response: LlmResponse) -> str:
     """Show an answer: its text, the tools it calls, and what it took."""
     parts = [harmless(response.content_text.rstrip())]
     if response.refusal is not None:
-        parts.append(f"**Refused:** {harmless(response.refusal)}")
+        parts += ["**Refused:**", harmless(response.refusal)]  # a paragraph of its own: a block of code begins a line
     calls = [(call.name, call.arguments_text()) for call in response.tool_calls]
     if calls:
         parts.append(markdown_table(("tool", "arguments"), calls))
@@ -87,7 +87,7 @@ def html_table(head: Row, rows: Iterable[Row]) -> str:
 def markdown_table(head: Row, rows: Iterable[Row]) -> str:
     """Write a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(harmless(shown(cell)).translate(_PIPES) for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_markdown_cell, line))} |" for line in lines)
 
 
 def shown(value: object) -> str:
@@ -148,6 +148,11 @@ def _block(lines: list[str], language: str) -> Iterator[str]:
 def _line(line: str) -> str:
     line = _LINK.sub("]" + JOINER, line.replace("![", f"!{JOINER}["))
     return _TAG.sub("<" + JOINER if "`" in line else "&lt;", line)
+
+
+def _markdown_cell(cell: object) -> str:
+    """Write a cell on one line: there no fence begins a block, and so nothing is spared as code."""
+    return _line(_LINE_END.sub(" ", shown(cell)[:MAX_CHARS])).translate(_PIPES)
 
 
 def _cell(cell: object) -> str:

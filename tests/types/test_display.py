@@ -89,6 +89,16 @@ def test_a_real_renderer_finds_nothing_either(text: str) -> None:
         assert not [link for link in found.links if not link.startswith(("https://", "http://", "mailto:", "#"))]
 
 
+@given(MARKS | PIECES | st.sampled_from([f"```\n{SCRIPT}\n```", f"a ``` b\n```\n{SCRIPT}\n```"]))
+def test_no_part_of_an_answer_is_more_than_words(text: str) -> None:
+    """A refusal, a tool's name and its arguments may hold fences of code, and a cell or a line still shows words."""
+    markdown_it = pytest.importorskip("markdown_it")
+    shown = answer(RefusalPart(text), ToolCallPart("c", text, text))._repr_markdown_()
+    for preset in ("commonmark", "js-default"):
+        found = Tags(markdown_it.MarkdownIt(preset, {"html": True}).enable("table").render(shown))
+        assert found.tags <= GOOD_TAGS, text
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -132,7 +142,7 @@ def test_what_else_an_answer_has() -> None:
     parts = (RefusalPart(f"no {SCRIPT}"), ToolCallPart("c", f"a|b{SCRIPT}", {"x": SCRIPT}))
     shown = answer(*parts, request_losses=losses)._repr_markdown_()
     assert "/generation/seed" in shown
-    assert "**Refused:** no" in shown
+    assert "**Refused:**\n\nno" in shown
     assert "a\\|b" in shown
     assert is_harmless(shown)
 
