@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from celery import Celery, signals
 from celery.exceptions import Retry
+from gateway_scripts import held
 from hypothesis import given
 from hypothesis import strategies as st
 from kombu.utils.json import dumps, loads
@@ -231,6 +232,27 @@ def test_wrong_options_are_named(app: Celery, name: str, wrong: object) -> None:
         def task(self: Any) -> None: ...
 
         task.name  # noqa: B018  # shared tasks are made when they are first looked at
+
+
+def test_a_failed_task_lets_go_of_its_streams(app: Celery, provider: LocalProvider) -> None:
+    """A stream that stands in a frame of the error in whose handling a task failed is closed, though the error is kept."""
+
+    def read(gateway: Any) -> None:
+        stream = gateway.stream("one two three")
+        next(stream)
+        raise KeyError("in the midst of it")
+
+    @omnillm_task(app=app)
+    def reads(self: Any) -> None:
+        try:
+            read(self.gateway)
+        except KeyError:
+            raise ValueError("what the task makes of it")  # noqa: B904  # the error that it handled is its context
+
+    failed = reads.apply()
+    assert isinstance(failed.result.__context__, KeyError)
+    assert held(reads.gateway) == (0, 0)
+    assert provider.wait_open_connections(0)
 
 
 # --- what travels -------------------------------------------------------------------------------------------------------------
