@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _BUDGET = ("scope", "subject", "window", "limit", "used", "reserved", "resets_at")
-_HEADS = ("pool", "key", "requests", "tokens", "in flight", "state")
+BUDGETS = ("budget", "whose", "spent", "reserved", "limit", "resets")
+KEYS = ("pool", "key", "requests", "tokens", "in flight", "state")
 
 
 def status(options: argparse.Namespace) -> int:
@@ -58,10 +59,7 @@ def _print(snapshot: Snapshot, *, as_json: bool) -> None:
         screen.print(*_tables(snapshot), sep="\n")
         return
     for head, rows in _sections(snapshot):
-        widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
-        for row in (head, *rows):
-            print(for_stdout("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()))
-        print()
+        print(for_stdout("\n".join(columns(head, rows))), end="\n\n")
     print(_sum(snapshot))
 
 
@@ -71,7 +69,7 @@ def _sum(snapshot: Snapshot) -> str:
 
 def _told(snapshot: Snapshot) -> dict[str, Any]:
     return {
-        "keys": [_as_dict(key) for key in snapshot.keys],
+        "keys": [as_dict(key) for key in snapshot.keys],
         "budgets": [{name: getattr(budget, name) for name in _BUDGET} for budget in snapshot.budgets],
         "held_requests": snapshot.held_requests,
         "held_tokens": snapshot.held_tokens,
@@ -79,18 +77,27 @@ def _told(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _as_dict(key: KeyStatus) -> dict[str, Any]:
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Give a table as lines."""
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    for row in (head, *rows):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def as_dict(key: KeyStatus) -> dict[str, Any]:
+    """Give what is told of a key, and of its models."""
     told = {field.name: getattr(key, field.name) for field in dataclasses.fields(key) if field.name != "models"}
-    return {**told, "models": {model: _as_dict(own) for model, own in key.models.items()}}
+    return {**told, "models": {model: as_dict(own) for model, own in key.models.items()}}
 
 
 def _sections(snapshot: Snapshot) -> Iterator[tuple[Sequence[str], list[Sequence[str]]]]:
-    yield _HEADS, [row for key in snapshot.keys for row in _rows(key)]
+    yield KEYS, [row for key in snapshot.keys for row in key_rows(key)]
     if snapshot.budgets:
-        yield ("budget", "whose", "spent", "reserved", "limit", "resets"), [_money(budget) for budget in snapshot.budgets]
+        yield BUDGETS, [money_row(budget) for budget in snapshot.budgets]
 
 
-def _rows(key: KeyStatus, name: str | None = None) -> Iterator[Sequence[str]]:
+def key_rows(key: KeyStatus, name: str | None = None) -> Iterator[Sequence[str]]:
+    """Give a row for a key, and for each model that has limits of its own."""
     until = max(key.cool_down_until or 0.0, key.failure_cool_down_until or 0.0)
     state = "ready" if key.available else "dead" if key.dead else str(key.reason)
     if not key.available and not key.dead and until > time.time():
@@ -100,10 +107,11 @@ def _rows(key: KeyStatus, name: str | None = None) -> Iterator[Sequence[str]]:
     requests, tokens = f"{key.rpm_used}/{key.rpm_limit}", f"{key.tpm_used}/{key.tpm_limit}"
     yield key.pool, name or key.label, requests, tokens, str(key.tpm_inflight), state
     for model, own in key.models.items():
-        yield from _rows(own, f"{key.label} ({model})")
+        yield from key_rows(own, f"{key.label} ({model})")
 
 
-def _money(budget: BudgetStatus) -> Sequence[str]:
+def money_row(budget: BudgetStatus) -> Sequence[str]:
+    """Give the row of a budget."""
     resets = "" if budget.resets_at is None else time.strftime("%Y-%m-%d %H:%M", time.gmtime(budget.resets_at)) + " UTC"
     what, whose = f"{budget.scope} by {budget.window}" if budget.window != "total" else budget.scope, budget.subject or ""
     return what, whose, _usd(budget.used), _usd(budget.reserved), _usd(budget.limit), resets
