@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -73,7 +74,7 @@ class History:
         """Keep one line more, without keys."""
         if self._path is not None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _open_private(self._path, os.O_APPEND) as file:
+            with _open_private(self._path) as file:
                 file.write(_written([without_keys(text, secrets)]))
 
 
@@ -84,16 +85,19 @@ def _written(lines: Iterable[str]) -> bytes:
 
 def replace_private(path: Path, data: bytes) -> None:
     """Write a file anew that its owner alone may read, whole or not at all; no link that waits in its place is followed."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    with _open_private(part, os.O_EXCL) as file:
-        file.write(data)
-    part.replace(path)
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
 
 
-def _open_private(path: Path, how: int) -> BinaryIO:
-    """Open a file to write, such that its owner alone may read it; ``how`` is what ``os.open`` is told beside that."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how, OWNER_ALONE)
+def _open_private(path: Path) -> BinaryIO:
+    """Open a file to add to, such that its owner alone may read it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OWNER_ALONE)
     try:
         if hasattr(os, "fchmod"):
             os.fchmod(descriptor, OWNER_ALONE)  # it may have been there, and open to others
