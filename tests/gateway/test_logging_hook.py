@@ -128,6 +128,23 @@ def test_the_other_lines(provider: LocalProvider, build: Any, caplog: pytest.Log
     assert "777123" not in said
 
 
+@pytest.mark.parametrize("hostile", ["x]\nWARNING omnillm: forged", "x\x1b[2J", "x\u2028y"])
+def test_a_line_stays_one(provider: LocalProvider, build: Any, caplog: pytest.LogCaptureFixture, hostile: str) -> None:
+    """Neither the id that a model gives a tool's call nor the name of a model that was asked for begins a line of its own."""
+
+    @tool
+    def look() -> str:
+        """Look."""
+        return "seen"
+
+    call = LlmResponse((ToolCallPart(hostile, "look", {}),), TokenUsage(1, 1), "m", CHAT)
+    provider.script(answer(call))
+    build(provider, on_event=logging_hook).run_tools("hi", [look], model=f"m{hostile}")
+    said = [record.getMessage() for record in ours(caplog)]
+    assert any("tool look: ok" in line for line in said)
+    assert all(line.isprintable() for line in said)
+
+
 def test_no_key_is_logged(provider: LocalProvider, build: Any, caplog: pytest.LogCaptureFixture) -> None:
     """A provider that echoes the key finds it in no line and in no field."""
     provider.script(fail(401, message=f"bad key {CANARY}", code=CANARY), fail(503, message=CANARY), fail(400, message=CANARY))
