@@ -93,10 +93,10 @@ def logging_hook(event: HookEvent) -> None:
     id = getattr(event, "call_id", "") or getattr(event, "tool_call_id", "")[:80]
     fields = {"event": type(event).__name__, "call_id": id, **line.fields}
     extra = {f"omnillm_{name}": value for name, value in fields.items() if value is not None}
-    logger.log(line.level, line.text, *map(_on_one_line, (*line.values, id)), extra=extra)
+    logger.log(line.level, line.text, *map(on_one_line, (*line.values, id)), extra=extra)
 
 
-def _on_one_line(value: Any) -> Any:
+def on_one_line(value: Any) -> Any:
     """Take from a text what would begin a line of its own, or steer a terminal: an id of a tool's call is the model's word."""
     if not isinstance(value, str) or value.isprintable():
         return value

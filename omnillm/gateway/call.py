@@ -25,7 +25,7 @@ from ..errors import (
     Sent,
     UnknownPriceError,
 )
-from ..hooks import logger
+from ..hooks import logger, on_one_line
 from ..policy.catalogue import SAMPLING_PARAMETERS, model_info
 from ..policy.limits import LossPolicy
 from ..policy.pricing import Cost, ModelPrice
@@ -418,7 +418,7 @@ class Call:
             raise LossyRequestError(f"the endpoint cannot carry the whole request: {losses[0].reason}", losses=losses)
         if policy is LossPolicy.WARN:
             for loss in losses[:LOG_LOSSES]:
-                logger.warning("lost in translation: %s (%s)", loss.pointer, loss.reason)
+                logger.warning("lost in translation: %s (%s)", on_one_line(loss.pointer), on_one_line(loss.reason))
 
 
 def _warn_of_refused(request: LlmRequest, route: Route) -> None:

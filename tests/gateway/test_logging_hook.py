@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from omnillm import tool
+from omnillm import LlmRequest, tool
 from omnillm.config import KeyConfig
 from omnillm.errors import BadRequestError
 from omnillm.hooks import logging_hook
@@ -143,6 +143,15 @@ def test_a_line_stays_one(provider: LocalProvider, build: Any, caplog: pytest.Lo
     said = [record.getMessage() for record in ours(caplog)]
     assert any("tool look: ok" in line for line in said)
     assert all(line.isprintable() for line in said)
+
+
+def test_a_loss_stays_on_its_line(provider: LocalProvider, build: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A field's name may be anybody's, as a payload that was parsed has it."""
+    foreign = {"anthropic_messages": {"x\nWARNING omnillm: forged": 1}}
+    build(provider, losses="warn").call(LlmRequest("m", "hi", vendor_extensions=foreign))
+    (said,) = lines(caplog, logging.WARNING)
+    assert said.startswith("lost in translation: ")
+    assert said.isprintable()
 
 
 def test_no_key_is_logged(provider: LocalProvider, build: Any, caplog: pytest.LogCaptureFixture) -> None:
