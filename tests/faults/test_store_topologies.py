@@ -20,7 +20,7 @@ from omnillm.state.redis import RedisState
 
 CHARGE = PICO // 4
 SLOTS = 16_384
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 opened = contextmanager(servers)
 
@@ -40,7 +40,7 @@ def until(happens: Callable[[], Any]) -> Any:
 
 def state_on(client: Any, closing: ExitStack, name: str | None = None) -> RedisState:
     """Give a state with one key and a dollar."""
-    state = RedisState(client, name=name or new_name(), timeout=2.0)
+    state = RedisState(client, name=name or new_name(), timeout=5.0)
     closing.callback(state.close)
     state.add_budgets((Budget(1.0),))
     state.add_pool("p", [KeySpec("k", 1_000, 100)])
@@ -63,10 +63,10 @@ def watched(folder: Path, master: Server, closing: ExitStack) -> Sentinel:
     rules = folder / "sentinel.conf"
     rules.write_text(
         f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
-        "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n"
+        "sentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 2000\n"
     )
     watcher = closing.enter_context(contextmanager(_sentinels)(str(rules)))
-    sentinel = Sentinel([("127.0.0.1", watcher.port)], socket_timeout=1.0)
+    sentinel = Sentinel([("127.0.0.1", watcher.port)], socket_timeout=5.0)
     closing.callback(sentinel.sentinels[0].close)
     return sentinel
 
@@ -87,7 +87,7 @@ def test_row_66_sentinel_names_another_master(tmp_path: Path, closing: ExitStack
         until(lambda: plain.info("replication")["master_link_status"] == "up")
     sentinel = watched(tmp_path, master, closing)
     until(lambda: sentinel.discover_slaves("main"))
-    state = state_on(closing.enter_context(sentinel.master_for("main", socket_timeout=1.0)), closing)
+    state = state_on(closing.enter_context(sentinel.master_for("main", socket_timeout=5.0)), closing)
     assert called(state)
     lease = admitted(state)
     with master.client() as plain:
@@ -104,7 +104,7 @@ def test_row_66_sentinel_names_another_master(tmp_path: Path, closing: ExitStack
 @pytest.fixture
 def nodes(closing: ExitStack) -> list[Server]:
     """A cluster of three, each with a third of the slots."""
-    nodes = [closing.enter_context(opened("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")) for _ in range(3)]
+    nodes = [closing.enter_context(opened("--cluster-enabled", "yes", "--cluster-node-timeout", "15000")) for _ in range(3)]
     thirds = [range(SLOTS * third // 3, SLOTS * (third + 1) // 3) for third in range(3)]
     clients = [closing.enter_context(node.client()) for node in nodes]
     for client, slots in zip(clients, thirds, strict=True):
