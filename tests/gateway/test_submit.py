@@ -345,7 +345,7 @@ def test_exit_waits_for_nothing() -> None:
         provider.script(hang(times=99))
         gateway.submit("running"), gateway.submit("running")
         assert provider.wait_requests(3)
-        faulthandler.dump_traceback_later(1 if os.getloadavg()[0] < 3 else 5, exit=True)
+        faulthandler.dump_traceback_later(1 if os.getloadavg()[0] < 3 else 15, exit=True)
     """)
 
 

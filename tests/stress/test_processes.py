@@ -278,7 +278,7 @@ def test_exit_in_the_midst_of_everything() -> None:
         threading.Thread(target=lambda: next(answers), daemon=True).start()
         assert provider.wait_requests(20)
         faulthandler.cancel_dump_traceback_later()
-        faulthandler.dump_traceback_later(1 if os.getloadavg()[0] < 3 else 5, exit=True)
+        faulthandler.dump_traceback_later(1 if os.getloadavg()[0] < 3 else 15, exit=True)
     """)
 
 

@@ -80,16 +80,16 @@ def test_interrupts_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> Non
         thread = threading.Thread(target=caller.run)
         thread.start()
         end = time.monotonic() + 20 + INTERRUPTS / 50
-        while caller.interrupted < INTERRUPTS:
+        while caller.interrupted < INTERRUPTS or caller.answered <= INTERRUPTS / 8:
             assert time.monotonic() < end, "the caller hangs"
-            time.sleep(chance.uniform(0.0005, 0.0025))
+            is_behind = caller.answered <= caller.interrupted / 8  # on a busy machine a call takes longer
+            time.sleep(0.02 if is_behind else chance.uniform(0.0005, 0.0025))
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Interrupt))
         time.sleep(0.1)  # for the last one to land
         caller.stopped = True
         thread.join(10)
         assert not thread.is_alive()
         assert caller.wrong == []
-        assert caller.answered > INTERRUPTS / 8
         gc.collect()
         caller.transport.close()
         wait_for_ends(server)
