@@ -44,7 +44,7 @@ ProviderEndpoint.vertex_ai("my-project", "us-east5", publisher="anthropic")
 KeyConfig(GoogleCredentials("service-account.json"), "robot")
 ```
 
-Needs `pip install omnillm[vertex]`. A key is `GoogleCredentials()` (the default ones), `GoogleCredentials(FILE)` or
+Needs `pip install 'omnillm[vertex]'`. A key is `GoogleCredentials()` (the default ones), `GoogleCredentials(FILE)` or
 `GoogleCredentials(credentials=OBJECT)`. Its token is fetched when the first request is sent, within the call's deadline; it is
 renewed four minutes before it ends, by one thread, while the others go on with the old one; and once more where it is refused
 with 401. A key that is a text is an access token, sent as it is. Anthropic's models are reached by `rawPredict` and
@@ -61,7 +61,7 @@ ProviderEndpoint.bedrock("us-east-1", api="invoke_model")                       
 KeyConfig(AwsCredentials("my-profile"), "account-b")
 ```
 
-Needs `pip install omnillm[bedrock]`. A key is one of
+Needs `pip install 'omnillm[bedrock]'`. A key is one of
 
 - `"ACCESS:SECRET"` or `"ACCESS:SECRET:TOKEN"`, text, or a variable that holds it by `KeyConfig.from_env`;
 - `AwsCredentials()` (botocore's default chain), `AwsCredentials(PROFILE)` or `AwsCredentials(credentials=OBJECT)`: looked for

@@ -38,7 +38,7 @@ def require() -> None:
             import botocore.auth
             import botocore.eventstream  # noqa: F401
     except ImportError:
-        raise ConfigurationError("auth: AWS needs botocore: pip install omnillm[bedrock]", field="auth") from None
+        raise ConfigurationError("auth: AWS needs botocore: pip install 'omnillm[bedrock]'", field="auth") from None
 
 
 def given(access_key: str, secret_key: str, token: str | None = None) -> Source:

@@ -213,7 +213,7 @@ def found(file: str | os.PathLike[str] | None, credentials: Any, scopes: Sequenc
             import google.oauth2.service_account
             from google.auth.credentials import with_scopes_if_required
     except ImportError:
-        raise ConfigurationError("auth: Google's tokens need google-auth: pip install omnillm[vertex]", field="auth") from None
+        raise ConfigurationError("auth: Google's tokens need google-auth: pip install 'omnillm[vertex]'", field="auth") from None
 
     def load(asking: _Asking) -> Any:
         if credentials is not None:

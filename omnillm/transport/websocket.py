@@ -52,7 +52,7 @@ def require() -> Any:
     except ImportError:
         websocket = None
     if getattr(websocket, "frame_buffer", None) is None:  # another package has the same name
-        raise ConfigurationError("sessions need websocket-client: pip install omnillm[realtime]", field="request")
+        raise ConfigurationError("sessions need websocket-client: pip install 'omnillm[realtime]'", field="request")
     return websocket
 
 

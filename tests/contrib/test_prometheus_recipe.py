@@ -72,7 +72,6 @@ def total(url: str, name: str, **labels: str) -> float:
 def test_the_application(tmp_path: Path) -> None:
     """One process: what it was asked is what is scraped."""
     lay_out("prometheus.md", tmp_path)
-    (tmp_path / "gunicorn.conf.py").unlink()  # of the fleet, and gunicorn looks for it by itself
     with LocalProvider() as provider, gunicorn(tmp_path, provider, "app:app") as url:
         for text in ("one", "two"):
             assert requests.post(f"{url}/ask", data=text, timeout=15).json() == {"answer": f"echo: {text}"}
@@ -88,7 +87,10 @@ def test_the_fleet(tmp_path: Path) -> None:
     (tmp_path / "multiproc").mkdir()
     for server in servers():
         variables = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "multiproc"), "REDIS_URL": server.url}
-        with LocalProvider(latency=0.02) as provider, gunicorn(tmp_path, provider, "fleet:app", **variables) as url:
+        with (
+            LocalProvider(latency=0.02) as provider,
+            gunicorn(tmp_path, provider, "-c", "fleet_conf.py", "fleet:app", **variables) as url,
+        ):
             for n in range(30):
                 assert requests.post(f"{url}/ask", data=str(n), timeout=15).ok
             for _ in range(6):

@@ -71,7 +71,7 @@ def test_what_needs_one_says_so_when_the_gateway_is_made(make: str, extra: str) 
             print(error.field, error, sep=": ")
     """)
     assert said.startswith("auth: auth: ")
-    assert f"pip install omnillm[{extra}]" in said
+    assert f"pip install 'omnillm[{extra}]'" in said
 
 
 def test_a_session_says_what_it_needs_when_it_is_opened() -> None:
@@ -83,4 +83,4 @@ def test_a_session_says_what_it_needs_when_it_is_opened() -> None:
             except ConfigurationError as error:
                 print(error, len(provider.requests))
     """)
-    assert said.strip() == "sessions need websocket-client: pip install omnillm[realtime] 0"
+    assert said.strip() == "sessions need websocket-client: pip install 'omnillm[realtime]' 0"

@@ -315,7 +315,7 @@ def test_a_handshake_that_was_not_answered_is_none(connect: Connect, changed: di
 def test_without_the_library_it_is_said_what_to_install(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its extra."""
     monkeypatch.setitem(sys.modules, "websocket", None)
-    with serving(echo) as served, pytest.raises(ConfigurationError, match=r"pip install omnillm\[realtime\]"):
+    with serving(echo) as served, pytest.raises(ConfigurationError, match=r"pip install 'omnillm\[realtime\]'"):
         connect(served)
 
 
