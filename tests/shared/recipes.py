@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import omnillm
-
-ROOT = Path(omnillm.__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 _BLOCK = re.compile(r"^\*\*`(\S+)`\*\*:\n\n```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
