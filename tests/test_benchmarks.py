@@ -18,6 +18,7 @@ FAMILIES = [
     "memory",
     "admission",
     "redis",
+    "CPU of a call over Redis",
     "codecs",
 ]
 GROWTH = ["admission by keys", "calls/s by threads", "stream by deltas", "memory of a stream", "request by messages"]
