@@ -58,6 +58,15 @@ def kinds() -> list[str]:
     return [*binaries(), *(["url"] if os.environ.get("REDIS_URL") else [])] or ["none"]
 
 
+def _free_port() -> int:
+    """Find a port that is free, and low enough for the second one of a cluster's node, ten thousand above."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port: int = probe.getsockname()[1]
+        if port + 10_000 <= 65_535:
+            return port
+
+
 class Server:
     """One server, started at once; ``stop`` and ``start`` again keep the port, and nothing else."""
 
@@ -65,8 +74,7 @@ class Server:
         self.kind = kind
         self.leading = leading  # what must come first: a file of rules
         self.options = options
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = _free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = tempfile.TemporaryDirectory()
         self._process: subprocess.Popen[bytes] | None = None
