@@ -193,7 +193,7 @@ def test_a_large_request_is_served_among_small_ones(provider: LocalProvider, bui
 
     for _ in range(8):
         call("first", 10)
-    start("large", 90)
+    start("large", 95)  # beside it there is no room for a small one
     for number in range(5):
         start(f"small {number}", 5)
     assert order == ["first"] * 8

@@ -36,6 +36,7 @@ ECHOES: dict[str, tuple[Any, PrimitiveRequest]] = {
 }
 
 
+@pytest.mark.shows_keys  # what a provider streamed is given as it came; the rest is looked at below
 @pytest.mark.parametrize("name", ECHOES)
 def test_a_key_that_is_echoed_is_shown_nowhere(build: Build, name: str, caplog: pytest.LogCaptureFixture) -> None:
     """Neither by the error, nor by its traceback, its pickle, the gateway or the log."""
