@@ -179,21 +179,3 @@ def test_the_package_itself_imports_no_framework():
         """,
         prelude="",
     )
-
-
-@pytest.mark.parametrize("name", ["django", "flask"])
-def test_a_missing_framework_is_named(name):
-    """Without the framework the import says what to install."""
-    run(
-        f"""
-        import sys
-        sys.modules["{name}"] = None
-        try:
-            import omnillm.contrib.{name}
-        except ImportError as error:
-            assert "pip install 'omnillm[{name}]'" in str(error), error
-        else:
-            raise AssertionError
-        """,
-        prelude="",
-    )

@@ -287,16 +287,3 @@ def test_a_gateway_shows_its_keys_and_budgets(provider: LocalProvider, build: An
     assert "CANARY" not in html + markdown
     gateway.close()
     assert gateway._repr_html_() == html
-
-
-def test_without_it_the_error_says_what_to_install() -> None:
-    """Where IPython is not installed, the import says which extra brings it."""
-    code = """
-    import sys
-    sys.modules["IPython"] = None
-    try:
-        import omnillm.contrib.jupyter
-    except ImportError as error:
-        print(error)
-    """
-    assert "pip install 'omnillm[jupyter]'" in own_process.run(code, prelude="")

@@ -453,16 +453,3 @@ def test_without_an_sdk_nothing_is_recorded(provider: LocalProvider, build: Any)
     assert build(provider, on_event=hook).call("hi").text == "echo: hi"
     assert "traceparent" not in provider.requests[0].headers
     assert (hook._calls, hook._attempts) == ({}, {})
-
-
-def test_without_it_the_error_says_what_to_install() -> None:
-    """Where OpenTelemetry is not installed, the import says which extra brings it."""
-    code = """
-    import sys
-    sys.modules["opentelemetry"] = None
-    try:
-        import omnillm.contrib.opentelemetry
-    except ImportError as error:
-        print(error)
-    """
-    assert "pip install 'omnillm[opentelemetry]'" in own_process.run(code, prelude="")
