@@ -84,8 +84,8 @@ def logging_hook(event: HookEvent) -> None:
     debugging. Each line ends with its call's id, and has what it says as ``extra`` too: ``omnillm_event``, ``omnillm_call_id``
     and so on, for who writes logs as JSON.
     """
-    line_of = _LINES.get(type(event))
-    if line_of is None:
+    level, line_of = _LINES.get(type(event), (0, None))
+    if line_of is None or not logger.isEnabledFor(level):
         return
     line: _Line = line_of(event)
     if not logger.isEnabledFor(line.level):
@@ -169,12 +169,13 @@ def _tool(event: ToolEnded) -> _Line:
     return _Line(logging.DEBUG, "tool %.80s: %s in %.3f s [%s]", values, fields)
 
 
-_LINES: dict[type, Callable[[Any], _Line]] = {
-    RetryScheduled: _retry,
-    FallbackTaken: _fallback,
-    ModelDowngraded: _downgrade,
-    HedgeStarted: _hedge,
-    AttemptEnded: _attempt,
-    CallEnded: _end,
-    ToolEnded: _tool,
+# the highest level that each may have: what nobody listens for is not put together
+_LINES: dict[type, tuple[int, Callable[[Any], _Line]]] = {
+    RetryScheduled: (logging.WARNING, _retry),
+    FallbackTaken: (logging.WARNING, _fallback),
+    ModelDowngraded: (logging.WARNING, _downgrade),
+    HedgeStarted: (logging.INFO, _hedge),
+    AttemptEnded: (logging.DEBUG, _attempt),
+    CallEnded: (logging.WARNING, _end),
+    ToolEnded: (logging.DEBUG, _tool),
 }
